@@ -54,7 +54,7 @@ IMAGES = (
     ),
     Image(
         tag="redis:7",
-        programs=("redis-server", "redis-cli", "setpriv"),
+        programs=("redis-server", "redis-cli", "redis-check-rdb", "redis-check-aof", "setpriv"),
         directories=("data",),
         changes=(
             "VOLUME /data",
@@ -170,7 +170,7 @@ def _located(program: str) -> Path:
     path = program if os.sep in program else find(program)
     if path is None or not Path(path).exists():
         raise PartsError(f"{program} is missing; run: python -m tests.parts install")
-    return Path(path).resolve()
+    return Path(path)
 
 
 def _directories(*names: str) -> Iterator[tuple[tarfile.TarInfo, None]]:

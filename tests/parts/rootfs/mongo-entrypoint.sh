@@ -65,7 +65,7 @@ initialise() {
     mongod --dbpath "$data" --bind_ip 127.0.0.1 --port 27017 &
     server=$!
     tries=0
-    until nc -z 127.0.0.1 27017; do
+    until nc -w 2 127.0.0.1 27017 < /dev/null 2> /dev/null; do
         tries=$((tries + 1))
         if [ "$tries" -gt 300 ] || ! kill -0 "$server"; then
             echo "entry point: mongod did not start" >&2
