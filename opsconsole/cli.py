@@ -1,7 +1,372 @@
-"""What you type: every command."""
+"""What you type: every command. Nothing heavy is imported before it is needed: `--help` takes no time."""
 
 from __future__ import annotations
 
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-def main() -> int:
+from opsconsole import __version__
+from opsconsole.model import Project, SourceError
+from opsconsole.text import mask_text, printable
+
+if TYPE_CHECKING:
+    from opsconsole.config import Config
+    from opsconsole.monitor import Monitor
+
+EPILOG = """\
+Without a command the console opens on the stack in this directory. Nothing is changed by looking.
+
+  opsconsole                     the console; ? in it lists every key
+  opsconsole --stack /srv/shop   the same for another directory, or the name of a running project
+  opsconsole status              one look as text; --json for scripts; exit 0 well, 1 attention, 2 cannot look
+  opsconsole logs -f backend     logs of one, several or all services, in a pipe too
+  opsconsole doctor              is everything here that the console needs, and how to mend what is not
+  opsconsole init                write what was found as a commented opsconsole.toml
+  opsconsole demo                the console on a simulated stack; needs no Docker
+"""
+
+
+class UsageError(Exception):
+    """What was asked for cannot be done; one line for the operator. Ends with exit code 2."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit code; prints one line on stderr when it cannot go on."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments)
+        return code
+    except (UsageError, SourceError) as error:
+        hint = f" {error.hint}" if isinstance(error, SourceError) and error.hint else ""
+        print(f"opsconsole: {printable(mask_text(f'{error}{hint}'))}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of the pipe has gone (`| head`). Python would complain again while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="opsconsole",
+        description="The terminal console for the server that runs a Docker Compose stack.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"opsconsole {__version__}")
+    _add_stack_options(parser, top=True)
+    _add_console_options(parser)
+    parser.add_argument(
+        "--or-demo", action="store_true", help="open the demo stack, and say so, where no engine or no stack is found"
+    )
+    parser.set_defaults(run=run_console)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_status(commands)
+    _add_logs(commands)
+    _add_doctor(commands)
+    _add_init(commands)
+    _add_demo(commands)
+    return parser
+
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def _add_stack_options(parser: argparse.ArgumentParser, *, top: bool = False) -> None:
+    # After a command the options may be given again; SUPPRESS keeps what stood before it.
+    default = None if top else argparse.SUPPRESS
+    parser.add_argument(
+        "--stack",
+        metavar="DIR",
+        default=default,
+        help="the stack's directory, or the name of a running project (default: here)",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        default=default,
+        help="settings file (default: opsconsole.toml in the stack's directory)",
+    )
+
+
+def _add_console_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--read-only", action="store_true", help="hide and refuse everything that changes something")
+    parser.add_argument("--ascii", action="store_true", help="draw with ASCII characters only")
+    parser.add_argument("--theme", metavar="NAME", help="dark, light, contrast or ansi (also: T in the console)")
+
+
+def _add_status(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "status", help="print one look at the stack", description="Print one look at the stack."
+    )
+    _add_stack_options(parser)
+    parser.add_argument("--json", action="store_true", help="the whole Snapshot as JSON")
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of --json and end")
+    parser.add_argument(
+        "--timeout", type=float, default=20.0, metavar="SECONDS", help="wait this long at most (default 20)"
+    )
+    parser.set_defaults(run=run_status)
+
+
+def _add_logs(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "logs", help="print or follow logs", description="Print or follow the logs of services."
+    )
+    _add_stack_options(parser)
+    parser.add_argument("services", nargs="*", metavar="SERVICE", help="these services only (default: all)")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with new lines until Ctrl+C")
+    parser.add_argument("--since", metavar="WHEN", help="5m, 2h, 1d or a time such as 2026-01-31T02:00:00Z")
+    parser.add_argument(
+        "--tail", type=int, metavar="N", help="the last N lines of each container (default 200; with --since all)"
+    )
+    parser.add_argument("--grep", metavar="REGEX", help="only lines that match")
+    parser.add_argument("--invert", action="store_true", help="only lines that do not match --grep")
+    parser.add_argument(
+        "--level", metavar="LEVEL", help="this level and above: trace, debug, info, warning, error, fatal"
+    )
+    parser.add_argument("--timestamps", action="store_true", help="begin each line with its time (UTC)")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    parser.add_argument("--no-color", action="store_true", help="no colours on a terminal either")
+    parser.add_argument(
+        "--raw", action="store_true", help="do not make control characters visible (dangerous on a terminal)"
+    )
+    parser.set_defaults(run=run_logs)
+
+
+def _add_doctor(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "doctor",
+        help="check what the console needs on this host",
+        description="Check what the console needs on this host.",
+    )
+    _add_stack_options(parser)
+    parser.set_defaults(run=run_doctor)
+
+
+def _add_init(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "init", help="write opsconsole.toml", description="Write what was found as a commented opsconsole.toml."
+    )
+    _add_stack_options(parser)
+    parser.add_argument("--force", action="store_true", help="replace the file that is there")
+    parser.add_argument("--print", action="store_true", dest="print_only", help="print it, write nothing")
+    parser.set_defaults(run=run_init)
+
+
+def _add_demo(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "demo", help="open the console on a simulated stack", description="Open the console on a simulated stack."
+    )
+    _add_console_options(parser)
+    parser.add_argument("--containers", type=int, default=14, metavar="N", help="size of the stack (default 14)")
+    parser.add_argument("--status", action="store_true", help="print its status instead of opening the console")
+    parser.add_argument("--json", action="store_true", help="with --status: as JSON")
+    parser.set_defaults(run=run_demo)
+
+
+# --- commands --------------------------------------------------------------------------------------
+
+
+def run_console(arguments: argparse.Namespace) -> int:
+    if not sys.stdout.isatty() or not sys.stdin.isatty():
+        raise UsageError("the console needs a terminal; `opsconsole status` and `opsconsole logs` work in a pipe.")
+    try:
+        directory, project = find_stack(arguments.stack)
+    except (UsageError, SourceError) as error:
+        if arguments.or_demo:
+            return open_demo(arguments, why=str(error))
+        if isinstance(error, SourceError) or arguments.stack:
+            raise
+        return choose_and_open(arguments, error)
+    return open_console(arguments, directory, project)
+
+
+def run_status(arguments: argparse.Namespace) -> int:
+    from opsconsole import status_command
+
+    if arguments.schema:
+        print(status_command.schema(), end="")
+        return 0
+    directory, project = find_stack(arguments.stack)
+    monitor = make_monitor(directory, project, arguments.config, read_only=True)
+    return print_status(monitor, as_json=arguments.json, seconds=arguments.timeout)
+
+
+def run_logs(arguments: argparse.Namespace) -> int:
+    from opsconsole import logs_command
+
+    directory, project = find_stack(arguments.stack)
+    monitor = make_monitor(directory, project, arguments.config, read_only=True)
+    return logs_command.run(monitor.sources, directory=str(directory), project=project, arguments=arguments)
+
+
+def run_doctor(arguments: argparse.Namespace) -> int:
+    from opsconsole import doctor
+
+    try:
+        directory, _ = find_stack(arguments.stack)
+    except (UsageError, SourceError):
+        directory = Path(arguments.stack or ".").absolute()
+    checks = doctor.examine(directory)
+    print(doctor.report(checks), end="")
+    return 1 if any(check.failed for check in checks) else 0
+
+
+def run_init(arguments: argparse.Namespace) -> int:
+    from opsconsole.stack import init_file
+
+    directory, project = find_stack(arguments.stack)
+    monitor = make_monitor(directory, project, arguments.config, read_only=True)
+    try:
+        containers = monitor.sources.engine.containers(project=project, directory="" if project else str(directory))
+    except SourceError as error:
+        print(f"opsconsole: the engine was not asked: {printable(error.problem)}", file=sys.stderr)
+        containers = ()
+    text = init_file.render(monitor.sources.stack.look(containers))
+    if arguments.print_only:
+        print(text, end="")
+        return 0
+    path = directory / "opsconsole.toml"
+    try:
+        init_file.write(path, text, force=arguments.force)
+    except FileExistsError:
+        raise UsageError(
+            f"{path} exists and was left as it is; --force replaces it, --print shows the new one."
+        ) from None
+    except OSError as error:
+        raise UsageError(f"{path} could not be written: {error.strerror}.") from None
+    print(f"wrote {path}; every key in it is optional")
     return 0
+
+
+def run_demo(arguments: argparse.Namespace) -> int:
+    if arguments.containers < 1:
+        raise UsageError("--containers needs a number of 1 or more.")
+    if arguments.status or arguments.json:
+        return print_status(make_demo_monitor(arguments.containers), as_json=arguments.json, seconds=20.0)
+    if not sys.stdout.isatty() or not sys.stdin.isatty():
+        raise UsageError("the console needs a terminal; `opsconsole demo --status` works in a pipe.")
+    return open_demo(arguments)
+
+
+# --- what the commands share -----------------------------------------------------------------------
+
+
+def find_stack(wanted: str | None) -> tuple[Path, str]:
+    """The stack's directory and, if known already, its project name.
+
+    Raises UsageError when there is no stack there, SourceError when only the engine could tell and does not answer.
+    """
+    from opsconsole.stack.discover import is_stack_directory
+
+    path = Path(wanted or ".").expanduser().absolute()
+    if path.is_file():
+        path = path.parent  # `--stack docker-compose.yml` is meant as its directory
+    if path.is_dir() and is_stack_directory(path):
+        return path, ""
+    projects = running_projects()
+    for project in projects:
+        if wanted is not None and project.name == wanted:
+            return Path(project.directory or "."), project.name
+        if project.directory and Path(project.directory) == path:
+            return path, project.name
+    names = ", ".join(project.name for project in projects) or "none"
+    if wanted is not None and not path.is_dir():
+        raise UsageError(f"{wanted} is neither a directory nor a project on the engine (there: {names}).")
+    raise UsageError(
+        f"no compose file in {path}. Go to a stack's directory or name one with --stack"
+        f" (projects on the engine: {names})."
+    )
+
+
+def running_projects() -> tuple[Project, ...]:
+    from opsconsole.sources.engine import DockerEngine
+
+    engine = DockerEngine()
+    try:
+        return engine.projects()
+    finally:
+        engine.close()
+
+
+def load_config(directory: Path, named: str | None) -> Config:
+    """Raises UsageError with one line: file, key, what was expected."""
+    from opsconsole import config
+
+    path = Path(named).expanduser() if named else directory / "opsconsole.toml"
+    if not path.exists():
+        if named:
+            raise UsageError(f"{path}: no such file.")
+        return config.Config()
+    try:
+        return config.load(path)
+    except config.ConfigError as error:
+        raise UsageError(str(error)) from None
+
+
+def make_monitor(directory: Path, project: str, config_file: str | None, *, read_only: bool = False) -> Monitor:
+    from opsconsole.monitor import Monitor
+    from opsconsole.real_sources import real_sources
+
+    config = load_config(directory, config_file)
+    sources = real_sources(directory, config, project=project, read_only=read_only)
+    return Monitor(
+        sources, directory=str(directory), project=project, thresholds=config.thresholds(), paces=config.paces()
+    )
+
+
+def make_demo_monitor(containers: int) -> Monitor:
+    from opsconsole.demo import demo_sources
+    from opsconsole.monitor import Monitor
+
+    return Monitor(demo_sources(containers=containers))
+
+
+def print_status(monitor: Monitor, *, as_json: bool, seconds: float) -> int:
+    from opsconsole import status_command
+
+    monitor.start()
+    snapshot = monitor.wait_until_settled(seconds)
+    monitor.stop()
+    print(status_command.as_json(snapshot) if as_json else status_command.as_text(snapshot), end="")
+    return status_command.exit_code(snapshot)
+
+
+def open_console(arguments: argparse.Namespace, directory: Path, project: str) -> int:
+    monitor = make_monitor(directory, project, arguments.config, read_only=arguments.read_only)
+    return run_app(arguments, monitor)
+
+
+def open_demo(arguments: argparse.Namespace, why: str = "") -> int:
+    if why:
+        print(f"opsconsole: {printable(why)} Opening the demo stack instead.", file=sys.stderr)
+    return run_app(arguments, make_demo_monitor(getattr(arguments, "containers", 14)), note=why)
+
+
+def choose_and_open(arguments: argparse.Namespace, error: Exception) -> int:
+    from opsconsole.ui.app import choose_project
+
+    projects = running_projects()
+    if not projects:
+        raise error
+    chosen = choose_project(projects, ascii_only=arguments.ascii, theme=arguments.theme)
+    if chosen is None:
+        return 0
+    return open_console(arguments, Path(chosen.directory or "."), chosen.name)
+
+
+def run_app(arguments: argparse.Namespace, monitor: Monitor, note: str = "") -> int:
+    from opsconsole.ui.app import ConsoleApp
+
+    app = ConsoleApp(
+        monitor, read_only=arguments.read_only, ascii_only=arguments.ascii, theme=arguments.theme, note=note
+    )
+    app.run()
+    return app.return_code or 0

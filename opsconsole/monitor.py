@@ -1,0 +1,454 @@
+"""What sees: asks every source on a thread of its own and publishes one Snapshot.
+
+A source that hangs or fails ages alone: its last data stays, its Reading says what is wrong, and it is
+asked again with backoff. Nothing here knows a screen; whoever subscribes is called on the publisher's
+thread. All threads are daemons, so the end of the program never waits for a source.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+
+from opsconsole import alerts
+from opsconsole.history import History
+from opsconsole.model import (
+    Container,
+    MongoStatus,
+    Project,
+    Reading,
+    Snapshot,
+    SourceError,
+    SourceState,
+    Stack,
+    Volume,
+)
+from opsconsole.sources import Sources
+from opsconsole.stack.drift import with_drift
+from opsconsole.stack.safety import judge
+from opsconsole.text import mask_text, printable
+
+log = logging.getLogger(__name__)
+
+PUBLISH_SPACING = 0.1
+"""Seconds between two Snapshots at least: an operator reads no faster, and bursts of events are folded."""
+
+FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 30.0
+
+T = TypeVar("T")
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds between two looks at a source: `focused` while a visible pane shows it, else `background`."""
+
+    focused: float
+    background: float
+
+
+DEFAULT_PACES: dict[str, Pace] = {
+    "engine": Pace(focused=30, background=60),  # events say what changed; this only catches what they missed
+    "describe": Pace(focused=60, background=60),
+    "stack": Pace(focused=5, background=15),  # a look that changed nothing costs a few stat() calls
+    "usage": Pace(focused=2, background=10),
+    "host": Pace(focused=2, background=10),
+    "volumes": Pace(focused=30, background=60),
+    "sizes": Pace(focused=300, background=1800),  # walks every volume
+    "databases": Pace(focused=3, background=15),
+    "probes": Pace(focused=10, background=30),
+    "access": Pace(focused=30, background=30),
+    "backups": Pace(focused=15, background=60),
+}
+
+COLLECTIONS_SPACING = 30.0
+"""Seconds between two lists of databases and collections: they cost one command per collection."""
+
+NEEDS: dict[str, tuple[str, ...]] = {
+    "stack": ("engine",),
+    "usage": ("engine",),
+    "volumes": ("engine",),
+    "sizes": ("volumes",),
+    "databases": ("stack",),
+    "probes": ("stack",),
+    "access": ("engine",),
+    "backups": ("stack",),
+}
+
+LONGEST_NEED_WAIT = 3.0
+"""Seconds a source waits for the ones it builds on. An engine that hangs must not keep files from being read."""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Monitor:
+    """Watches one stack. `start` it, `subscribe`, read `snapshot`; `stop` lets go of everything.
+
+    `directory` is the stack's; `project` narrows the first look at the engine when it is known already.
+    """
+
+    def __init__(
+        self,
+        sources: Sources,
+        *,
+        directory: str = "",
+        project: str = "",
+        thresholds: alerts.Thresholds | None = None,
+        paces: dict[str, Pace] | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.sources = sources
+        self.directory = directory
+        self.clock = clock
+        self._project = project
+        self._thresholds = thresholds or alerts.Thresholds()
+        self._paces = {**DEFAULT_PACES, **(paces or {})}
+        self._lock = threading.Condition()
+        self._stopping = threading.Event()
+        self._focus: frozenset[str] = frozenset()
+        self._wake = {name: threading.Event() for name in self._paces}
+        self._settled = {name: threading.Event() for name in self._paces}
+        self._parts: dict[str, Any] = {}
+        self._readings = {name: Reading(source=name) for name in self._paces}
+        self._history = History(getattr(sources, "past", None))
+        self._alert_state = alerts.AlertMemory()
+        self._subscribers: list[Callable[[Snapshot], None]] = []
+        self._changed = False
+        self._collections_at = 0.0
+        self._usage_samples = 0
+        self._started = False
+        self.snapshot = Snapshot(sampled_at=clock(), demo=sources.demo, readings=dict(self._readings))
+
+    # --- what the faces call -------------------------------------------------------------------
+
+    def start(self) -> None:
+        if self._started:
+            return
+        self._started = True
+        looks: dict[str, Callable[[], object]] = {
+            "engine": self._look_engine,
+            "describe": self.sources.engine.describe,
+            "stack": self._look_stack,
+            "usage": self._look_usage,
+            "host": self._look_host,
+            "volumes": self._look_volumes,
+            "sizes": self._look_sizes,
+            "databases": self._look_databases,
+            "probes": lambda: self.sources.probes.look(self._stack_or_absent(), self._containers()),
+            "access": self._look_access,
+            "backups": lambda: self.sources.backups.look(self._stack_or_absent()),
+        }
+        for name, look in looks.items():
+            self._thread(name, lambda name=name, look=look: self._poll(name, look))  # type: ignore[misc]
+        self._thread("events", self._follow_events)
+        self._thread("publisher", self._publish_changes)
+
+    def stop(self) -> None:
+        """Tell every thread to end and close the sources. Returns at once; a hung source is left behind."""
+        self._stopping.set()
+        for wake in self._wake.values():
+            wake.set()
+        with self._lock:
+            self._lock.notify_all()
+        self._thread("closer", self.sources.close)
+
+    def subscribe(self, callback: Callable[[Snapshot], None]) -> Callable[[], None]:
+        """Call `callback` with each new Snapshot, on the publisher's thread. Returns what unsubscribes it."""
+        self._subscribers.append(callback)
+
+        def unsubscribe() -> None:
+            if callback in self._subscribers:
+                self._subscribers.remove(callback)
+
+        return unsubscribe
+
+    def focus(self, topics: frozenset[str]) -> None:
+        """Sample these sources at their focused pace: a visible pane shows them."""
+        gained = topics - self._focus
+        self._focus = topics
+        for name in gained & self._wake.keys():
+            self._wake[name].set()
+
+    def refresh(self) -> None:
+        """Ask every source now, whatever its backoff; sizes stay rare."""
+        for name, wake in self._wake.items():
+            if name != "sizes":
+                wake.set()
+
+    def projects(self) -> tuple[Project, ...]:
+        """The Compose projects on the engine. Blocks; raises SourceError."""
+        return self.sources.engine.projects()
+
+    def wait_until_settled(self, seconds: float, *, sizes_seconds: float = 3.0) -> Snapshot:
+        """Block until every source has answered or failed once and CPU rates are known, `seconds` at most."""
+        end = time.monotonic() + seconds
+        for name, settled in self._settled.items():
+            if name != "sizes":
+                settled.wait(max(0.0, end - time.monotonic()))
+        self._settled["sizes"].wait(max(0.0, min(sizes_seconds, end - time.monotonic())))
+        while self._rates_unknown() and time.monotonic() < end:
+            self._wake["usage"].set()
+            self._wake["host"].set()
+            self._stopping.wait(0.25)
+        with self._lock:
+            self._publish()
+            return self.snapshot
+
+    def _rates_unknown(self) -> bool:
+        """A first sample has no rates. Two failed looks, or nothing that runs, end the wait too."""
+        if self._readings["usage"].state is not SourceState.OK:
+            return False
+        return self._usage_samples < 2 and any(container.state == "running" for container in self._containers())
+
+    # --- one look at each source ---------------------------------------------------------------
+
+    def _containers(self) -> Sequence[Container]:
+        found: Sequence[Container] = self._parts.get("engine", ())
+        return found
+
+    def _stack_or_absent(self) -> Stack:
+        stack: Stack | None = self._parts.get("stack")
+        if stack is None:
+            raise SourceError("waits for the stack to be found", absent=True)
+        return stack
+
+    def _look_engine(self) -> tuple[Container, ...]:
+        stack: Stack | None = self._parts.get("stack")
+        project = stack.name if stack else self._project
+        engine = self.sources.engine
+        containers = engine.containers(project=project, directory="" if project else self.directory)
+        if not project and not containers and self.directory:
+            return containers
+        if any(not container.detailed for container in containers):
+            self._accept("engine", containers)  # rows first, details after
+            while engine.inspect_missing(containers) and not self._stopping.is_set():
+                containers = engine.containers(project=project, directory="" if project else self.directory)
+                self._accept("engine", containers)
+        return containers
+
+    def _look_stack(self) -> Stack:
+        before: Stack | None = self._parts.get("stack")
+        stack = self.sources.stack.look(self._containers())
+        if before is None or before.name != stack.name:
+            self._parts["stack"] = stack
+            self._wake["engine"].set()  # the project's name is known now: list again by name
+        return stack
+
+    def _look_usage(self) -> object:
+        usage = self.sources.engine.usage(self._containers())
+        at = self.clock()
+        with self._lock:
+            for container_id, used in usage.items():
+                self._history.add(f"cpu.{container_id}", at, used.cpu_percent)
+                self._history.add(f"memory.{container_id}", at, used.memory_bytes)
+            self._history.forget(("cpu", "memory"), (container.id for container in self._containers()))
+        self._usage_samples += 1
+        return usage
+
+    def _look_host(self) -> object:
+        stack: Stack | None = self._parts.get("stack")
+        paths = [path for path in (stack.directory, stack.backup_directory) if path] if stack else []
+        sample = self.sources.host.sample(paths=paths, processes=10 if "host" in self._focus else 5)
+        at = self.clock()
+        with self._lock:
+            for series, value in (
+                ("host.cpu", sample.cpu_percent),
+                ("host.memory", sample.memory_percent),
+                ("host.disk_read", sample.disk_read_rate),
+                ("host.disk_write", sample.disk_write_rate),
+                ("host.network_received", sample.network_received_rate),
+                ("host.network_sent", sample.network_sent_rate),
+            ):
+                self._history.add(series, at, value)
+        return sample
+
+    def _look_volumes(self) -> tuple[Volume, ...]:
+        stack: Stack | None = self._parts.get("stack")
+        return self.sources.engine.volumes(self._containers(), project=stack.name if stack else self._project)
+
+    def _look_sizes(self) -> dict[str, tuple[int, datetime]]:
+        volumes: Sequence[Volume] = self._parts.get("volumes", ())
+        known: dict[str, tuple[int, datetime]] = dict(self._parts.get("sizes", {}))
+        if not volumes:
+            raise SourceError("waits for the volumes", absent=True)
+        measured = self.sources.engine.volume_sizes(volumes, self._stopping)
+        at = self.clock()
+        known.update((key, (size, at)) for key, size in measured.items())
+        alive = {volume.key for volume in volumes}
+        return {key: value for key, value in known.items() if key in alive}
+
+    def _look_databases(self) -> object:
+        due = time.monotonic() - self._collections_at >= COLLECTIONS_SPACING
+        statuses = self.sources.databases.look(self._stack_or_absent(), self._containers(), collections=due)
+        if due:
+            self._collections_at = time.monotonic()
+        at = self.clock()
+        with self._lock:
+            for status in statuses:
+                name = f"{status.target.kind}.{status.target.name}"
+                rate = (
+                    sum(status.operations.values()) if isinstance(status, MongoStatus) else status.operations_per_second
+                )
+                self._history.add(name, at, rate if status.reachable else None)
+        return statuses
+
+    def _look_access(self) -> object:
+        return self.sources.logs.access(self._containers())
+
+    # --- threads -------------------------------------------------------------------------------
+
+    def _thread(self, name: str, body: Callable[[], object]) -> None:
+        threading.Thread(target=body, name=f"monitor-{name}", daemon=True).start()
+
+    def _poll(self, name: str, look: Callable[[], object]) -> None:
+        """Single flight: the next look begins only after the last one ended."""
+        end = time.monotonic() + LONGEST_NEED_WAIT
+        for need in NEEDS.get(name, ()):
+            self._settled[need].wait(max(0.0, end - time.monotonic()))
+        backoff = FIRST_BACKOFF
+        while not self._stopping.is_set():
+            self._wake[name].clear()
+            try:
+                part = look()
+            except SourceError as error:
+                wait = self._pause(name) if error.absent else backoff
+                self._fail(name, error, wait)
+                backoff = FIRST_BACKOFF if error.absent else min(backoff * 2, LONGEST_BACKOFF)
+            except Exception as error:  # a fault of ours must not blind the operator to everything else
+                log.exception("source %s", name)
+                unexpected = SourceError(f"unexpected {type(error).__name__}: {mask_text(printable(str(error)))}")
+                self._fail(name, unexpected, backoff)
+                wait, backoff = backoff, min(backoff * 2, LONGEST_BACKOFF)
+            else:
+                backoff = FIRST_BACKOFF
+                self._accept(name, part)
+                wait = self._pause(name)
+            self._wake[name].wait(wait)
+
+    def _pause(self, name: str) -> float:
+        pace = self._paces[name]
+        if name in self._focus:
+            return pace.focused
+        if name in ("stack", "databases", "backups", "probes") and self._readings[name].state is SourceState.ABSENT:
+            return 1.0  # waits for the stack, which a moment may bring
+        return pace.background
+
+    def _follow_events(self) -> None:
+        """Wake the engine's look after each event. While the stream is broken the poll goes on alone."""
+        backoff = FIRST_BACKOFF
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            try:
+                self.sources.engine.watch(self._engine_changed, self._stopping)
+            except Exception as error:
+                log.debug("event stream: %s", error)
+            self._wake["engine"].set()  # find out at once whether the engine is gone
+            if time.monotonic() - began > LONGEST_BACKOFF:
+                backoff = FIRST_BACKOFF
+            self._stopping.wait(backoff)
+            backoff = min(backoff * 2, LONGEST_BACKOFF)
+
+    def _engine_changed(self) -> None:
+        for name in ("engine", "usage", "volumes"):
+            self._wake[name].set()
+
+    # --- the board ------------------------------------------------------------------------------
+
+    def _accept(self, name: str, part: object) -> None:
+        now = self.clock()
+        with self._lock:
+            recovered = self._readings[name].state is SourceState.FAILED
+            self._parts[name] = part
+            self._readings[name] = Reading(source=name, state=SourceState.OK, sampled_at=now)
+            self._changed = True
+            self._lock.notify_all()
+        self._settled[name].set()
+        if recovered and name == "engine":
+            for dependent in ("describe", "usage", "volumes", "stack", "databases", "probes"):
+                self._wake[dependent].set()
+
+    def _fail(self, name: str, error: SourceError, retry_in: float) -> None:
+        now = self.clock()
+        with self._lock:
+            before = self._readings[name]
+            self._readings[name] = Reading(
+                source=name,
+                state=SourceState.ABSENT if error.absent else SourceState.FAILED,
+                sampled_at=before.sampled_at,
+                problem=error.problem,
+                hint=error.hint,
+                failing_since=None if error.absent else before.failing_since or now,
+                retry_at=now + timedelta(seconds=retry_in),
+            )
+            self._changed = True
+            self._lock.notify_all()
+        self._settled[name].set()
+
+    def _publish_changes(self) -> None:
+        while not self._stopping.is_set():
+            with self._lock:
+                self._lock.wait_for(lambda: self._changed or self._stopping.is_set(), timeout=5.0)
+                if self._stopping.is_set():
+                    return
+                self._publish()  # after 5 quiet seconds too: ages grow and pending alerts come due
+                snapshot = self.snapshot
+            for callback in tuple(self._subscribers):
+                try:
+                    callback(snapshot)
+                except Exception:
+                    log.exception("subscriber")
+            self._stopping.wait(PUBLISH_SPACING)
+
+    def _publish(self) -> None:
+        """Put the Snapshot together. Called with the lock held; every part is immutable."""
+        self._changed = False
+        now = self.clock()
+        stack: Stack | None = self._parts.get("stack")
+        containers = _with_usage(self._parts.get("engine", ()), self._parts.get("usage", {}))
+        volumes = _with_sizes(self._parts.get("volumes", ()), self._parts.get("sizes", {}))
+        backups = self._parts.get("backups", ())
+        if stack is not None:
+            containers = with_drift(containers, stack)
+            volumes = judge(volumes, stack, backups)
+        snapshot = Snapshot(
+            sampled_at=now,
+            demo=self.sources.demo,
+            stack=stack,
+            engine=self._parts.get("describe"),
+            containers=tuple(containers),
+            volumes=tuple(volumes),
+            host=self._parts.get("host"),
+            databases=tuple(self._parts.get("databases", ())),
+            probes=tuple(self._parts.get("probes", ())),
+            access=tuple(self._parts.get("access", ())),
+            backups=tuple(backups),
+            readings=dict(self._readings),
+            history=self._history.series(),
+        )
+        firing, self._alert_state = alerts.evaluate(self._thresholds, self._alert_state, snapshot, now)
+        self.snapshot = msgspec.structs.replace(snapshot, alerts=firing)
+
+
+def _with_usage(containers: Sequence[Container], usage: dict[str, Any]) -> tuple[Container, ...]:
+    """The usage of a container that has stopped since is not shown as if it still ran."""
+    return tuple(
+        msgspec.structs.replace(container, usage=usage[container.id])
+        if container.id in usage and container.state in ("running", "paused")
+        else container
+        for container in containers
+    )
+
+
+def _with_sizes(volumes: Sequence[Volume], sizes: dict[str, tuple[int, datetime]]) -> tuple[Volume, ...]:
+    return tuple(
+        msgspec.structs.replace(volume, size_bytes=sizes[volume.key][0], size_at=sizes[volume.key][1])
+        if volume.key in sizes
+        else volume
+        for volume in volumes
+    )

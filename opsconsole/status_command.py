@@ -1,0 +1,194 @@
+"""`opsconsole status`: the same Snapshot as the console's, once, as text or JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
+
+from opsconsole.model import (
+    AlertState,
+    BackupState,
+    Container,
+    MongoStatus,
+    RedisStatus,
+    Safety,
+    Severity,
+    Snapshot,
+    SourceState,
+    to_json,
+)
+from opsconsole.text import printable
+
+ALL_WELL, NEEDS_ATTENTION, COULD_NOT_LOOK = 0, 1, 2
+
+
+def exit_code(snapshot: Snapshot) -> int:
+    """0 all well, 1 something needs attention, 2 the engine or the stack could not be looked at."""
+    if snapshot.stack is None or snapshot.readings["engine"].state is not SourceState.OK:
+        return COULD_NOT_LOOK
+    firing = any(alert.state is AlertState.FIRING for alert in snapshot.alerts)
+    failed = any(reading.state is SourceState.FAILED for reading in snapshot.readings.values())
+    return NEEDS_ATTENTION if firing or failed or snapshot.stack.problems else ALL_WELL
+
+
+def as_json(snapshot: Snapshot) -> str:
+    """The Snapshot as one JSON object; its schema is `status --schema`. Histories are the console's alone."""
+    return to_json(msgspec.structs.replace(snapshot, history={}))
+
+
+def schema() -> str:
+    """JSON Schema of `status --json`, made from the structs themselves."""
+    return json.dumps(msgspec.json.schema(Snapshot), indent=2) + "\n"
+
+
+def as_text(snapshot: Snapshot) -> str:
+    """A page for a person or a mail: what needs attention first, then every part in a few lines."""
+    return "\n".join(printable(line) for line in _lines(snapshot)) + "\n"
+
+
+def _lines(snapshot: Snapshot) -> Iterator[str]:
+    yield from _title(snapshot)
+    yield from _attention(snapshot)
+    yield ""
+    yield from _containers(snapshot)
+    yield from _host(snapshot)
+    yield from _databases(snapshot)
+    yield from _probes(snapshot)
+    yield from _volumes(snapshot)
+    yield from _backups(snapshot)
+
+
+def _title(snapshot: Snapshot) -> Iterator[str]:
+    stack, engine, host = snapshot.stack, snapshot.engine, snapshot.host
+    yield " · ".join(
+        part
+        for part in (
+            f"stack {stack.name}" if stack else "no stack",
+            f"host {host.name}" if host and host.name else "",
+            f"engine {engine.version}" if engine else "",
+            f"commit {stack.commit}" if stack and stack.commit else "",
+            "DEMO" if snapshot.demo else "",
+            f"{snapshot.sampled_at:%Y-%m-%d %H:%M:%S} UTC",
+        )
+        if part
+    )
+
+
+def _attention(snapshot: Snapshot) -> Iterator[str]:
+    lines = []
+    for reading in snapshot.readings.values():
+        if reading.state is SourceState.FAILED:
+            lines.append(f"  cannot look  {reading.source}: {reading.problem}" + _hint(reading.hint))
+    for problem in snapshot.stack.problems if snapshot.stack else ():
+        lines.append(f"  stack        {problem}")
+    for alert in snapshot.alerts:
+        if alert.state is AlertState.FIRING:
+            word = "CRITICAL" if alert.severity is Severity.CRITICAL else "warning"
+            lines.append(f"  {word:<12} {alert.message}" + _hint(alert.action))
+    yield "Needs attention:" if lines else "All well."
+    yield from lines
+
+
+def _hint(hint: str) -> str:
+    return f" -> {hint}" if hint else ""
+
+
+def _containers(snapshot: Snapshot) -> Iterator[str]:
+    yield f"Containers ({len(snapshot.containers)})"
+    width = max((len(container.name) for container in snapshot.containers), default=0)
+    for container in snapshot.containers:
+        usage = container.usage
+        cpu = f"{usage.cpu_percent:5.1f}%" if usage and usage.cpu_percent is not None else "     -"
+        memory = size(usage.memory_bytes) if usage else "-"
+        drift = "  drift" if container.drift else ""
+        name, state = container.name.ljust(min(width, 40)), container_state(container)
+        yield f"  {name}  {state:<28} cpu {cpu}  mem {memory:>9}{drift}"
+
+
+def container_state(container: Container) -> str:
+    """`running (healthy)`, `exited 137 (out of memory)` and the like."""
+    words = container.state
+    if container.state == "exited" and container.exit_code is not None:
+        words += f" {container.exit_code}"
+    if container.oom_killed:
+        return f"{words} (out of memory)"
+    return f"{words} ({container.health})" if container.health and container.state == "running" else words
+
+
+def _host(snapshot: Snapshot) -> Iterator[str]:
+    host = snapshot.host
+    if host is None:
+        return
+    load = " ".join(f"{value:.2f}" for value in host.load) if host.load else "-"
+    memory = f"{_percent(host.memory_percent)} of {size(host.memory_total)}"
+    yield f"Host  cpu {_percent(host.cpu_percent)}  load {load}  memory {memory}"
+    for disk in host.disks:
+        full = f"  full in about {disk.full_in_days:.0f} days" if disk.full_in_days is not None else ""
+        yield f"  disk {disk.mount}  {disk.used_percent:.0f}% used, {size(disk.free_bytes)} free{full}"
+
+
+def _databases(snapshot: Snapshot) -> Iterator[str]:
+    for status in snapshot.databases:
+        name = f"{'MongoDB' if isinstance(status, MongoStatus) else 'Redis'} ({status.target.name})"
+        if not status.reachable:
+            yield f"{name}  unreachable: {status.problem}" + _hint(status.hint)
+        elif isinstance(status, MongoStatus):
+            documents = sum(c.documents or 0 for database in status.databases for c in database.collections)
+            yield (
+                f"{name}  {status.version} {status.topology} {status.member_state}".rstrip()
+                + f"  {len(status.databases)} databases, {documents} documents, {status.connections} connections"
+            )
+        elif isinstance(status, RedisStatus):
+            keys = sum(keyspace.keys for keyspace in status.keyspaces)
+            yield f"{name}  {status.version}  {keys} keys, {size(status.memory_used)}, {status.clients} clients"
+
+
+def _probes(snapshot: Snapshot) -> Iterator[str]:
+    for probe in snapshot.probes:
+        answer = "not asked yet" if probe.ok is None else f"{probe.status or probe.problem}"
+        latency = f" in {probe.latency_seconds * 1000:.0f} ms" if probe.latency_seconds is not None else ""
+        yield f"Probe {probe.endpoint.name}  {'ok' if probe.ok else 'FAILED'} {answer}{latency}  {probe.endpoint.url}"
+
+
+def _volumes(snapshot: Snapshot) -> Iterator[str]:
+    for volume in snapshot.volumes:
+        if volume.safety is not Safety.PERSISTENT:
+            yield f"Volume {volume.name}  {volume.safety}: {volume.reason}"
+
+
+def _backups(snapshot: Snapshot) -> Iterator[str]:
+    good = [backup for backup in snapshot.backups if backup.state is BackupState.GOOD and not backup.in_future]
+    others = len(snapshot.backups) - len(good)
+    if good:
+        yield (
+            f"Backups  newest good {good[0].id}, {age(good[0].taken_at, snapshot.sampled_at)} old, "
+            f"{size(good[0].size_bytes)}; {len(good)} good, {others} not"
+        )
+    elif snapshot.stack is not None:
+        where = snapshot.stack.backup_directory or "any known directory"
+        yield f"Backups  no good backup in {where}; {others} that are not good"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}%"
+
+
+def size(number: int | None) -> str:
+    """Bytes in decimal units, as disks and `docker` speak: `1.2 GB`."""
+    if number is None:
+        return "-"
+    import humanize  # 8 ms, not needed for --help
+
+    return humanize.naturalsize(number)
+
+
+def age(then: datetime, now: datetime) -> str:
+    """`3 h`, `2 d`: the two largest units would say more than anybody compares."""
+    seconds = max(0, int((now - then).total_seconds()))
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length or (unit == "min" and seconds >= 60):
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
