@@ -1,0 +1,325 @@
+"""`opsconsole.toml`: what the operator decided, laid over what was found.
+
+Nothing has to be written: every key has a value that is found or a default that is good. A file that is
+there is read strictly, because a misspelt threshold is a threshold that does not exist.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from opsconsole.model import SourceError
+from opsconsole.text import mask_text, printable
+
+FILE_NAME = "opsconsole.toml"
+
+Percent = Annotated[float, Meta(ge=0, le=100)]
+Minutes = Annotated[float, Meta(ge=0)]
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class ConfigError(SourceError):
+    """The file cannot be used. `problem` is one line that names the file, the key and what was expected."""
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the tables of the file."""
+
+
+class StackSection(Section, frozen=True):
+    """Which stack this is."""
+
+    name: Annotated[str, Meta(description="Name of the Compose project.")] = ""
+    compose_files: Annotated[
+        tuple[str, ...], Meta(description="Compose files in the order that Compose reads them.")
+    ] = ()
+    profiles: Annotated[tuple[str, ...], Meta(description="Compose profiles in use.")] = ()
+    env_file: Annotated[str, Meta(description="Env file of the stack.")] = ""
+
+
+class MongodbSection(Section, frozen=True):
+    """The MongoDB server, when the one that was found is not the right one."""
+
+    enabled: Annotated[bool, Meta(description="false: do not look at MongoDB at all.")] = True
+    uri: Annotated[
+        str,
+        Meta(
+            description="Address as this host reaches it. Better without a password: see uri_env.",
+            pattern=r"^$|^mongodb(\+srv)?://.",
+        ),
+    ] = ""
+    uri_env: Annotated[
+        str, Meta(description="Name of the variable that holds the address, in the environment or the env file.")
+    ] = ""
+
+
+class RedisSection(Section, frozen=True):
+    """The Redis server, when the one that was found is not the right one."""
+
+    enabled: Annotated[bool, Meta(description="false: do not look at Redis at all.")] = True
+    url: Annotated[
+        str,
+        Meta(
+            description="Address as this host reaches it. Better without a password: see url_env.",
+            pattern="^$|^(rediss?|unix)://.",
+        ),
+    ] = ""
+    url_env: Annotated[
+        str, Meta(description="Name of the variable that holds the address, in the environment or the env file.")
+    ] = ""
+
+
+class DataSection(Section, frozen=True):
+    """Directories that hold data of the stack."""
+
+    directories: Annotated[
+        tuple[str, ...], Meta(description="Directories that belong into a backup. Replaces what was found.")
+    ] = ()
+
+
+class ProbeSection(Section, frozen=True):
+    """One HTTP address that says whether the stack is well."""
+
+    url: Annotated[str, Meta(description="Address to ask, http:// or https://.", pattern="^https?://[^/]")]
+    name: Annotated[str, Meta(description="What to call it; the address when left out.")] = ""
+    expect_status: Annotated[
+        Annotated[int, Meta(ge=100, le=599)] | None,
+        Meta(description="The only good status; left out, everything from 200 to 399 is good."),
+    ] = None
+    timeout_seconds: Annotated[Seconds, Meta(description="An answer that takes longer is a failure.")] = 5.0
+
+
+class BackupsSection(Section, frozen=True):
+    """Where backups lie and how old the newest may be."""
+
+    directory: Annotated[str, Meta(description="Directory of the backups, relative to this file.")] = ""
+    max_age_hours: Annotated[float, Meta(description="Alarm when the newest good backup is older.", gt=0)] = (
+        26.0  # a daily backup and two hours of grace
+    )
+
+
+class AlertsSection(Section, frozen=True):
+    """When the console raises an alert. A rule fires when it was true for as long as its minutes say."""
+
+    cpu_percent: Annotated[Percent, Meta(description="CPU of the host, all cores together.")] = 80.0
+    cpu_minutes: Annotated[Minutes, Meta(description="... for so long.")] = 5.0
+    memory_percent: Annotated[Percent, Meta(description="Memory of the host, without caches.")] = 85.0
+    memory_minutes: Annotated[Minutes, Meta(description="... for so long.")] = 5.0
+    disk_percent: Annotated[Percent, Meta(description="Any disk of the host, and its inodes.")] = 90.0
+    disk_minutes: Annotated[Minutes, Meta(description="... for so long.")] = 0.0
+    error_rate_percent: Annotated[Percent, Meta(description="Failed probes or answers 5xx in the access logs.")] = 5.0
+    error_minutes: Annotated[Minutes, Meta(description="... for so long.")] = 5.0
+    response_seconds: Annotated[Seconds, Meta(description="Average answer of a health endpoint.")] = 2.0
+    response_minutes: Annotated[Minutes, Meta(description="... for so long.")] = 5.0
+    unhealthy_minutes: Annotated[
+        Minutes, Meta(description="A container that is unhealthy or not running for so long.")
+    ] = 1.0
+    restarts: Annotated[
+        int, Meta(description="So many restarts of one container within ten minutes are a crash loop.", ge=1)
+    ] = 3
+
+
+class ConsoleSection(Section, frozen=True):
+    """How the console looks and how often it looks."""
+
+    theme: Annotated[
+        Literal["", "dark", "light", "high-contrast", "16-colours"],
+        Meta(description='"dark", "light", "high-contrast" or "16-colours"; "" is what was chosen last.'),
+    ] = ""
+    ascii: Annotated[bool, Meta(description="Draw with plain ASCII characters only.")] = False
+    read_only: Annotated[bool, Meta(description="Hide and refuse everything that changes something.")] = False
+    refresh_seconds: Annotated[
+        float, Meta(description="How often to look while the terminal has the focus.", ge=0.5, le=3600)
+    ] = 2.0
+    background_refresh_seconds: Annotated[
+        float, Meta(description="How often to look while it has not.", ge=0.5, le=3600)
+    ] = 10.0
+
+
+class Settings(Section, frozen=True):
+    """The whole file, table by table."""
+
+    stack: StackSection = StackSection()
+    mongodb: MongodbSection = MongodbSection()
+    redis: RedisSection = RedisSection()
+    data: DataSection = DataSection()
+    probes: tuple[ProbeSection, ...] = ()
+    backups: BackupsSection = BackupsSection()
+    alerts: AlertsSection = AlertsSection()
+    console: ConsoleSection = ConsoleSection()
+
+
+class Config(Settings, frozen=True):
+    """The settings and the file they came from ("" when there is none)."""
+
+    path: str = ""
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One key of the file, as `init` and the documentation show it."""
+
+    table: str
+    key: str
+    description: str
+    default: Any
+    required: bool = False
+
+
+def load(path: Path | str) -> Config:
+    """Read the file. Raises ConfigError with one line for a file that cannot be read, parsed or used."""
+    import tomllib
+
+    file = Path(path)
+    shown = printable(str(path))
+    try:
+        raw = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{shown}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{shown}: is not UTF-8 text (byte {error.start})", "save the file as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{shown}: not valid TOML: {mask_text(printable(str(error)))}") from None
+    try:
+        settings = msgspec.convert(raw, Settings)
+    except msgspec.ValidationError as error:
+        problem, hint = _explain(str(error), raw)
+        raise ConfigError(f"{shown}: {problem}", hint) from None
+    fields = {name: getattr(settings, name) for name in Settings.__struct_fields__}
+    return Config(**fields, path=str(file.absolute()))
+
+
+def load_from(directory: Path | str) -> Config:
+    """The settings of a stack's directory; all defaults when it has no `opsconsole.toml`."""
+    file = Path(directory) / FILE_NAME
+    return load(file) if file.exists() else Config()
+
+
+def settings() -> Iterator[Setting]:
+    """Every key of the file in the order of the file, with its description and its default."""
+    for table, section in section_types().items():
+        hints = get_type_hints(section, include_extras=True)
+        for field in msgspec.structs.fields(section):
+            description = next((note.description for note in _metas(hints[field.name]) if note.description), "")
+            yield Setting(table, field.name, description, field.default, field.required)
+
+
+def section_types() -> dict[str, type[Section]]:
+    """The struct of each table by its name."""
+    hints = get_type_hints(Settings, include_extras=True)
+    return {name: _struct_in(hints[name]) for name in Settings.__struct_fields__}
+
+
+# --- errors ----------------------------------------------------------------------------------------
+
+_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<where>\$[^`]*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"^Object contains unknown field `(?P<key>.*)`$", re.DOTALL)
+_MISSING = re.compile(r"^Object missing required field `(?P<key>.*)`$")
+_EXPECTED = re.compile(r"^Expected `(?P<expected>[^`]+)`, got `(?P<got>[^`]+)`$")
+_RANGE = re.compile(r"^Expected `(?P<expected>[^`]+)` (?P<bound>.+)$", re.DOTALL)
+_ENUM = re.compile(r"^Invalid enum value (?P<value>.+)$", re.DOTALL)
+
+_KINDS = {
+    "str": "a string",
+    "float": "a number",
+    "int": "a whole number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "nothing",
+    "date": "a date",
+    "datetime": "a date and time",
+    "time": "a time",
+}
+
+_SCHEMES = {
+    "probes": "http:// or https://",
+    "mongodb": "mongodb:// or mongodb+srv://",
+    "redis": "redis://, rediss:// or unix://",
+}
+
+
+def _explain(message: str, raw: dict[str, Any]) -> tuple[str, str]:
+    """One of msgspec's messages as a problem and a hint in the words of the file."""
+    found = _PLACE.match(message)
+    assert found is not None  # the pattern matches any text
+    what, where = found["what"], (found["where"] or "$")[1:].lstrip(".")
+    if unknown := _UNKNOWN.match(what):
+        return _explain_unknown(where, unknown["key"])
+    if missing := _MISSING.match(what):
+        return f"key '{_join(where, missing['key'])}' is missing", ""
+    if expected := _EXPECTED.match(what):
+        wanted = " or ".join(_KINDS.get(kind.strip(), kind.strip()) for kind in expected["expected"].split("|"))
+        got = _KINDS.get(expected["got"], expected["got"])
+        return f"key '{where}' expected {wanted.replace(' or nothing', '')}, got {got}", ""
+    if enum := _ENUM.match(what):
+        return f"key '{where}' cannot be {enum['value']}; possible: {_possible(where)}", ""
+    if "matching regex" in what:
+        return f"key '{where}' expected an address that begins with {_SCHEMES[re.sub('[^a-z].*', '', where)]}", ""
+    if bounded := _RANGE.match(what):
+        kind = _KINDS.get(bounded["expected"], bounded["expected"])
+        bound = bounded["bound"].replace(">=", "of at least").replace("<=", "of at most").replace(">", "above")
+        return f"key '{where}' expected {kind} {bound.removesuffix('.0')}, got {_value_at(where, raw)}", ""
+    return f"key '{where}': {printable(what)}", ""
+
+
+def _explain_unknown(where: str, key: str) -> tuple[str, str]:
+    """A misspelt key or table: the closest that exists, or where a known key belongs."""
+    shown = printable(key)
+    table = where.split("[")[0]
+    sections = section_types()
+    known = list(sections[table].__struct_fields__) if table in sections else list(sections)
+    kind = "key" if table in sections else "table"
+    problem = f"unknown {kind} '{_join(where, shown)}'"
+    if close := difflib.get_close_matches(key, known, n=1, cutoff=0.6):
+        return f"{problem}, did you mean '{_join(where, close[0])}'?", ""
+    homes = [name for name, section in sections.items() if key in section.__struct_fields__]
+    if homes:
+        return f"{problem}, it belongs into table [{homes[0]}]", ""
+    return f"{problem}; known here: {', '.join(known)}", ""
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _value_at(where: str, raw: dict[str, Any]) -> str:
+    value: Any = raw
+    for step in re.findall(r"[^.\[\]]+", where):
+        value = value[int(step)] if isinstance(value, list) else value.get(step, "?")
+    return printable(str(value))
+
+
+def _possible(where: str) -> str:
+    table, _, key = where.partition(".")
+    section = section_types().get(table.split("[")[0])
+    hint = get_type_hints(section, include_extras=True).get(key) if section else None
+    return ", ".join(f'"{value}"' for value in _literals(hint))
+
+
+# --- reading our own structs -----------------------------------------------------------------------
+
+
+def _metas(hint: Any) -> tuple[Meta, ...]:
+    return tuple(note for note in getattr(hint, "__metadata__", ()) if isinstance(note, Meta))
+
+
+def _literals(hint: Any) -> tuple[Any, ...]:
+    if get_origin(hint) is Annotated:
+        return _literals(get_args(hint)[0])
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return ()
+
+
+def _struct_in(hint: Any) -> type[Section]:
+    if isinstance(hint, type) and not isinstance(hint, types.GenericAlias) and issubclass(hint, Section):
+        return hint
+    return next(_struct_in(part) for part in get_args(hint) if part is not ...)
