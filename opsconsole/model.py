@@ -465,6 +465,7 @@ class Backup(Record, frozen=True):
     missing: tuple[str, ...] = ()  # kinds of parts that this stack needs and that are not in it
     problem: str = ""  # one sentence; "" when good
     in_future: bool = False  # dated later than now + 5 min: shown, never counted as the newest
+    note: str = ""  # what else to know: dated by its file time, only its beginning was read ...
 
 
 # --- alerts ----------------------------------------------------------------------------------------
