@@ -355,6 +355,7 @@ class ReplicaMember(Record, frozen=True):
 class MongoStatus(Record, frozen=True, tag_field="kind", tag="mongodb"):
     target: DatabaseTarget
     reachable: bool = False
+    refused: bool = False  # not reachable because it answers and does not let us in (password, ACL, protected mode)
     problem: str = ""
     hint: str = ""
     version: str = ""
@@ -382,6 +383,7 @@ class RedisKeyspace(Record, frozen=True):
 class RedisStatus(Record, frozen=True, tag_field="kind", tag="redis"):
     target: DatabaseTarget
     reachable: bool = False
+    refused: bool = False  # not reachable because it answers and does not let us in (password, ACL, protected mode)
     problem: str = ""
     hint: str = ""
     version: str = ""
