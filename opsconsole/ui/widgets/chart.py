@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
+from opsconsole.ui.wording import Tone
+
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 STEPS = " .:-=+*#@"
 """The same nine heights in ASCII, by how much ink a character has."""
@@ -54,7 +56,7 @@ def painted(
     *,
     high: float | None = None,
     limit: float | None = None,
-    style: str = "$primary",
+    style: str = Tone.ACCENT,
     ascii: bool = False,
 ) -> list[Content]:
     """`area` in colour: columns whose value is over `limit` stand out in the warning colour."""
@@ -65,7 +67,7 @@ def painted(
     offset = width - len(newest)
     over = [offset + column for column, value in enumerate(newest) if math.isfinite(value) and value > limit]
     for column in over:
-        rows = [row.stylize("$warning", column, column + 1) for row in rows]
+        rows = [row.stylize(Tone.WARNING, column, column + 1) for row in rows]
     return rows
 
 
