@@ -21,7 +21,7 @@ def main() -> int:
             install()
         elif command == "up":
             install()
-            ready = engine.find_or_start()
+            ready, _ = engine.ensure()
             images.build_all(ready)
             print(f"engine {ready.version()} at {ready.docker_host}")
         elif command == "env":

@@ -50,13 +50,13 @@ def find() -> Engine:
     raise PartsError("no Docker engine answers; start one with: python -m tests.parts up")
 
 
-def find_or_start() -> Engine:
-    """The engine in use, or a new one of ours."""
+def ensure() -> tuple[Engine, bool]:
+    """The engine in use, or a new one of ours; with it, whether it was started now."""
     with locked("engine"):
         try:
-            return find()
+            return find(), False
         except PartsError:
-            return start()
+            return start(), True
 
 
 def start() -> Engine:

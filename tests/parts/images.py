@@ -34,11 +34,18 @@ class Image:
     programs: tuple[str, ...]
     directories: tuple[str, ...]
     changes: tuple[str, ...]
-    entrypoint: str = ""
+    # name in /usr/local/bin -> script in rootfs/
+    scripts: tuple[tuple[str, str], ...] = ()
 
 
 IMAGES = (
-    Image(tag="opsconsole-fixture/app:1", programs=(), directories=(), changes=("WORKDIR /app", 'CMD ["/bin/sh"]')),
+    Image(
+        tag="opsconsole-fixture/app:1",
+        programs=(),
+        directories=("app", "www"),
+        changes=("WORKDIR /app", 'CMD ["/bin/sh"]'),
+        scripts=tuple((name, f"{name}.sh") for name in ("backend", "frontend", "chatty", "hostile")),
+    ),
     Image(
         tag="mongo:6.0",
         programs=(str(MONGOD), "setpriv"),
@@ -50,7 +57,7 @@ IMAGES = (
             'ENTRYPOINT ["docker-entrypoint.sh"]',
             'CMD ["mongod"]',
         ),
-        entrypoint="mongo-entrypoint.sh",
+        scripts=(("docker-entrypoint.sh", "mongo-entrypoint.sh"),),
     ),
     Image(
         tag="redis:7",
@@ -63,7 +70,7 @@ IMAGES = (
             'ENTRYPOINT ["docker-entrypoint.sh"]',
             'CMD ["redis-server"]',
         ),
-        entrypoint="redis-entrypoint.sh",
+        scripts=(("docker-entrypoint.sh", "redis-entrypoint.sh"),),
     ),
 )
 
@@ -146,8 +153,8 @@ def _members(image: Image) -> Iterator[tuple[tarfile.TarInfo, Path | bytes | Non
     for applet in run(busybox, "--list").stdout.split():
         if applet not in {"busybox", "setpriv"}:
             yield _link(f"bin/{applet}", "busybox")
-    if image.entrypoint:
-        yield _file("usr/local/bin/docker-entrypoint.sh", (ROOTFS / image.entrypoint).read_bytes(), mode=0o755)
+    for name, script in image.scripts:
+        yield _file(f"usr/local/bin/{name}", (ROOTFS / script).read_bytes(), mode=0o755)
     programs = [_located(program) for program in image.programs]
     for program in programs:
         yield _file(f"usr/bin/{program.name}", program, mode=0o755)

@@ -1,0 +1,152 @@
+"""What tests stand on: a real engine, real stacks, real databases.
+
+An engine that cannot be had fails the suite. Only OPSCONSOLE_TESTS=offline skips the tests that need one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.parts import engine as engines
+from tests.parts import images, leftovers
+from tests.parts.engine import Engine
+from tests.parts.install import install
+from tests.parts.machine import wait_until as wait_until
+from tests.parts.servers import Server, start_mongod, start_redis
+from tests.parts.stacks import Stack, copy_stack, running_stack
+
+# A developer's own settings must not reach the stacks under test.
+FOREIGN = ("COMPOSE_PROJECT_NAME", "COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES", "DOCKER_CONTEXT")
+
+
+class StackFactory(Protocol):
+    """Makes stacks for one test."""
+
+    def __call__(self, name: str, *, up: bool = True, seed: bool = True) -> Stack:
+        """A copy of tests/stacks/<name>: started and filled, or (up=False) only copied."""
+        ...
+
+
+def offline() -> bool:
+    """Whether the tests that need an engine are left out on purpose."""
+    return os.environ.get("OPSCONSOLE_TESTS") == "offline"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """The engine: one that is there already, or one of ours that is started now and stopped at the end."""
+    if offline():
+        pytest.skip("OPSCONSOLE_TESTS=offline")
+    install()
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in FOREIGN:
+            patch.delenv(variable, raising=False)
+        found, started = engines.ensure()
+        for variable, value in found.env.items():
+            patch.setenv(variable, value)
+        leftovers.remove(found)
+        images.build_all(found)
+        try:
+            yield found
+        finally:
+            leftovers.remove(found, also=leftovers.run_name())
+            if started:
+                engines.stop(found)
+
+
+@pytest.fixture
+def stack_factory(engine: Engine, tmp_path: Path) -> Iterator[StackFactory]:
+    """Stacks of a test's own, to break and change at will; gone when the test is over."""
+    made: list[Stack] = []
+
+    def make(name: str, *, up: bool = True, seed: bool = True) -> Stack:
+        stack = copy_stack(name, engine, tmp_path)
+        made.append(stack)
+        if up:
+            stack.up()
+        if seed and (up or stack.host_mongod is not None):
+            stack.seed()
+        return stack
+
+    yield make
+    for stack in made:
+        stack.down()
+
+
+def _shared(name: str) -> Callable[..., Iterator[Stack]]:
+    """A fixture with a running stack for the whole session: to look at, not to change."""
+
+    @pytest.fixture(scope="session", name=name.replace("-", "_"))
+    def shared(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+        with running_stack(name, engine, tmp_path_factory.mktemp(name)) as stack:
+            yield stack
+
+    return shared
+
+
+thynk = _shared("thynk")
+english_chat = _shared("english-chat")
+mps = _shared("mps")
+smokava = _shared("smokava")
+smokava_rs = _shared("smokava-rs")
+troubled = _shared("troubled")
+
+
+@pytest.fixture
+def host_mongod(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts real mongods on the host: host_mongod(auth=…, replset=…, port=…, options=…)."""
+    made: list[Server] = []
+
+    def start(
+        *,
+        auth: bool = False,
+        replset: bool = False,
+        directory: Path | None = None,
+        port: int | None = None,
+        options: tuple[str, ...] = (),
+    ) -> Server:
+        place = directory or tmp_path / f"mongod-{len(made)}"
+        server = start_mongod(place, auth=auth, replset=replset, port=port, options=options)
+        made.append(server)
+        return server
+
+    yield from _until_stopped(start, made)
+
+
+@pytest.fixture
+def host_redis(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts real redis-servers on the host: host_redis(password=…, appendonly=…, port=…, options=…)."""
+    made: list[Server] = []
+
+    def start(
+        *,
+        password: str = "",
+        appendonly: bool = False,
+        directory: Path | None = None,
+        port: int | None = None,
+        options: tuple[str, ...] = (),
+    ) -> Server:
+        place = directory or tmp_path / f"redis-{len(made)}"
+        server = start_redis(place, password=password, appendonly=appendonly, port=port, options=options)
+        made.append(server)
+        return server
+
+    yield from _until_stopped(start, made)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs() -> None:
+    """The servers that the host fixtures start are there, with or without an engine."""
+    if not offline():
+        install()
+
+
+def _until_stopped(start: Callable[..., Server], made: list[Server]) -> Iterator[Callable[..., Server]]:
+    yield start
+    for server in made:
+        server.stop(kill=True)
