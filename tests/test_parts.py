@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 import urllib.request
 from collections.abc import Callable
 
@@ -45,7 +46,7 @@ def test_thynk_has_its_database_on_the_host(thynk: Stack) -> None:
 def test_english_chat_is_configured_by_its_env_file_option(english_chat: Stack) -> None:
     with urllib.request.urlopen(english_chat.health_url, timeout=5) as answer:
         assert answer.status == 200
-    assert "online-discussion" in english_chat.compose("exec", "-T", "backend", "printenv", "MONGODB_URI")
+    assert "online-discussion" in english_chat.compose("exec", "-T", "backend", "sh", "-c", "echo $MONGODB_URI")
 
 
 def test_mps_mongodb_asks_for_its_password(mps: Stack) -> None:
@@ -128,8 +129,10 @@ def test_the_engine_tells_events(engine: Engine, smokava: Stack) -> None:
     container = smokava.container("backend")["Id"]
     engine.docker("pause", container)
     engine.docker("unpause", container)
-    since = ["--since", "60s", "--until", "0s", "--filter", f"container={container}", "--format", "{{.Action}}"]
-    assert {"pause", "unpause"} <= set(engine.docker("events", *since).split())
+    # The engine's own answer to "until": it ends the listing once that second has begun.
+    window = ["--since", "60s", "--until", str(int(time.time()) + 1)]
+    told = engine.docker("events", *window, "--filter", f"container={container}", "--format", "{{.Action}}")
+    assert {"pause", "unpause"} <= set(told.split())
 
 
 def test_a_stack_that_is_only_copied_runs_nothing(stack_factory: StackFactory) -> None:

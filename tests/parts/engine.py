@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import os
 import shutil
 import signal
@@ -9,7 +11,8 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.parts.install import DOCKER_CONFIG, find as find_program, own_compose_works
+from tests.parts.install import DOCKER_CONFIG, own_compose_works
+from tests.parts.install import find as find_program
 from tests.parts.machine import PATH, RUN, PartsError, locked, run, say, wait_until, works
 
 SOCKET = RUN / "docker.sock"
@@ -38,7 +41,10 @@ class Engine:
 
     def gateway(self) -> str:
         """The host's address as a container sees it (what `host-gateway` resolves to)."""
-        return self.docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+        form = "{{with index .IPAM.Config 0}}{{.Subnet}} {{.Gateway}}{{end}}"
+        subnet, *gateway = self.docker("network", "inspect", "bridge", "--format", form).split()
+        # An engine that chose the subnet itself tells no gateway; it is the first address then.
+        return gateway[0] if gateway else str(next(ipaddress.ip_network(subnet).hosts()))
 
 
 def find() -> Engine:
@@ -157,10 +163,8 @@ def _contributors_host() -> str | None:
 
 def _is_gone(pid: int) -> bool:
     """Whether a process has ended; one of our own children is collected on the way."""
-    try:
+    with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
