@@ -1,0 +1,127 @@
+"""Where the engine is: the address that the `docker` command itself would use on this account."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from opsconsole.model import SourceError
+
+DEFAULT_SOCKET = "/var/run/docker.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Certificates for an engine behind TLS. Empty paths are files that are not there."""
+
+    authority: str = ""
+    certificate: str = ""
+    key: str = ""
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An engine's address and who named it ("DOCKER_HOST", "context prod", "default")."""
+
+    host: str
+    origin: str
+    tls: TlsFiles | None = None
+
+    @property
+    def socket(self) -> str:
+        """Path of the unix socket, "" for an engine elsewhere."""
+        return self.host.removeprefix("unix://") if self.host.startswith("unix://") else ""
+
+
+def resolve(docker_host: str | None = None, environ: Mapping[str, str] | None = None) -> Address:
+    """The engine to talk to: `docker_host`, else DOCKER_HOST, the current context, a socket that is there.
+
+    Raises SourceError when a named context cannot be read.
+    """
+    environ = os.environ if environ is None else environ
+    home = environ.get("HOME") or os.path.expanduser("~")
+    directory = Path(environ.get("DOCKER_CONFIG") or Path(home, ".docker"))
+    if docker_host:
+        return Address(_with_scheme(docker_host), "configuration", _tls_from_environment(environ, directory))
+    if host := environ.get("DOCKER_HOST"):
+        return Address(_with_scheme(host), "DOCKER_HOST", _tls_from_environment(environ, directory))
+    context = environ.get("DOCKER_CONTEXT") or _current_context(directory)
+    if context and context != "default":
+        return _from_context(context, directory)
+    return Address(f"unix://{_default_socket(environ, home)}", "default")
+
+
+def _with_scheme(host: str) -> str:
+    return f"unix://{host}" if host.startswith("/") else host
+
+
+def _tls_from_environment(environ: Mapping[str, str], directory: Path) -> TlsFiles | None:
+    verify = bool(environ.get("DOCKER_TLS_VERIFY"))
+    if not verify and not environ.get("DOCKER_TLS"):
+        return None
+    certificates = Path(environ.get("DOCKER_CERT_PATH") or directory)
+    return TlsFiles(
+        authority=str(certificates / "ca.pem"),
+        certificate=str(certificates / "cert.pem"),
+        key=str(certificates / "key.pem"),
+        verify=verify,
+    )
+
+
+def _current_context(directory: Path) -> str:
+    """The context chosen with `docker context use`; a config file that cannot be read names none, as for docker."""
+    try:
+        config = json.loads((directory / "config.json").read_text())
+        return str(config.get("currentContext") or "")
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def _from_context(name: str, directory: Path) -> Address:
+    # docker names a context's directory by the hash of its name, so that any name will do.
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    meta = directory / "contexts" / "meta" / digest / "meta.json"
+    try:
+        endpoint = json.loads(meta.read_text())["Endpoints"]["docker"]
+        host = str(endpoint["Host"])
+    except FileNotFoundError:
+        raise SourceError(
+            f"The docker context {name!r} does not exist",
+            "See `docker context ls`; return to the local engine with `docker context use default`",
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise SourceError(
+            f"The docker context {name!r} cannot be read from {meta}",
+            "See `docker context inspect`; return to the local engine with `docker context use default`",
+        ) from None
+    skip_verify = bool(endpoint.get("SkipTLSVerify", False))
+    certificates = directory / "contexts" / "tls" / digest / "docker"
+    return Address(_with_scheme(host), f"context {name}", _tls_of_context(certificates, skip_verify))
+
+
+def _tls_of_context(certificates: Path, skip_verify: bool) -> TlsFiles | None:
+    present = {name: str(path) for name in ("ca", "cert", "key") if (path := certificates / f"{name}.pem").is_file()}
+    if not present:
+        return None
+    return TlsFiles(
+        authority=present.get("ca", ""),
+        certificate=present.get("cert", ""),
+        key=present.get("key", ""),
+        verify=not skip_verify,
+    )
+
+
+def _default_socket(environ: Mapping[str, str], home: str) -> str:
+    """The first socket we may use, else the first that exists, else docker's default."""
+    runtime = environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    candidates = [DEFAULT_SOCKET, f"{runtime}/docker.sock", f"{home}/.docker/desktop/docker.sock"]
+    existing = [path for path in candidates if os.path.exists(path)]
+    for path in existing:
+        if os.access(path, os.R_OK | os.W_OK):
+            return path
+    return existing[0] if existing else DEFAULT_SOCKET

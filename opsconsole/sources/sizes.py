@@ -1,0 +1,103 @@
+"""How much room a directory takes on its disk, counted as `du -x` counts, without getting in anybody's way."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import threading
+from collections.abc import Callable
+from threading import Event
+from typing import TypeVar
+
+Found = TypeVar("Found")
+
+# Sizing these would be a walk over the kernel's imagination, or over the whole host.
+_NOT_DATA = ("/proc", "/sys", "/dev", "/run", "/var/run")
+_BREATH_EVERY = 512  # entries
+_BREATH_SECONDS = 0.002
+
+
+def is_walkable(path: str) -> bool:
+    """Whether a path can hold data of a stack whose size can be asked: a readable directory or file, not `/`,
+    not a socket, not a file system of the kernel."""
+    normal = os.path.normpath(path)
+    if normal == "/" or any(normal == place or normal.startswith(f"{place}/") for place in _NOT_DATA):
+        return False
+    try:
+        mode = os.stat(normal).st_mode
+    except OSError:
+        return False
+    if stat.S_ISDIR(mode):
+        return os.access(normal, os.R_OK | os.X_OK)
+    return stat.S_ISREG(mode)
+
+
+def tree_size(path: str, stop: Event) -> int | None:
+    """Bytes on disk (`st_blocks`) below `path` on its own file system; symbolic links are not followed and hard
+    links are counted once. None when stopped, or when a part cannot be read: too small a number would mislead."""
+    try:
+        top = os.stat(path)
+    except OSError:
+        return None
+    if not stat.S_ISDIR(top.st_mode):
+        return top.st_blocks * 512
+    total = top.st_blocks * 512
+    waiting = [path]
+    linked: set[int] = set()
+    entries = 0
+    while waiting:
+        directory = waiting.pop()
+        try:
+            listing = list(os.scandir(directory))
+        except FileNotFoundError:
+            continue  # removed while we walked
+        except OSError:
+            return None
+        for entry in listing:
+            entries += 1
+            if entries % _BREATH_EVERY == 0:
+                stop.wait(_BREATH_SECONDS)
+            try:
+                facts = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue
+            if facts.st_dev != top.st_dev:
+                continue
+            if stat.S_ISDIR(facts.st_mode):
+                waiting.append(entry.path)
+            elif facts.st_nlink > 1:
+                if facts.st_ino in linked:
+                    continue
+                linked.add(facts.st_ino)
+            total += facts.st_blocks * 512
+        if stop.is_set():
+            return None
+    return total
+
+
+def in_background(work: Callable[[], Found], stop: Event) -> Found | None:
+    """Run `work` on a thread of the lowest priority and wait for it; None when `stop` was set first, or when it
+    failed with an OSError. A thread that is left behind does not keep the process alive."""
+    results: list[Found] = []
+    failures: list[Exception] = []
+    done = Event()
+
+    def run() -> None:
+        # On Linux a priority belongs to a thread, and the I/O priority follows it.
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        try:
+            results.append(work())
+        except Exception as error:
+            failures.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=run, name="sizes", daemon=True).start()
+    while not done.wait(0.2):
+        if stop.is_set():
+            return None
+    if failures and not isinstance(failures[0], OSError):
+        raise failures[0]
+    return results[0] if results else None

@@ -1,0 +1,112 @@
+"""Where the stack's data lies: one row per volume, bind mount and tmpfs, and per database path that has none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import msgspec
+
+from opsconsole.model import Container, Mount, Volume, VolumeKind, VolumeUse
+from opsconsole.sources.engine_parse import ANONYMOUS, PROJECT, RUNNING_STATES, parse_time, role_of
+
+# Where the official images keep their data, and the option that moves it.
+_DATA_PATHS = {"mongodb": "/data/db", "redis": "/data"}
+_DATA_OPTIONS = {"mongodb": "--dbpath", "redis": "--dir"}
+
+
+def volume_rows(
+    containers: Sequence[Container], engine_volumes: Iterable[Mapping[str, Any]], project: str
+) -> tuple[Volume, ...]:
+    """The stack's volumes without sizes and safety, databases first, then by name.
+
+    `engine_volumes` are those of `GET /volumes`; one that is labelled with `project` is a row even if nobody mounts it.
+    """
+    known = {str(raw.get("Name")): raw for raw in engine_volumes}
+    rows: dict[str, Volume] = {}
+    for container in containers:
+        for row in _rows_of(container):
+            before = rows.get(row.key)
+            rows[row.key] = _merged(before, row) if before else row
+    for name, raw in known.items():
+        labels = raw.get("Labels") or {}
+        key = f"volume:{name}"
+        if key in rows:
+            rows[key] = _with_facts(rows[key], raw)
+        elif project and labels.get(PROJECT) == project:
+            rows[key] = _with_facts(Volume(key=key, kind=VolumeKind.NAMED, name=name), raw)
+    return tuple(sorted(rows.values(), key=lambda row: (not row.database, row.kind, row.name)))
+
+
+def data_path(container: Container) -> tuple[str, str]:
+    """(role, directory) of a database container: ("mongodb", "/data/db"); ("", "") for any other."""
+    role = role_of(container.image, (name for name, _ in container.environment))
+    if not role:
+        return "", ""
+    words = container.command.replace("=", " ").split()
+    option = _DATA_OPTIONS[role]
+    moved = words[words.index(option) + 1] if option in words[:-1] else ""
+    return role, moved if moved.startswith("/") else _DATA_PATHS[role]
+
+
+def _rows_of(container: Container) -> Iterator[Volume]:
+    role, directory = data_path(container)
+    covered = False
+    for mount in container.mounts:
+        holds_data = bool(role) and _covers(mount.destination, directory)
+        covered = covered or holds_data
+        use = _use(container, mount.destination, mount.read_only)
+        row = _row_of_mount(container, mount)
+        yield msgspec.structs.replace(row, used_by=(use,), database=role if holds_data and not mount.read_only else "")
+    if role and not covered:
+        yield Volume(
+            key=f"layer:{container.name}:{directory}",
+            kind=VolumeKind.LAYER,
+            name=f"{container.name}:{directory}",
+            used_by=(_use(container, directory, read_only=False),),
+            database=role,
+        )
+
+
+def _row_of_mount(container: Container, mount: Mount) -> Volume:
+    if mount.kind == "bind":
+        return Volume(key=f"bind:{mount.source}", kind=VolumeKind.BIND, name=mount.source, path=mount.source)
+    if mount.kind == "tmpfs":
+        place = f"{container.name}:{mount.destination}"
+        return Volume(key=f"tmpfs:{place}", kind=VolumeKind.TMPFS, name=place)
+    kind = VolumeKind.ANONYMOUS if mount.anonymous else VolumeKind.NAMED
+    return Volume(key=f"volume:{mount.name}", kind=kind, name=mount.name, path=mount.source)
+
+
+def _use(container: Container, destination: str, read_only: bool) -> VolumeUse:
+    return VolumeUse(
+        service=container.service,
+        container=container.name,
+        destination=destination,
+        read_only=read_only,
+        running=container.state in RUNNING_STATES,
+    )
+
+
+def _merged(one: Volume, other: Volume) -> Volume:
+    return msgspec.structs.replace(
+        one, used_by=one.used_by + other.used_by, database=one.database or other.database, path=one.path or other.path
+    )
+
+
+def _with_facts(row: Volume, raw: Mapping[str, Any]) -> Volume:
+    # Engines from 24 on label what they name themselves; the label also tells a 64-digit name that somebody chose.
+    anonymous = row.kind is VolumeKind.ANONYMOUS or ANONYMOUS in (raw.get("Labels") or {})
+    return msgspec.structs.replace(
+        row,
+        kind=VolumeKind.ANONYMOUS if anonymous else VolumeKind.NAMED,
+        path=str(raw.get("Mountpoint") or row.path),
+        driver=str(raw.get("Driver") or ""),
+        created_at=parse_time(raw.get("CreatedAt")),
+    )
+
+
+def _covers(destination: str, directory: str) -> bool:
+    """Whether what is written into `directory` lands in the mount at `destination`."""
+    return PurePosixPath(directory).is_relative_to(PurePosixPath(destination))
