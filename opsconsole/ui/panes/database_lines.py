@@ -66,9 +66,9 @@ def _reachability(status: DatabaseStatus, now: datetime, width: int, glyphs: Gly
             role = [status.topology, status.member_state]
         else:
             role = [status.role, "loading its data from disk" if status.loading else ""]
-        parts = [
+        parts: list[str | tuple[str, str]] = [
             (f"{glyphs.good} reachable", Tone.GOOD),
-            *(printable(text) for text in (version, *role)),
+            *((printable(text), "") for text in (version, *role)),
             f"up {duration(uptime)}" if uptime is not None else "",
             f"answers in {duration(status.latency_seconds)}" if status.latency_seconds is not None else "",
         ]

@@ -1,0 +1,144 @@
+"""Where the stack's data lies, whether it is safe there, and why not. Worst first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from textual.content import Content
+
+from opsconsole.model import Safety, Snapshot, SourceState, Volume, VolumeKind, VolumeUse
+from opsconsole.text import printable
+from opsconsole.ui.panes.rows_and_detail import RowsAndDetail
+from opsconsole.ui.widgets.columns import CellText, Column
+from opsconsole.ui.widgets.lines import fact, flowed, shorten_middle, wrapped
+from opsconsole.ui.widgets.row_table import RowTable
+from opsconsole.ui.wording import Glyphs, Tone, ago, moment, sign, size
+
+_RANK = {Safety.AT_RISK: 0, Safety.NOT_IN_BACKUP: 1, Safety.ORPHANED: 2, Safety.PERSISTENT: 3}
+_TONE = {
+    Safety.AT_RISK: Tone.BAD,
+    Safety.NOT_IN_BACKUP: Tone.WARNING,
+    Safety.ORPHANED: Tone.MUTED,
+    Safety.PERSISTENT: Tone.GOOD,
+}
+_KIND = {
+    VolumeKind.NAMED: "volume",
+    VolumeKind.ANONYMOUS: "anonymous volume",
+    VolumeKind.BIND: "bind mount",
+    VolumeKind.TMPFS: "tmpfs (memory)",
+    VolumeKind.LAYER: "container layer",
+}
+_ANSWERED = (SourceState.OK, SourceState.ABSENT)
+NO_VOLUMES = "This stack has no volume and no bind mount: nothing it writes outlives its containers."
+
+
+def size_said(volume: Volume, now: datetime) -> str:
+    """`1.2 GiB · 4 m ago`; `measuring…` before the first size; "" for what has none of its own."""
+    if volume.size_bytes is not None:
+        return f"{size(volume.size_bytes)} · {ago(volume.size_at, now)}" if volume.size_at else size(volume.size_bytes)
+    return "in memory" if volume.kind is VolumeKind.TMPFS else "measuring…"
+
+
+def users_said(uses: Sequence[VolumeUse]) -> str:
+    return ", ".join(f"{use.service or use.container}:{use.destination}" for use in uses) or "nothing"
+
+
+def worst_first(volumes: Iterable[Volume]) -> list[Volume]:
+    """By safety, then what a database writes, then the largest."""
+    return sorted(volumes, key=lambda one: (_RANK[one.safety], not one.database, -(one.size_bytes or 0), one.name))
+
+
+def summary(volumes: Sequence[Volume], width: int, glyphs: Glyphs) -> list[Content]:
+    """How many there are of each safety, and how much they hold together."""
+    counts = Counter(volume.safety for volume in volumes)
+    parts: list[Content] = []
+    for safety in sorted(counts, key=_RANK.__getitem__):
+        tone = _TONE[safety]
+        parts.append(Content.styled(f"{sign(tone, glyphs)} {counts[safety]} {safety.value}", tone))
+    known = [volume.size_bytes for volume in volumes if volume.size_bytes is not None]
+    if known:
+        less = "" if len(known) == len(volumes) else "at least "
+        parts.append(Content.styled(f"{less}{size(sum(known))} together", Tone.MUTED))
+    return flowed(parts, width, gap=3)
+
+
+def detail(volume: Volume, now: datetime, width: int, glyphs: Glyphs) -> list[Content]:
+    """The sentence that says why, what it is, and every mount of it."""
+    tone = _TONE[volume.safety]
+    kind = _KIND[volume.kind]
+    head = Content.assemble((printable(volume.name), Tone.STRONG), (f"  {kind}", Tone.MUTED))
+    lines = [head]
+    said = f"{volume.safety.value.capitalize()}: {volume.reason}" if volume.reason else volume.safety.value.capitalize()
+    lines += wrapped(f"{sign(tone, glyphs)} {said}", width, style=tone)
+    facts = [fact("size", size_said(volume, now))]
+    if volume.path and volume.path != volume.name:
+        facts.append(fact("path", shorten_middle(volume.path, max(12, width - 5), ellipsis=glyphs.ellipsis)))
+    if volume.created_at:
+        facts.append(fact("created", moment(volume.created_at, now)))
+    if volume.driver:
+        facts.append(fact("driver", volume.driver))
+    if volume.database:
+        facts.append(fact("written by", {"mongodb": "MongoDB", "redis": "Redis"}.get(volume.database, volume.database)))
+    lines += flowed(facts, width, gap=3)
+    for use in volume.used_by:
+        state = "" if use.running else ", not running"
+        mode = "read only" if use.read_only else "read and write"
+        where = f"{use.service or use.container} {glyphs.arrow} {use.destination}"
+        lines += wrapped(f"{glyphs.dot} {where} ({mode}{state})", width)
+    if not volume.used_by:
+        lines.append(Content.styled(f"{glyphs.dot} No container mounts it.", Tone.MUTED))
+    return lines
+
+
+class VolumesPane(RowsAndDetail[Volume]):
+    pane_id = "volumes"
+    title = "Volumes"
+    letter = "v"
+    topics = frozenset({"volumes", "sizes", "backups"})
+    sources = ("volumes", "sizes")
+
+    def make_table(self) -> RowTable[Volume]:
+        return RowTable(
+            self._columns(),
+            key=lambda volume: volume.key,
+            empty="Looking for volumes.",
+            muted=lambda volume: bool(volume.used_by) and not any(use.running for use in volume.used_by),
+            search=lambda one: f"{one.name} {one.path} {one.safety} {_KIND[one.kind]} {users_said(one.used_by)}",
+        )
+
+    def _columns(self) -> tuple[Column[Volume], ...]:
+        return (
+            Column("safety", "Safety", 17, self._safety, order=lambda volume: _RANK[volume.safety]),
+            Column("name", "Name", 16, lambda volume: volume.name, grow=True, most=64),
+            Column(
+                "size",
+                "Size",
+                17,
+                lambda volume: size_said(volume, self.now),
+                priority=1,
+                align="right",
+                order=lambda volume: volume.size_bytes,
+                descending=True,
+            ),
+            Column("used", "Used by", 16, lambda volume: users_said(volume.used_by), priority=2, grow=True, most=70),
+            Column("kind", "Kind", 16, lambda volume: _KIND[volume.kind], priority=3),
+        )
+
+    def _safety(self, volume: Volume) -> CellText:
+        tone = _TONE[volume.safety]
+        return f"{sign(tone, self.glyphs)} {volume.safety.value}", tone
+
+    def show(self, snapshot: Snapshot) -> None:
+        reading = snapshot.readings.get("volumes")
+        answered = reading is not None and reading.state in _ANSWERED
+        self.table.say(NO_VOLUMES if answered else "Looking for volumes.")
+        volumes = worst_first(snapshot.volumes)
+        glyphs = self.glyphs
+        self.show_rows(
+            volumes, snapshot.sampled_at, (lambda width: summary(volumes, width, glyphs)) if volumes else None
+        )
+
+    def detail_of(self, record: Volume, width: int) -> list[Content]:
+        return detail(record, self.now, width, self.glyphs)
