@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	@touch $@
 
-run: $(STAMP) ## open the console (ARGS="-C /srv/app" to say which stack); a demo stack when there is none
+run: $(STAMP) ## open the console (ARGS="--stack /srv/shop" for another one); a demo stack when there is none
 	@$(BIN)/opsconsole --or-demo $(ARGS)
 
 test: $(STAMP) lint parts ## everything: lint, types, and all tests on real engines and databases

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tarfile
 import time
 import urllib.request
 from collections.abc import Callable
+from typing import Any
 
+import bson
 import pymongo
 import pymongo.errors
 import pytest
 import redis
 
 from tests.conftest import StackFactory
-from tests.parts import leftovers
+from tests.parts import leftovers, legacy
 from tests.parts.engine import Engine
 from tests.parts.machine import PartsError, run, wait_until
 from tests.parts.servers import Server, hello
@@ -50,10 +53,10 @@ def test_english_chat_is_configured_by_its_env_file_option(english_chat: Stack) 
 
 
 def test_mps_mongodb_asks_for_its_password(mps: Stack) -> None:
-    with pymongo.MongoClient(mps.mongo_uri, serverSelectionTimeoutMS=5000) as client:
+    with pymongo.MongoClient[Any](mps.mongo_uri, serverSelectionTimeoutMS=5000) as client:
         assert client[mps.database].users.count_documents({}) == 14
     with (
-        pymongo.MongoClient("127.0.0.1", mps.ports["MONGO_PORT"], serverSelectionTimeoutMS=5000) as stranger,
+        pymongo.MongoClient[Any]("127.0.0.1", mps.ports["MONGO_PORT"], serverSelectionTimeoutMS=5000) as stranger,
         pytest.raises(pymongo.errors.OperationFailure, match="requires authentication"),
     ):
         stranger[mps.database].users.count_documents({})
@@ -64,7 +67,7 @@ def test_mps_redis_asks_for_its_password_and_appends(mps: Stack) -> None:
         assert client.info("persistence")["aof_enabled"] == 1
         assert client.info("keyspace").keys() == {"db0", "db1"}
     with (
-        contextlib.closing(redis.Redis(port=mps.ports["REDIS_PORT"])) as stranger,
+        contextlib.closing(redis.Redis(port=mps.ports["REDIS_PORT"], retry=None)) as stranger,
         pytest.raises(redis.AuthenticationError),
     ):
         stranger.ping()
@@ -77,22 +80,39 @@ def test_database_files_belong_to_the_database_user(mps: Stack) -> None:
 
 
 def test_smokava_has_no_password(smokava: Stack) -> None:
-    with pymongo.MongoClient(smokava.mongo_uri, serverSelectionTimeoutMS=5000) as client:
+    with pymongo.MongoClient[Any](smokava.mongo_uri, serverSelectionTimeoutMS=5000) as client:
         assert client.smokava.userpackages.count_documents({}) == 25
 
 
 def test_smokava_as_a_replica_set_has_a_primary_and_an_oplog(smokava_rs: Stack) -> None:
     assert hello(smokava_rs.mongo_uri)["setName"] == "rs0"
     assert hello(smokava_rs.mongo_uri)["isWritablePrimary"]
-    with pymongo.MongoClient(smokava_rs.mongo_uri, serverSelectionTimeoutMS=5000) as client:
+    with pymongo.MongoClient[Any](smokava_rs.mongo_uri, serverSelectionTimeoutMS=5000) as client:
         assert client.local["oplog.rs"].estimated_document_count() > 0
+
+
+def test_backups_of_the_scripts_lie_there(thynk: Stack, mps: Stack) -> None:
+    backups = thynk.directory / "backups"
+    assert [path.name for path in sorted(backups.iterdir())] == [legacy.OLD, legacy.NEW]
+    with tarfile.open(backups / legacy.NEW / f"mongodb-{legacy.NEW}.tar.gz") as archive:
+        dumped = archive.extractfile("mongodb/thynk/users.bson")
+        assert dumped is not None and len(bson.decode_all(dumped.read())) == 14
+    with tarfile.open(mps.directory / "backups" / f"mps_backup_{legacy.NEW}.tar.gz") as archive:
+        rdb = archive.extractfile("redis_dump.rdb")
+        assert archive.getnames() == ["mongo.archive", "redis_dump.rdb"]
+        assert rdb is not None and rdb.read(5) == b"REDIS"
+
+
+def test_the_checksum_of_mongodumps_archives() -> None:
+    assert legacy.crc64(b"123456789") == 0x995DC9BBDF1939FA
+    assert legacy.crc64(b"") == 0
 
 
 def test_data_survives_down_and_up(stack_factory: StackFactory) -> None:
     stack = stack_factory("mps")
     stack.compose("down", "--timeout", "5")
     stack.up()
-    with pymongo.MongoClient(stack.mongo_uri, serverSelectionTimeoutMS=5000) as client:
+    with pymongo.MongoClient[Any](stack.mongo_uri, serverSelectionTimeoutMS=5000) as client:
         assert client[stack.database].users.count_documents({}) == 14
     with contextlib.closing(redis.Redis.from_url(stack.redis_url)) as client_of_redis:
         assert client_of_redis.get("greeting") == b"halo"
@@ -161,17 +181,17 @@ def test_what_a_dead_test_run_left_is_removed(engine: Engine) -> None:
 
 def test_mongod_on_the_host(host_mongod: Callable[..., Server]) -> None:
     server = host_mongod()
-    with pymongo.MongoClient(server.uri) as client:
+    with pymongo.MongoClient[Any](server.uri) as client:
         client.shop.things.insert_one({"_id": 1})
         assert client.server_info()["version"].startswith("6.0")
 
 
 def test_mongod_on_the_host_with_a_password(host_mongod: Callable[..., Server]) -> None:
     server = host_mongod(auth=True)
-    with pymongo.MongoClient(server.uri) as client:
+    with pymongo.MongoClient[Any](server.uri) as client:
         assert "admin" in client.list_database_names()
     with (
-        pymongo.MongoClient("127.0.0.1", server.port) as stranger,
+        pymongo.MongoClient[Any]("127.0.0.1", server.port) as stranger,
         pytest.raises(pymongo.errors.OperationFailure, match="requires authentication"),
     ):
         stranger.list_database_names()
@@ -185,11 +205,11 @@ def test_mongod_on_the_host_as_a_replica_set(host_mongod: Callable[..., Server],
 
 def test_mongod_starts_again_on_its_directory(host_mongod: Callable[..., Server]) -> None:
     first = host_mongod(auth=True)
-    with pymongo.MongoClient(first.uri) as client:
+    with pymongo.MongoClient[Any](first.uri) as client:
         client.shop.things.insert_one({"_id": 1})
     first.stop()
     second = host_mongod(auth=True, directory=first.directory)
-    with pymongo.MongoClient(second.uri) as client:
+    with pymongo.MongoClient[Any](second.uri) as client:
         assert client.shop.things.count_documents({}) == 1
 
 

@@ -22,7 +22,7 @@ PIXEL = bytes.fromhex(
 
 def seed_mongo(uri: str, database: str, *, main: str) -> None:
     """Fill a database: users, the collection the system is about, an audit log; indexes of several kinds."""
-    with pymongo.MongoClient(uri, serverSelectionTimeoutMS=10000) as client:
+    with pymongo.MongoClient[Any](uri, serverSelectionTimeoutMS=10000) as client:
         db = client[database]
         db.users.insert_many([_user(number) for number in range(14)])
         db.users.create_index("email", unique=True)
@@ -41,7 +41,7 @@ def seed_mongo(uri: str, database: str, *, main: str) -> None:
 
 def seed_smokava(uri: str) -> None:
     """The five collections that Smokava's own backup check asks for."""
-    with pymongo.MongoClient(uri, serverSelectionTimeoutMS=10000) as client:
+    with pymongo.MongoClient[Any](uri, serverSelectionTimeoutMS=10000) as client:
         db = client["smokava"]
         for name in ("packages", "userpackages", "transactions", "restaurantpayments"):
             db[name].insert_many([{**_item(number), "amount": Decimal128(f"{number}.50")} for number in range(25)])

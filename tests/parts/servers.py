@@ -132,7 +132,7 @@ def start_redis(
 
 def hello(uri: str) -> dict[str, Any]:
     """What a MongoDB server says of itself."""
-    with pymongo.MongoClient(uri, serverSelectionTimeoutMS=2000) as client:
+    with pymongo.MongoClient[Any](uri, serverSelectionTimeoutMS=2000) as client:
         answer: dict[str, Any] = client.admin.command("hello")
         return answer
 
@@ -171,7 +171,7 @@ def _still_runs(server: Server) -> None:
 
 
 def _initiate(uri: str, member: str) -> None:
-    with pymongo.MongoClient(uri, serverSelectionTimeoutMS=20000) as client:
+    with pymongo.MongoClient[Any](uri, serverSelectionTimeoutMS=20000) as client:
         config = {"_id": "rs0", "members": [{"_id": 0, "host": member}]}
         client.admin.command("replSetInitiate", config)
 
@@ -180,7 +180,7 @@ def _create_root(server: Server) -> None:
     """The first user, created over the localhost exception."""
 
     def create() -> bool:
-        with pymongo.MongoClient(server.uri, serverSelectionTimeoutMS=5000) as client:
+        with pymongo.MongoClient[Any](server.uri, serverSelectionTimeoutMS=5000) as client:
             client.admin.command("createUser", server.user, pwd=server.password, roles=["root"])
         return True
 

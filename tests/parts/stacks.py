@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.parts import leftovers, seeds
+import pymongo.errors
+import redis
+
+from tests.parts import leftovers, legacy, seeds
 from tests.parts.engine import Engine
 from tests.parts.machine import run, wait_until
 from tests.parts.servers import LOCAL, Server, free_port, initiate_replica_set, start_mongod
@@ -99,13 +102,18 @@ class Stack:
         wait_until(ready, 90, f"{self.project} does not get ready", interval=0.1)
 
     def seed(self) -> None:
-        """Fill databases and uploads with a little data."""
+        """Fill the databases with a little data, and leave backups behind as the system's own script does."""
         if self.name.startswith("smokava"):
             seeds.seed_smokava(self.mongo_uri)
         elif self.mongo_uri:
             seeds.seed_mongo(self.mongo_uri, self.database, main="quests" if self.name == "mps" else "discussions")
         if self.redis_url:
             seeds.seed_redis(self.redis_url)
+            legacy.write_mps_backup(self.directory, self.mongo_uri, self.database, self._redis_dump(), legacy.NEW)
+        if self.name in ON_THE_HOST:
+            title = "THYNK" if self.name == "thynk" else "English Chat"
+            for timestamp in (legacy.OLD, legacy.NEW):
+                legacy.write_deploy_backup(self.directory, self.mongo_uri, self.database, timestamp, title)
 
     def make_git_repository(self) -> Path:
         """Put the directory under git with a bare `origin` beside it; the path of that origin."""
@@ -130,6 +138,14 @@ class Stack:
         leftovers.remove(self.engine, also=self.project)
         if self.host_mongod is not None:
             self.host_mongod.stop(kill=True)
+
+    def _redis_dump(self) -> bytes:
+        """What Redis itself writes when it is told to save."""
+        with contextlib.closing(redis.Redis.from_url(self.redis_url)) as client:
+            client.save()
+        copy = self.directory.with_name("dump.rdb")
+        self.compose("cp", "redis:/data/dump.rdb", str(copy))
+        return copy.read_bytes()
 
     def _answers(self) -> bool:
         """Every container runs and is healthy, and the backend reaches its database."""
@@ -224,8 +240,6 @@ def _initiate_once(uri: str) -> None:
             return True
 
     def initiated() -> bool:
-        import pymongo.errors
-
         try:
             initiate_replica_set(uri, "mongodb:27017")
         except pymongo.errors.OperationFailure as already:
