@@ -1,0 +1,207 @@
+"""The database servers of a stack, each asked on threads of its own.
+
+A server that hangs delays only itself: after a deadline its last data is returned as it was, marked
+unreachable, and whatever it answers later is taken at the next look.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from opsconsole.model import Container, DatabaseStatus, DatabaseTarget, MongoDatabase, MongoStatus, RedisStatus, Stack
+from opsconsole.sources.absence import why_not_running
+from opsconsole.sources.connection import Connection
+from opsconsole.sources.lane import Lane
+from opsconsole.sources.network import secrets_of
+from opsconsole.text import mask_text, printable
+
+if TYPE_CHECKING:
+    from opsconsole.sources.mongo import MongoServer
+    from opsconsole.sources.redis import RedisServer
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 5.0
+"""How long one look waits for the slowest server: a little longer than a server's own budget of 4 s."""
+
+LIST_PATIENCE_SECONDS = 1.0
+"""How long a look waits for the list of collections; a longer one arrives with a later look."""
+
+Connections = Callable[[Stack, Sequence[Container]], Sequence[Connection]]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Databases:
+    """Implements `DatabaseSource`. `connections` says which servers there are and how to reach them."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._connections = connections
+        self._clock = clock
+        self._patience = patience_seconds
+        self._watched: dict[tuple[str, str], _Watched] = {}
+
+    def look(self, stack: Stack, containers: Sequence[Container], *, collections: bool) -> tuple[DatabaseStatus, ...]:
+        """Every database of the stack, in the order they were found. Waits for the slowest, with a deadline."""
+        watched = [self._watch(connection) for connection in self._connections(stack, containers)]
+        self._forget_all_but(watched)
+        now = self._clock()
+        absent = [why_not_running(one.target.service, containers, now) for one in watched]
+        for one, (problem, _) in zip(watched, absent, strict=True):
+            # A stopped container's address may already be another one's: it is not asked.
+            if not problem:
+                one.ask(collections=collections)
+        deadline = time.monotonic() + self._patience
+        return tuple(
+            one.gone(problem, hint) if problem else one.status(deadline)
+            for one, (problem, hint) in zip(watched, absent, strict=True)
+        )
+
+    def close(self) -> None:
+        """Let go of every connection without waiting for a server that hangs."""
+        self._forget_all_but([])
+
+    def _watch(self, connection: Connection) -> _Watched:
+        """The server behind this connection; a new one when its address or password changed."""
+        key = (connection.target.kind, connection.target.name)
+        known = self._watched.get(key)
+        if known is not None and known.uri == connection.uri:
+            known.target = connection.target
+            return known
+        if known is not None:
+            known.close()
+        self._watched[key] = _Watched(connection, self._clock)
+        return self._watched[key]
+
+    def _forget_all_but(self, kept: Sequence[_Watched]) -> None:
+        for key, one in tuple(self._watched.items()):
+            if one not in kept:
+                del self._watched[key]
+                one.close()
+
+
+class _Server(Protocol):
+    """What MongoServer and RedisServer share."""
+
+    def look(self) -> DatabaseStatus: ...
+
+    def close(self) -> None: ...
+
+
+class _Watched:
+    """One server, its two lanes (how it is; what is in it) and the last that was known of it."""
+
+    def __init__(self, connection: Connection, clock: Callable[[], datetime]) -> None:
+        self.uri = connection.uri
+        self.target: DatabaseTarget = connection.target
+        self._connection = connection
+        self._clock = clock
+        self._server: _Server | None = None
+        self._server_lock = threading.Lock()
+        name = f"{self.target.kind}-{self.target.name}"
+        self._looks: Lane[DatabaseStatus] = Lane(name)
+        self._lists: Lane[tuple[MongoDatabase, ...] | None] = Lane(f"{name}-list")
+        self._listed: tuple[MongoDatabase, ...] = ()
+        self._good: DatabaseStatus | None = None
+
+    def ask(self, *, collections: bool) -> None:
+        """Start a look (and a list, when asked for and when there is anything to list)."""
+        self._looks.ask(self._look)
+        if collections and self.target.kind == "mongodb":
+            self._lists.ask(self._list)
+
+    def status(self, deadline: float) -> DatabaseStatus:
+        """What it answered, or what was last known with the reason why it is not more."""
+        answered = self._looks.wait(deadline)
+        if self._lists.answer is None:
+            self._lists.wait(min(deadline, time.monotonic() + LIST_PATIENCE_SECONDS))
+        latest = self._looks.answer
+        if not answered or latest is None:
+            seconds = self._looks.waiting_seconds
+            return self.gone(f"no answer for {seconds:.0f} seconds", "it hangs or is overloaded: see its log")
+        if latest.refused and latest.sampled_at is None:
+            self._good = None  # what was seen with a password that is refused now is not its present state
+        if not latest.reachable:
+            return self.gone(latest.problem, latest.hint, latest)
+        self._good = latest
+        return self._with_list(latest)
+
+    def gone(self, problem: str, hint: str, latest: DatabaseStatus | None = None) -> DatabaseStatus:
+        """The last data, marked unreachable. `sampled_at` stays that of the last good answer."""
+        known = self._good or latest or _unknown(self.target)
+        refused = latest.refused if latest is not None else False
+        status = msgspec.structs.replace(known, reachable=False, refused=refused, problem=problem, hint=hint)
+        return self._with_list(status)
+
+    def close(self) -> None:
+        """Close the server's connections on a thread: a server that hangs must not hold up the end."""
+        threading.Thread(target=self._close_server, name=f"close-{self.target.name}", daemon=True).start()
+
+    def _close_server(self) -> None:
+        with self._server_lock:
+            server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
+    def _with_list(self, status: DatabaseStatus) -> DatabaseStatus:
+        if self._lists.answer is not None:
+            self._listed = self._lists.answer
+        if isinstance(status, MongoStatus):
+            return msgspec.structs.replace(status, target=self.target, databases=self._listed)
+        return msgspec.structs.replace(status, target=self.target)
+
+    # --- on the lanes' threads -----------------------------------------------------------------
+
+    def _look(self) -> DatabaseStatus:
+        try:
+            return self._opened().look()
+        except Exception as error:  # a fault of ours must not end the lane
+            log.exception("database %s", self.target.name)
+            said = mask_text(printable(str(error)), secrets_of(self.uri))
+            problem = f"unexpected {type(error).__name__}: {said}"
+            return msgspec.structs.replace(_unknown(self.target), problem=problem, hint="please report this")
+
+    def _list(self) -> tuple[MongoDatabase, ...] | None:
+        try:
+            server: MongoServer = self._opened()  # type: ignore[assignment]
+            listed = server.list_databases()
+        except Exception:
+            log.exception("list of database %s", self.target.name)
+            return self._lists.answer
+        return listed if listed is not None else self._lists.answer
+
+    def _opened(self) -> _Server:
+        with self._server_lock:
+            if self._server is None:
+                self._server = _server_for(self._connection, self._clock)
+            return self._server
+
+
+def _server_for(connection: Connection, clock: Callable[[], datetime]) -> MongoServer | RedisServer:
+    """The client libraries are imported here, on the thread that asks: 0.1 s each that nobody waits for."""
+    if connection.target.kind == "redis":
+        from opsconsole.sources.redis import RedisServer
+
+        return RedisServer(connection, clock=clock)
+    from opsconsole.sources.mongo import MongoServer
+
+    return MongoServer(connection, clock=clock)
+
+
+def _unknown(target: DatabaseTarget) -> DatabaseStatus:
+    return RedisStatus(target=target) if target.kind == "redis" else MongoStatus(target=target)

@@ -1,0 +1,170 @@
+"""What MongoDB's answers say, as our structs. Pure: documents in, structs out.
+
+Every document may be empty: a command that the user may not run leaves its part unknown, never zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from opsconsole.model import Collection, DatabaseTarget, MongoStatus, ReplicaMember
+
+Document = Mapping[str, Any]
+
+OPERATIONS = ("insert", "query", "update", "delete", "getmore", "command")
+
+
+class Counters(msgspec.Struct, frozen=True):
+    """Operation totals of a server at one moment of a monotonic clock, in seconds."""
+
+    at: float
+    totals: dict[str, int]
+
+    def rates_since(self, before: Counters | None) -> dict[str, float]:
+        """Operations per second between two moments; {} when unknown: a first look, or the server restarted."""
+        if before is None or self.at <= before.at or not self.totals:
+            return {}
+        grown = {name: total - before.totals.get(name, 0) for name, total in self.totals.items()}
+        if any(count < 0 for count in grown.values()):
+            return {}
+        return {name: count / (self.at - before.at) for name, count in grown.items()}
+
+
+def counters_from(server: Document, at: float) -> Counters:
+    """The totals that `serverStatus` counts."""
+    counted = server.get("opcounters", {})
+    return Counters(at, {name: int(counted[name]) for name in OPERATIONS if name in counted})
+
+
+def status_from(
+    target: DatabaseTarget,
+    *,
+    hello: Document,
+    server: Document,
+    replica: Document,
+    version: str,
+    rates: dict[str, float],
+    latency_seconds: float,
+    now: datetime,
+) -> MongoStatus:
+    """A status from the answers to hello, serverStatus and replSetGetStatus."""
+    connections = server.get("connections", {})
+    cache = server.get("wiredTiger", {}).get("cache", {})
+    resident = _number(server.get("mem", {}), "resident")
+    return MongoStatus(
+        target=target,
+        reachable=True,
+        version=version,
+        topology=topology_of(hello),
+        member_state=member_state_of(hello, replica),
+        members=members_from(hello, replica),
+        uptime_seconds=_float(server, "uptime"),
+        connections=_number(connections, "current"),
+        connections_available=_number(connections, "available"),
+        operations=rates,
+        latency_seconds=latency_seconds,
+        memory_resident=resident * 2**20 if resident is not None else None,  # the server says MiB
+        cache_used=_number(cache, "bytes currently in the cache"),
+        cache_total=_number(cache, "maximum bytes configured"),
+        sampled_at=now,
+    )
+
+
+def topology_of(hello: Document) -> str:
+    """ "standalone", "replica set rs0", "replica set (not initiated)" or "sharded cluster"."""
+    if hello.get("msg") == "isdbgrid":
+        return "sharded cluster"
+    if name := hello.get("setName"):
+        return f"replica set {name}"
+    if hello.get("isreplicaset"):
+        return "replica set (not initiated)"
+    return "standalone"
+
+
+def member_state_of(hello: Document, replica: Document) -> str:
+    """State of the node that was asked; "" for one that is in no replica set."""
+    if not (hello.get("setName") or hello.get("isreplicaset")):
+        return ""
+    for member in replica.get("members", ()):
+        if member.get("self"):
+            return str(member.get("stateStr", ""))
+    for key, state in (("isWritablePrimary", "PRIMARY"), ("ismaster", "PRIMARY"), ("secondary", "SECONDARY")):
+        if hello.get(key):
+            return state
+    return "ARBITER" if hello.get("arbiterOnly") else "NOT READABLE"
+
+
+def members_from(hello: Document, replica: Document) -> tuple[ReplicaMember, ...]:
+    """Members with their lag behind the primary; from `hello` alone only names and the primary are known."""
+    members = replica.get("members")
+    if members is None:
+        names = [*hello.get("hosts", ()), *hello.get("passives", ()), *hello.get("arbiters", ())]
+        return tuple(ReplicaMember(name=str(name), state=_state_in_hello(hello, name)) for name in names)
+    written = next((member.get("optimeDate") for member in members if member.get("stateStr") == "PRIMARY"), None)
+    return tuple(
+        ReplicaMember(
+            name=str(member.get("name", "")),
+            state=str(member.get("stateStr", "")),
+            health=member.get("health", 1) == 1,
+            lag_seconds=_lag(member, written),
+        )
+        for member in members
+    )
+
+
+def collection_from(name: str, kind: str, stats: Document) -> Collection:
+    """A collection from its `storageStats`; a time series has no count of its own, only of buckets."""
+    return Collection(
+        name=name,
+        kind=kind,
+        documents=_number(stats, "count"),
+        data_bytes=_number(stats, "size"),
+        storage_bytes=_number(stats, "storageSize"),
+        index_bytes=_number(stats, "totalIndexSize"),
+        indexes=_number(stats, "nindexes"),
+    )
+
+
+def set_problem(hello: Document, members: tuple[ReplicaMember, ...], wanted_set: str) -> tuple[str, str]:
+    """What is wrong with the replica set, and what to do; two empty texts when nothing is.
+
+    `wanted_set` is the `replicaSet` of the URI: the application's driver refuses a server of another one.
+    """
+    if hello.get("isreplicaset"):
+        return "the replica set was never initiated: nothing can be written", "run rs.initiate() on this server"
+    name = hello.get("setName", "")
+    if wanted_set and name != wanted_set and hello.get("msg") != "isdbgrid":
+        has = f"is in replica set {name}" if name else "is in no replica set"
+        return f"the address asks for replica set {wanted_set}, and this server {has}", "correct replicaSet= in it"
+    if name and not any(member.state == "PRIMARY" for member in members):
+        return f"replica set {name} has no primary: nothing can be written", "start its other members, see rs.status()"
+    return "", ""
+
+
+def _state_in_hello(hello: Document, name: str) -> str:
+    if name == hello.get("primary"):
+        return "PRIMARY"
+    if name == hello.get("me"):
+        return member_state_of(hello, {})
+    return "ARBITER" if name in hello.get("arbiters", ()) else "unknown"
+
+
+def _lag(member: Document, written: datetime | None) -> float | None:
+    applied = member.get("optimeDate")
+    if written is None or applied is None or member.get("stateStr") != "SECONDARY":
+        return None
+    return max(0.0, float((written - applied).total_seconds()))
+
+
+def _number(document: Document, key: str) -> int | None:
+    value = document.get(key)
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _float(document: Document, key: str) -> float | None:
+    value = document.get(key)
+    return float(value) if isinstance(value, int | float) else None
