@@ -8,7 +8,7 @@ from opsconsole.backups.reading import Corrupt, LimitReached, Reader, exactly, u
 ARCHIVE_MAGIC = b"\x6d\xe2\x99\x81"
 _TERMINATOR = b"\xff\xff\xff\xff"
 _LARGEST = 16 * 1024 * 1024 + 16 * 1024  # a document of 16 MiB, and the margin that the server adds for its own
-_WALK = 2 * 1024 * 1024  # bytes of documents that are stepped over: 10,000 of 200 bytes take 20 ms
+_WALK = 512 * 1024  # bytes of documents that are stepped over: 2,500 of 200 bytes take 5 ms
 _TAIL = 24  # the end of every archive: EOF true, CRC, end of document, terminator
 
 
