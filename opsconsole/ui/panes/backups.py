@@ -16,7 +16,10 @@ from opsconsole.ui.widgets.row_table import RowTable
 from opsconsole.ui.wording import Glyphs, Tone, age, ago, plural, severity_tone, sign, size
 
 AGE_RULE = "backup-age"
-READ_LAYOUTS = "backup.sh directories, mps_backup_*.tar.gz, mongodump trees, .archive files and opsconsole's own"
+READ_LAYOUTS = (
+    "directories <date>_<time> of backup.sh, mps_backup_<time>.tar.gz, mongodump archives and directories "
+    "(also packed), and backups of opsconsole itself"
+)
 LONGEST_BANNER = 3  # lines
 _TONE = {
     BackupState.GOOD: Tone.GOOD,
@@ -59,9 +62,8 @@ def summary(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Content]:
     for alert in snapshot.alerts:
         if alert.rule == AGE_RULE and alert.state is not AlertState.RESOLVED:
             lines += _banner(alert, width, glyphs)
-    stack = snapshot.stack
-    if not snapshot.backups or stack is None:
-        return lines
+    if not snapshot.backups:
+        return [*lines, *wrapped(empty_said(snapshot), width, style=Tone.MUTED)]
     good = [backup for backup in snapshot.backups if backup.state is BackupState.GOOD and not backup.in_future]
     if not good:
         newest = Content.styled("none of them is good", Tone.BAD)
@@ -71,9 +73,10 @@ def summary(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Content]:
         )
     counted = f"{plural(len(snapshot.backups), 'backup')}, {len(good)} good"
     total = size(sum(backup.size_bytes for backup in snapshot.backups))
-    where = shorten_middle(stack.backup_directory, max(16, width - 3), ellipsis=glyphs.ellipsis)
+    where = snapshot.stack.backup_directory if snapshot.stack else ""
+    where = shorten_middle(where, max(16, width - 3), ellipsis=glyphs.ellipsis)
     facts = [Content.styled(counted, Tone.STRONG), newest, fact("together", total)]
-    return [*lines, *flowed([*facts, fact("in", where)], width, gap=3)]
+    return [*lines, *flowed([*facts, fact("in", where) if where else Content("")], width, gap=3)]
 
 
 def _banner(alert: Alert, width: int, glyphs: Glyphs) -> list[Content]:
@@ -93,7 +96,7 @@ def empty_said(snapshot: Snapshot) -> str:
     if reading.state is SourceState.FAILED and reading.problem:
         return f"The backups could not be read: {reading.problem}. {reading.hint}".strip()
     if not where:
-        return "No backup directory is known. Name it as `backup_directory` in opsconsole.toml."
+        return "No backup directory is known. Set directory under [backups] in opsconsole.toml."
     return f"No backup in {where}. Looked for: {READ_LAYOUTS}."
 
 
@@ -149,7 +152,7 @@ class BackupsPane(RowsAndDetail[Backup]):
         return RowTable(
             self._columns(),
             key=lambda backup: backup.path or backup.id,
-            empty="Looking for backups.",
+            empty="No backup yet.",
             search=lambda one: f"{one.id} {one.state} {one.layout} {parts_said(one)} {one.problem} {one.note}",
         )
 
@@ -184,14 +187,8 @@ class BackupsPane(RowsAndDetail[Backup]):
         return parts_said(backup), _TONE[backup.state] if backup.missing else Tone.PLAIN
 
     def show(self, snapshot: Snapshot) -> None:
-        self.table.say(empty_said(snapshot))
         glyphs = self.glyphs
-        wanted = bool(snapshot.backups) or any(alert.rule == AGE_RULE for alert in snapshot.alerts)
-        self.show_rows(
-            snapshot.backups,
-            snapshot.sampled_at,
-            (lambda width: summary(snapshot, width, glyphs)) if wanted else None,
-        )
+        self.show_rows(snapshot.backups, snapshot.sampled_at, lambda width: summary(snapshot, width, glyphs))
 
     def detail_of(self, record: Backup, width: int) -> Sequence[Content]:
         return detail(record, self.now, width, self.glyphs)

@@ -43,11 +43,10 @@ class RowsAndDetail(Pane, Generic[R]):
         yield self.table
         yield self.detail
 
-    def show_rows(self, rows: Sequence[R], now: datetime, summary: Painter | None) -> None:
-        """Rows in the order given, ages as of `now`, and the lines above them (None: no such line)."""
+    def show_rows(self, rows: Sequence[R], now: datetime, summary: Painter) -> None:
+        """Rows in the order given, ages as of `now`, and the lines above them."""
         self.now = now
-        self.summary.paint(summary or (lambda width: ()))
-        self.summary.display = summary is not None
+        self.summary.paint(summary)
         self.table.show(rows)
         self._show_detail()
 

@@ -73,7 +73,7 @@ def _alert(alert: Alert, now: datetime, width: int, glyphs: Glyphs) -> list[Cont
 def probes(found: Sequence[Probe], history: History, now: datetime, width: int, glyphs: Glyphs) -> list[Content]:
     lines = [section("HTTP", width, glyphs, "average and errors: last 5 min")]
     if not found:
-        said = "No health endpoint is known. Name one under [[endpoints]] in opsconsole.toml."
+        said = "No health endpoint is known. Add a [[probes]] table with its url to opsconsole.toml."
         return [*lines, *wrapped(said, width, style=Tone.MUTED)]
     name = max(10, min(24, width // 4))
     for probe in found:

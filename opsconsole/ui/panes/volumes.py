@@ -34,11 +34,17 @@ _ANSWERED = (SourceState.OK, SourceState.ABSENT)
 NO_VOLUMES = "This stack has no volume and no bind mount: nothing it writes outlives its containers."
 
 
-def size_said(volume: Volume, now: datetime) -> str:
-    """`1.2 GiB · 4 m ago`; `measuring…` before the first size; "" for what has none of its own."""
+def size_said(volume: Volume, now: datetime, glyphs: Glyphs, *, measured: bool = False) -> str:
+    """`1.2 GiB · 4 m ago`; what has none says why: still being measured, not measurable, in memory.
+
+    `measured` says that sizes were asked for and have been answered.
+    """
     if volume.size_bytes is not None:
-        return f"{size(volume.size_bytes)} · {ago(volume.size_at, now)}" if volume.size_at else size(volume.size_bytes)
-    return "in memory" if volume.kind is VolumeKind.TMPFS else "measuring…"
+        age = f" {glyphs.dot} {ago(volume.size_at, now)}" if volume.size_at else ""
+        return size(volume.size_bytes) + age
+    if volume.kind is VolumeKind.TMPFS:
+        return "in memory"
+    return "not measured" if measured else f"measuring{glyphs.ellipsis}"
 
 
 def users_said(uses: Sequence[VolumeUse]) -> str:
@@ -48,6 +54,12 @@ def users_said(uses: Sequence[VolumeUse]) -> str:
 def worst_first(volumes: Iterable[Volume]) -> list[Volume]:
     """By safety, then what a database writes, then the largest."""
     return sorted(volumes, key=lambda one: (_RANK[one.safety], not one.database, -(one.size_bytes or 0), one.name))
+
+
+def empty_said(snapshot: Snapshot) -> str:
+    """What there is to say when there is no row."""
+    reading = snapshot.readings.get("volumes")
+    return NO_VOLUMES if reading is not None and reading.state in _ANSWERED else "Looking for volumes."
 
 
 def summary(volumes: Sequence[Volume], width: int, glyphs: Glyphs) -> list[Content]:
@@ -64,7 +76,7 @@ def summary(volumes: Sequence[Volume], width: int, glyphs: Glyphs) -> list[Conte
     return flowed(parts, width, gap=3)
 
 
-def detail(volume: Volume, now: datetime, width: int, glyphs: Glyphs) -> list[Content]:
+def detail(volume: Volume, now: datetime, width: int, glyphs: Glyphs, *, measured: bool = False) -> list[Content]:
     """The sentence that says why, what it is, and every mount of it."""
     tone = _TONE[volume.safety]
     kind = _KIND[volume.kind]
@@ -72,7 +84,7 @@ def detail(volume: Volume, now: datetime, width: int, glyphs: Glyphs) -> list[Co
     lines = [head]
     said = f"{volume.safety.value.capitalize()}: {volume.reason}" if volume.reason else volume.safety.value.capitalize()
     lines += wrapped(f"{sign(tone, glyphs)} {said}", width, style=tone)
-    facts = [fact("size", size_said(volume, now))]
+    facts = [fact("size", size_said(volume, now, glyphs, measured=measured))]
     if volume.path and volume.path != volume.name:
         facts.append(fact("path", shorten_middle(volume.path, max(12, width - 5), ellipsis=glyphs.ellipsis)))
     if volume.created_at:
@@ -96,14 +108,15 @@ class VolumesPane(RowsAndDetail[Volume]):
     pane_id = "volumes"
     title = "Volumes"
     letter = "v"
-    topics = frozenset({"volumes", "sizes", "backups"})
+    topics = frozenset({"volumes", "backups"})
     sources = ("volumes", "sizes")
+    _measured = False
 
     def make_table(self) -> RowTable[Volume]:
         return RowTable(
             self._columns(),
             key=lambda volume: volume.key,
-            empty="Looking for volumes.",
+            empty="No volume.",
             muted=lambda volume: bool(volume.used_by) and not any(use.running for use in volume.used_by),
             search=lambda one: f"{one.name} {one.path} {one.safety} {_KIND[one.kind]} {users_said(one.used_by)}",
         )
@@ -116,7 +129,7 @@ class VolumesPane(RowsAndDetail[Volume]):
                 "size",
                 "Size",
                 17,
-                lambda volume: size_said(volume, self.now),
+                lambda volume: size_said(volume, self.now, self.glyphs, measured=self._measured),
                 priority=1,
                 align="right",
                 order=lambda volume: volume.size_bytes,
@@ -131,14 +144,15 @@ class VolumesPane(RowsAndDetail[Volume]):
         return f"{sign(tone, self.glyphs)} {volume.safety.value}", tone
 
     def show(self, snapshot: Snapshot) -> None:
-        reading = snapshot.readings.get("volumes")
-        answered = reading is not None and reading.state in _ANSWERED
-        self.table.say(NO_VOLUMES if answered else "Looking for volumes.")
+        sizes = snapshot.readings.get("sizes")
+        self._measured = sizes is not None and sizes.sampled_at is not None
         volumes = worst_first(snapshot.volumes)
-        glyphs = self.glyphs
+        glyphs, empty = self.glyphs, empty_said(snapshot)
         self.show_rows(
-            volumes, snapshot.sampled_at, (lambda width: summary(volumes, width, glyphs)) if volumes else None
+            volumes,
+            snapshot.sampled_at,
+            lambda width: summary(volumes, width, glyphs) if volumes else wrapped(empty, width, style=Tone.MUTED),
         )
 
     def detail_of(self, record: Volume, width: int) -> list[Content]:
-        return detail(record, self.now, width, self.glyphs)
+        return detail(record, self.now, width, self.glyphs, measured=self._measured)

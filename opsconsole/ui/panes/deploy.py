@@ -1,0 +1,171 @@
+"""The menu of deploy.sh under its numbers, beside the facts of the stack it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual import events
+from textual.containers import Container as Box
+from textual.content import Content
+from textual.widget import Widget
+
+from opsconsole.model import Snapshot, Stack
+from opsconsole.text import printable
+from opsconsole.ui.keys import Action
+from opsconsole.ui.panes.base import Pane
+from opsconsole.ui.panes.menu_options import EXIT, LOGS, OPTIONS, answer
+from opsconsole.ui.widgets.lines import fit, section, shorten_middle, wrapped
+from opsconsole.ui.widgets.menu import Menu
+from opsconsole.ui.widgets.scrolled import Scrolled
+from opsconsole.ui.widgets.sheet import Sheet
+from opsconsole.ui.wording import Glyphs, Tone, plural
+
+LABEL = 12
+SIDE_BY_SIDE = 100  # cells
+
+
+def facts(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Content]:
+    """Which stack this is, and where it runs other than its files say."""
+    stack = snapshot.stack
+    if stack is None:
+        return [section("Stack", width, glyphs), Content.styled("Reading the stack's files.", Tone.MUTED)]
+    lines = [section("Stack", width, glyphs, stack.name)]
+    for label, value in _rows(stack):
+        room = max(8, width - LABEL)
+        shown = shorten_middle(value, room, ellipsis=glyphs.ellipsis) if value else ""
+        lines.append(Content.assemble((fit(label, LABEL), Tone.MUTED), (shown, "") if shown else ("none", Tone.MUTED)))
+    for problem in stack.problems:
+        lines += wrapped(f"{glyphs.warning} {problem}", width, style=Tone.WARNING)
+    return [*lines, Content(""), *drifted(snapshot, stack, width, glyphs)]
+
+
+def _rows(stack: Stack) -> list[tuple[str, str]]:
+    inside = stack.directory.rstrip("/") + "/"
+    active = [service for service in stack.services if service.active]
+    idle = len(stack.services) - len(active)
+    services = plural(len(active), "service") + (f", {idle} more in profiles not in use" if idle else "")
+    files = [file.removeprefix(inside) for file in stack.compose_files]
+    return [
+        ("directory", stack.directory),
+        ("compose", ", ".join(files)),
+        ("run by", stack.compose_command),
+        ("env file", stack.env_file.removeprefix(inside)),
+        ("profiles", ", ".join(stack.profiles)),
+        ("branch", stack.branch),
+        ("commit", stack.commit + (" (with changes that are not committed)" if stack.commit.endswith("+") else "")),
+        ("services", services),
+        ("settings", stack.config_file.removeprefix(inside)),
+        ("backups", stack.backup_directory),
+    ]
+
+
+def drifted(snapshot: Snapshot, stack: Stack, width: int, glyphs: Glyphs) -> list[Content]:
+    """Services that run something else than the files say, or do not exist though the files want them."""
+    lines = [section("Differs from the files", width, glyphs)]
+    existing = {container.service for container in snapshot.containers}
+    for container in snapshot.containers:
+        if container.drift:
+            who = printable(container.service or container.name)
+            lines += wrapped(f"{glyphs.warning} {who}: {container.drift}", width, style=Tone.WARNING)
+    reading = snapshot.readings.get("engine")
+    asked = bool(snapshot.containers) or (reading is not None and reading.sampled_at is not None)
+    for service in stack.services:
+        if asked and service.active and service.replicas and service.name not in existing:
+            said = f"{glyphs.warning} {printable(service.name)}: there is no container of it"
+            lines += wrapped(said, width, style=Tone.WARNING)
+    if len(lines) == 1:
+        said = "Every container runs what the files say." if asked else "Not compared yet."
+        lines.append(Content.assemble((f"{glyphs.good} ", Tone.GOOD) if asked else "", said))
+    return lines
+
+
+class DeployPane(Pane):
+    DEFAULT_CSS = """
+    DeployPane > Scrolled { height: 1fr; padding: 0 1; }
+    DeployPane .deploy-sides { height: auto; layout: vertical; }
+    DeployPane .deploy-left { height: auto; width: 1fr; }
+    DeployPane .deploy-answer { margin: 1 0; }
+    DeployPane .deploy-facts { margin-top: 0; }
+    DeployPane.-wide .deploy-sides { layout: horizontal; }
+    DeployPane.-wide .deploy-left { width: 2fr; max-width: 64; margin-right: 3; }
+    DeployPane.-wide .deploy-facts { width: 3fr; }
+    """
+
+    pane_id = "deploy"
+    title = "Deploy"
+    letter = "d"
+    topics = frozenset({"stack", "engine"})
+    sources = ("stack", "engine")
+    actions = (
+        *(
+            Action(f"menu({each.number})", (str(each.number),), each.line.partition(" (")[0], f"Menu: {each.line}.")
+            for each in OPTIONS
+        ),
+        Action("screens(-1)", ("pageup", "ctrl+u"), "Page up", "Move up by a screen.", palette=False),
+        Action("screens(1)", ("pagedown", "ctrl+d"), "Page down", "Move down by a screen.", palette=False),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._menu = Menu([each.line for each in OPTIONS])
+        self._title = Sheet()
+        self._answer = Sheet(classes="deploy-answer")
+        self._facts = Sheet(classes="deploy-facts")
+        self._answered = 0  # number of the option that was answered last
+        self._stack: Stack | None = None
+        self._demo = False
+
+    def body(self) -> Iterable[Widget]:
+        left = Box(self._title, self._menu, self._answer, classes="deploy-left")
+        scrolled = Scrolled(Box(left, self._facts, classes="deploy-sides"))
+        scrolled.can_focus = False  # the menu has the focus; PgUp and PgDn move the view
+        yield scrolled
+
+    def take_focus(self) -> None:
+        self._menu.focus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(event.size.width >= SIDE_BY_SIDE, "-wide")
+
+    def show(self, snapshot: Snapshot) -> None:
+        self._stack, self._demo = snapshot.stack, snapshot.demo
+        glyphs = self.glyphs
+        self._title.paint(lambda width: [section("Menu", width, glyphs)])
+        self._facts.paint(lambda width: facts(snapshot, width, glyphs))
+        self._show_answer()
+
+    def _show_answer(self) -> None:
+        self._answer.paint(self._answer_lines)
+
+    def _answer_lines(self, width: int) -> list[Content]:
+        glyphs, read_only = self.glyphs, self.console_app.read_only
+        if not self._answered:
+            said = "Read-only: 5 and 9 work." if read_only else "5 and 9 work; the others say what to use today."
+            return wrapped(f"A digit or Enter chooses. {said}", width, style=Tone.MUTED)
+        what, today, caution = answer(self._answered, self._stack, read_only=read_only)
+        lines = wrapped(f"{glyphs.warning} {what}", width, style=Tone.WARNING)
+        if today:
+            lines += wrapped(f"{glyphs.arrow} {today}", width, style=Tone.ACCENT)
+        if caution and today:
+            lines += wrapped(f"{glyphs.warning} {caution}", width, style=Tone.WARNING)
+        if self._demo and today:
+            lines += wrapped("This is the demo: there is no such directory on this machine.", width, style=Tone.MUTED)
+        return lines
+
+    def on_menu_picked(self, event: Menu.Picked) -> None:
+        self.call_later(self.action_menu, event.number)
+
+    def action_screens(self, direction: int) -> None:
+        self.query_one(Scrolled).action_screens(direction)
+
+    async def action_menu(self, number: int) -> None:
+        """Do what stands under this number."""
+        self._menu.move_to(number)
+        if number == LOGS:
+            await self.run_action("app.go('logs')")
+        elif number == EXIT:
+            await self.run_action("app.leave")
+        else:
+            self._answered = number
+            self._show_answer()
+            self._answer.scroll_visible(animate=False)
