@@ -15,6 +15,8 @@ import pymongo
 import pymongo.errors
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from tests.conftest import StackFactory
 from tests.parts import leftovers, legacy
@@ -67,7 +69,7 @@ def test_mps_redis_asks_for_its_password_and_appends(mps: Stack) -> None:
         assert client.info("persistence")["aof_enabled"] == 1
         assert client.info("keyspace").keys() == {"db0", "db1"}
     with (
-        contextlib.closing(redis.Redis(port=mps.ports["REDIS_PORT"], retry=None)) as stranger,
+        contextlib.closing(redis.Redis(port=mps.ports["REDIS_PORT"], retry=Retry(NoBackoff(), 0))) as stranger,
         pytest.raises(redis.AuthenticationError),
     ):
         stranger.ping()
