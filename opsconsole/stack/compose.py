@@ -1,0 +1,209 @@
+"""Docker Compose as a program: which one this host has, and what it makes of the stack's files.
+
+Only reads: `version` and `config`, never `up` and never `--dry-run` (which has been seen to swap containers).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from opsconsole.model import SourceError
+from opsconsole.stack import rendered, yaml_text
+from opsconsole.stack.rendered import Rendered
+from opsconsole.text import mask_text, printable
+
+TIMEOUT_SECONDS = 15.0
+
+NO_COMPOSE_HINT = (
+    "install Docker Compose: `apt-get install docker-compose-plugin` (Docker's packages), "
+    "`apt-get install docker-compose-v2` (Ubuntu) or `apt-get install docker-compose` (Debian)"
+)
+
+_VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+)")
+_UNSET = re.compile(r'(?:The \\?"?)(?P<name>[A-Za-z_]\w*)\\?"? variable is not set')
+_LOG_LINE = re.compile(r'^time="[^"]*" level=(?P<level>\w+) msg="(?P<message>(?:[^"\\]|\\.)*)"')
+
+
+class ComposeCommand(msgspec.Struct, frozen=True):
+    """A Compose that answers: the words to call it with and its version."""
+
+    words: tuple[str, ...]
+    version: str
+
+    def __str__(self) -> str:
+        name = "docker compose" if len(self.words) > 1 else "docker-compose"
+        return f"{name} {self.version}"
+
+    @property
+    def major(self) -> int:
+        """1 for the old Python program, 2 and later for the Go one."""
+        return int(self.version.partition(".")[0])
+
+
+class ComposeFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """What to render: the same options that `up` would get."""
+
+    directory: str
+    files: tuple[str, ...]
+    project: str
+    env_files: tuple[str, ...] = ()  # () lets Compose take `.env` by itself
+
+
+def find(environment: Mapping[str, str] | None = None) -> ComposeCommand | None:
+    """The Compose of this host, the plugin before the standalone program. None when there is none that answers."""
+    env = dict(os.environ if environment is None else environment)
+    docker = shutil.which("docker", path=env.get("PATH"))
+    standalone = shutil.which("docker-compose", path=env.get("PATH"))
+    for words in ((docker, "compose"), (standalone,)):
+        if words[0] is None:
+            continue
+        known = tuple(word for word in words if word is not None)
+        try:
+            answer = _run((*known, "version", "--short"), env, cwd=None)
+        except SourceError:
+            continue
+        if answer.returncode == 0 and (found := _VERSION.search(answer.stdout)):
+            return ComposeCommand(known, found[1])
+    return None
+
+
+def render(command: ComposeCommand, wanted: ComposeFiles, environment: Mapping[str, str] | None = None) -> Rendered:
+    """What Compose makes of the files: every service of every profile, with hashes where this Compose tells them.
+
+    Blocks for a few tenths of a second, 15 s at most. Raises SourceError with Compose's own line.
+    """
+    env = dict(os.environ if environment is None else environment)
+    options = _options(command, wanted)
+    asked = ("config",) if command.major < 2 else ("config", "--format", "json")
+    with ThreadPoolExecutor(2) as both:
+        hashing = both.submit(_hashes, (*options, "config", "--hash", "*"), env, wanted.directory)
+        answer = _run((*options, *asked), env, wanted.directory)
+        hashes = hashing.result()
+    if answer.returncode != 0:
+        raise SourceError(
+            f"the compose configuration cannot be read: {complaint(answer.stderr)}",
+            f"see the whole message with: {' '.join(_shown(command, wanted))} config",
+        )
+    try:
+        raw = _loaded(answer.stdout, command)
+    except ValueError as error:
+        raise SourceError(
+            f"{command} answered something that is not a configuration: {printable(str(error))}"
+        ) from None
+    result = rendered.parse(_unescaped(raw), project=wanted.project, directory=wanted.directory)
+    return msgspec.structs.replace(result, hashes=hashes, missing_variables=missing_variables(answer.stderr))
+
+
+def hashes(
+    command: ComposeCommand, wanted: ComposeFiles, environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Only the config hash of each service; {} when this Compose cannot tell them."""
+    env = dict(os.environ if environment is None else environment)
+    return _hashes((*_options(command, wanted), "config", "--hash", "*"), env, wanted.directory)
+
+
+def complaint(stderr: str) -> str:
+    """The line of Compose's messages that says what is wrong, without warnings, paths of Python and secrets."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip() and not _warns(line)]
+    if not lines:
+        return "no reason given"
+    # Compose v1 puts a heading over the reason; a Python traceback has the reason last.
+    first = lines[-1] if lines[0].startswith("Traceback") else lines[0]
+    if len(lines) > 1 and first.endswith((":", "because:", "error(s):")):
+        first = f"{first} {lines[1]}"
+    if found := _LOG_LINE.match(first):
+        first = found["message"].replace('\\"', '"')
+    return mask_text(printable(first))
+
+
+def missing_variables(stderr: str) -> tuple[str, ...]:
+    """Names of variables that the compose file uses and nothing sets."""
+    return tuple(dict.fromkeys(found["name"] for found in _UNSET.finditer(stderr)))
+
+
+# --- calling it ------------------------------------------------------------------------------------
+
+
+def _options(command: ComposeCommand, wanted: ComposeFiles) -> tuple[str, ...]:
+    options = [*command.words, "--project-directory", wanted.directory, "--project-name", wanted.project]
+    for file in wanted.files:
+        options += ["--file", file]
+    for env_file in wanted.env_files[-1:] if command.major < 2 else wanted.env_files:
+        options += ["--env-file", env_file]
+    if command.major >= 2:
+        options += ["--profile", "*"]
+    return tuple(options)
+
+
+def _shown(command: ComposeCommand, wanted: ComposeFiles) -> tuple[str, ...]:
+    """The shortest command an operator can type in the stack's directory to see the same."""
+    name = ("docker", "compose") if len(command.words) > 1 else ("docker-compose",)
+    env_files = [word for file in wanted.env_files for word in ("--env-file", Path(file).name)]
+    return (*name, *env_files)
+
+
+def _run(words: Sequence[str], env: dict[str, str], cwd: str | None) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            words,
+            env={**env, "COMPOSE_ANSI": "never", "NO_COLOR": "1"},
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise SourceError(
+            f"Compose did not answer within {TIMEOUT_SECONDS:.0f} s",
+            "the host is overloaded, or a file is on a dead mount",
+        ) from None
+    except OSError as error:
+        raise SourceError(f"Compose cannot be started: {error.strerror}", NO_COMPOSE_HINT) from None
+
+
+def _hashes(words: Sequence[str], env: dict[str, str], cwd: str) -> dict[str, str]:
+    """A Compose that cannot tell them (v1 without an engine) costs the drift, not the stack."""
+    try:
+        answer = _run(words, env, cwd)
+    except SourceError:
+        return {}
+    if answer.returncode != 0:
+        return {}
+    pairs = (line.rpartition(" ") for line in answer.stdout.splitlines())
+    return {name.strip(): value for name, _, value in pairs if name and len(value) == 64}
+
+
+def _loaded(text: str, command: ComposeCommand) -> dict[str, Any]:
+    raw = json.loads(text) if command.major >= 2 else yaml_text.load(text)
+    if not isinstance(raw, dict):
+        raise ValueError("no mapping")
+    return raw
+
+
+def _unescaped(value: Any) -> Any:
+    """Compose writes every `$` of a value as `$$`, so that its output can be read as a compose file again."""
+    if isinstance(value, str):
+        return value.replace("$$", "$")
+    if isinstance(value, list):
+        return [_unescaped(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _unescaped(item) for key, item in value.items()}
+    return value
+
+
+def _warns(line: str) -> bool:
+    found = _LOG_LINE.match(line)
+    return bool(found and found["level"] in ("warning", "info", "debug")) or bool(_UNSET.search(line))

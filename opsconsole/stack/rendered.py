@@ -1,0 +1,343 @@
+"""A compose configuration as plain data, from Compose's own rendering or from the file itself. Pure.
+
+Both the long syntax (Compose v2 renders everything to it) and the short one (Compose v1 keeps it, people
+write it) are understood. What is malformed is left out, never guessed.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from opsconsole.model import Mount, Port, Service
+from opsconsole.roles import MONGODB, REDIS, data_path, role_of
+
+
+class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One service as configured. Its environment holds secrets: the text form shows the name only."""
+
+    name: str
+    image: str = ""
+    builds: bool = False
+    profiles: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    ports: tuple[Port, ...] = ()
+    exposed: tuple[int, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    health_test: tuple[str, ...] = ()
+    depends_on: dict[str, str] = {}  # service -> condition
+    restart: str = ""
+    replicas: int = 1
+    network_mode: str = ""
+    container_name: str = ""
+    hostname: str = ""
+    aliases: tuple[str, ...] = ()
+    secrets: dict[str, str] = {}  # path in the container -> name of the secret
+    written_binds: tuple[str, ...] = ()  # sources of bind mounts as they were written (own reading only)
+
+    def __repr__(self) -> str:
+        return f"ServiceConfig({self.name})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """What a pretty-printed traceback shows."""
+        return [("name", self.name)]
+
+    @property
+    def role(self) -> str:
+        """ "mongodb", "redis" or ""."""
+        line = (*self.entrypoint, *self.command)
+        if role := role_of(self.image, line):
+            return role
+        return self._role_of_own_build() if self.builds else ""
+
+    def _role_of_own_build(self) -> str:
+        """An image built here has any name: told by what it is given."""
+        if "MONGO_INITDB_ROOT_USERNAME" in self.environment:
+            return MONGODB
+        base = re.sub(r"[-_]?(?:db|server|dev|prod)$", "", self.name.lower())
+        if base in ("mongo", "mongodb"):
+            return MONGODB
+        if base in ("redis", "valkey"):
+            return REDIS
+        writes = [mount.destination for mount in self.mounts if not mount.read_only]
+        return MONGODB if any(data_path(MONGODB, path) for path in writes) else ""
+
+
+class Rendered(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole compose configuration. `by` says who read it: "compose" or "file"."""
+
+    by: str = "compose"
+    name: str = ""
+    services: dict[str, ServiceConfig] = {}
+    secret_files: dict[str, str] = {}  # name of the secret -> path on this host
+    secret_variables: dict[str, str] = {}  # name of the secret -> environment variable
+    hashes: dict[str, str] = {}  # service -> config hash
+    missing_variables: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()  # one line each
+
+
+def parse(raw: Mapping[str, Any], *, project: str, directory: str) -> Rendered:
+    """Structs from the mapping that Compose prints or the file holds. `directory` is where paths are relative to."""
+    name = str(raw.get("name") or project)
+    volumes = _volume_names(_mapping(raw.get("volumes")), name)
+    secrets = _mapping(raw.get("secrets"))
+    return Rendered(
+        name=name,
+        services={
+            service: _service(service, _mapping(body), volumes, directory)
+            for service, body in _mapping(raw.get("services")).items()
+        },
+        secret_files={
+            key: _absolute(str(value["file"]), directory)
+            for key, value in secrets.items()
+            if isinstance(value, Mapping) and value.get("file")
+        },
+        secret_variables={
+            key: str(value["environment"])
+            for key, value in secrets.items()
+            if isinstance(value, Mapping) and value.get("environment")
+        },
+    )
+
+
+def to_services(rendered: Rendered, profiles: Iterable[str]) -> tuple[Service, ...]:
+    """The services as everyone else sees them: without environment and credentials."""
+    in_use = set(profiles)
+    awaited = {
+        name
+        for service in rendered.services.values()
+        for name, condition in service.depends_on.items()
+        if condition == "service_completed_successfully"
+    }
+    return tuple(
+        Service(
+            name=service.name,
+            image=service.image,
+            builds=service.builds,
+            profiles=service.profiles,
+            active=not service.profiles or "*" in in_use or not in_use.isdisjoint(service.profiles),
+            replicas=service.replicas,
+            has_healthcheck=bool(service.health_test),
+            one_shot=service.name in awaited and service.restart in ("", "no"),
+            depends_on=tuple(service.depends_on),
+            config_hash=rendered.hashes.get(service.name, ""),
+            role=service.role,
+            ports=service.ports,
+            mounts=service.mounts,
+        )
+        for service in rendered.services.values()
+    )
+
+
+# --- one service -----------------------------------------------------------------------------------
+
+
+def _service(name: str, raw: Mapping[str, Any], volumes: Mapping[str, str], directory: str) -> ServiceConfig:
+    deploy = _mapping(raw.get("deploy"))
+    networks = raw.get("networks")
+    aliases = [
+        str(alias)
+        for network in (networks.values() if isinstance(networks, Mapping) else ())
+        for alias in _list(_mapping(network).get("aliases"))
+    ]
+    mounts, written = _mounts(raw, volumes, directory)
+    return ServiceConfig(
+        name=name,
+        image=_text(raw.get("image")),
+        builds=raw.get("build") is not None,
+        profiles=tuple(str(profile) for profile in _list(raw.get("profiles"))),
+        command=words(raw.get("command")),
+        entrypoint=words(raw.get("entrypoint")),
+        environment=_pairs(raw.get("environment")),
+        ports=tuple(port for entry in _list(raw.get("ports")) for port in _ports(entry)),
+        exposed=tuple(port.container_port for entry in _list(raw.get("expose")) for port in _ports(str(entry))),
+        mounts=mounts,
+        health_test=_health_test(_mapping(raw.get("healthcheck"))),
+        depends_on=_depends_on(raw.get("depends_on")),
+        restart=_text(raw.get("restart")) or _text(_mapping(deploy.get("restart_policy")).get("condition")),
+        replicas=_number(deploy.get("replicas"), _number(raw.get("scale"), 1)),
+        network_mode=_text(raw.get("network_mode")),
+        container_name=_text(raw.get("container_name")),
+        hostname=_text(raw.get("hostname")),
+        aliases=tuple(dict.fromkeys(aliases)),
+        secrets=_secret_paths(raw.get("secrets")),
+        written_binds=written,
+    )
+
+
+def words(value: object) -> tuple[str, ...]:
+    """A command or entrypoint, given as a list or as text, as words."""
+    if isinstance(value, str):
+        try:
+            return tuple(shlex.split(value))
+        except ValueError:
+            return tuple(value.split())
+    return tuple(str(word) for word in _list(value))
+
+
+def _health_test(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    if str(raw.get("disable")).lower() == "true":
+        return ()
+    test = raw.get("test")
+    if isinstance(test, str):
+        return ("CMD-SHELL", test)
+    found = tuple(str(word) for word in _list(test))
+    return () if found[:1] == ("NONE",) else found
+
+
+def _depends_on(raw: object) -> dict[str, str]:
+    if isinstance(raw, Mapping):
+        return {str(name): _text(_mapping(body).get("condition")) or "service_started" for name, body in raw.items()}
+    return {str(name): "service_started" for name in _list(raw)}
+
+
+def _secret_paths(raw: object) -> dict[str, str]:
+    paths = {}
+    for entry in _list(raw):
+        source = _text(entry.get("source")) if isinstance(entry, Mapping) else str(entry)
+        target = (_text(entry.get("target")) if isinstance(entry, Mapping) else "") or source
+        paths[target if target.startswith("/") else f"/run/secrets/{target}"] = source
+    return paths
+
+
+# --- ports -----------------------------------------------------------------------------------------
+
+_PORT = re.compile(
+    r"^(?:(?:(?P<host>\[[^\]]*\]|[^\[\]]*?):)?(?P<published>[\d-]*):)?(?P<target>\d+(?:-\d+)?)(?:/(?P<protocol>\w+))?$"
+)
+
+
+def _ports(entry: object) -> list[Port]:
+    """One entry of `ports` or `expose`: a mapping, a number, or `[host:][published:]target[/protocol]` with ranges."""
+    if isinstance(entry, Mapping):
+        published = _text(entry.get("published"))
+        target = _number(entry.get("target"), 0)
+        protocol = _text(entry.get("protocol")) or "tcp"
+        host = _text(entry.get("host_ip"))
+        return _paired((target, target), published, host, protocol) if target else []
+    found = _PORT.match(str(entry))
+    if found is None:
+        return []
+    first, _, last = found["target"].partition("-")
+    host = (found["host"] or "").strip("[]")
+    return _paired((int(first), int(last or first)), found["published"] or "", host, found["protocol"] or "tcp")
+
+
+def _paired(targets: tuple[int, int], published: str, host: str, protocol: str) -> list[Port]:
+    """One Port per container port. Where the engine chooses the host's port it is None."""
+    first, last = targets
+    start, _, end = published.partition("-")
+    chosen = not start.isdigit() or (bool(end) and first == last)
+    return [
+        Port(
+            container_port=port,
+            protocol=protocol,
+            host_address=host or "0.0.0.0",
+            host_port=None if chosen else int(start) + port - first,
+        )
+        for port in range(first, min(last, first + 1000) + 1)
+    ]
+
+
+# --- mounts ----------------------------------------------------------------------------------------
+
+
+def _mounts(
+    raw: Mapping[str, Any], volumes: Mapping[str, str], directory: str
+) -> tuple[tuple[Mount, ...], tuple[str, ...]]:
+    mounts: list[Mount] = []
+    written: list[str] = []
+    for entry in _list(raw.get("volumes")):
+        long = entry if isinstance(entry, Mapping) else _long_mount(str(entry))
+        kind, source, target = _text(long.get("type")), _text(long.get("source")), _text(long.get("target"))
+        if not target or kind not in ("volume", "bind", "tmpfs"):
+            continue
+        if kind == "bind":
+            written.append(source)
+        mounts.append(
+            Mount(
+                kind=kind,
+                destination=target,
+                name=volumes.get(source, source) if kind == "volume" else "",
+                source=_absolute(source, directory) if kind == "bind" else "",
+                read_only=str(long.get("read_only")).lower() == "true",
+                anonymous=kind == "volume" and not source,
+            )
+        )
+    for entry in _list(raw.get("tmpfs")):
+        mounts.append(Mount(kind="tmpfs", destination=str(entry).split(":", 1)[0]))
+    return tuple(mounts), tuple(written)
+
+
+def _long_mount(short: str) -> dict[str, Any]:
+    """`[source:]target[:options]` as a mapping."""
+    parts = short.split(":")
+    if len(parts) == 1:
+        return {"type": "volume", "target": parts[0]}
+    source, target = parts[0], parts[1]
+    options = parts[2].split(",") if len(parts) > 2 else []
+    kind = "bind" if source.startswith((".", "/", "~")) else "volume"
+    return {"type": kind, "source": source, "target": target, "read_only": "ro" in options}
+
+
+def _volume_names(raw: Mapping[str, Any], project: str) -> dict[str, str]:
+    """Engine's name of each declared volume."""
+    names = {}
+    for key, body in raw.items():
+        described = _mapping(body)
+        external = described.get("external")
+        external = None if str(external).lower() == "false" else external
+        own = _text(described.get("name")) or (_text(external.get("name")) if isinstance(external, Mapping) else "")
+        names[key] = own or (key if external else f"{project}_{key}")
+    return names
+
+
+def _absolute(path: str, directory: str) -> str:
+    if path.startswith("~"):
+        return posixpath.normpath(posixpath.expanduser(path))
+    return posixpath.normpath(posixpath.join(directory, path))
+
+
+# --- loose values ----------------------------------------------------------------------------------
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> list[Any]:
+    if isinstance(value, str):
+        return [value]
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"  # YAML reads an unquoted `restart: no` as false
+    return str(value) if isinstance(value, (str, int, float)) else ""
+
+
+def _number(value: object, default: int) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        return default
+
+
+def _pairs(raw: object) -> dict[str, str]:
+    """Environment as a mapping or as `NAME=value` lines. A name without a value is left out."""
+    if isinstance(raw, Mapping):
+        return {str(name): _scalar(value) for name, value in raw.items() if value is not None}
+    split = (str(line).partition("=") for line in _list(raw))
+    return {name: value for name, separator, value in split if separator}
+
+
+def _scalar(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,55 @@
+"""YAML as compose files mean it: `22:22` is a port and `yes` a word, whatever YAML 1.1 says."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from opsconsole.text import mask_text, printable
+
+
+class YamlError(ValueError):
+    """The text is not YAML, or not a mapping. Its message is one line with the place."""
+
+
+def load(text: str) -> dict[str, Any]:
+    """The mapping in a YAML text; {} for an empty one. Numbers stay text, Compose's `!reset` tags are passed over."""
+    import yaml
+
+    try:
+        raw = yaml.load(text, Loader=_loader())
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"line {mark.line + 1}: " if mark else ""
+        raise YamlError(mask_text(printable(f"{place}{error.problem or error.context or 'not valid YAML'}"))) from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise YamlError(mask_text(printable(str(error)))) from None
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise YamlError("expected a mapping with `services:`")
+    return {str(key): value for key, value in raw.items()}
+
+
+@cache
+def _loader() -> Any:
+    import yaml
+
+    class ComposeLoader(yaml.SafeLoader):
+        """SafeLoader without numbers, times and the words of YAML 1.1 that became booleans."""
+
+    kept = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
+    ComposeLoader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag in kept]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def untagged(loader: Any, suffix: str, node: Any) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            return loader.construct_mapping(node, deep=True)
+        if isinstance(node, yaml.SequenceNode):
+            return loader.construct_sequence(node, deep=True)
+        return loader.construct_scalar(node)
+
+    ComposeLoader.add_multi_constructor("!", untagged)
+    return ComposeLoader
