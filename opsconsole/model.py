@@ -118,6 +118,8 @@ class Endpoint(Record, frozen=True):
     url: str
     service: str = ""
     origin: str = ""  # where it was found: "config", "healthcheck", "published port"
+    expect_status: int | None = None  # the only good status; None: 200 to 399
+    timeout_seconds: float = 5.0
 
 
 class DatabaseTarget(Record, frozen=True):
