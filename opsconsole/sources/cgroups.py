@@ -181,6 +181,14 @@ class CgroupReader:
         return 0
 
 
+def runs_here(container: str, pid: int) -> bool:
+    """Whether the process with this number belongs to the container, on this host and still."""
+    try:
+        return bool(pid) and container.encode() in _read(f"/proc/{pid}/cgroup")
+    except OSError:
+        return False
+
+
 # --- formats ---------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,18 @@ class ContainerGone(SourceError):
         super().__init__("That container no longer exists", "It was removed or recreated; choose it again in the list")
 
 
+class EngineRefused(SourceError):
+    """The engine answered, and the answer was no. The connection is sound."""
+
+
+class ConnectionLost(SourceError):
+    """The engine ended the connection: it was stopped, or it dropped one that had been idle."""
+
+
+def refusal(explanation: str) -> EngineRefused:
+    return EngineRefused(f"The engine refused: {_one_line(explanation)}", "The engine's log: `journalctl -u docker`")
+
+
 def explain(error: BaseException, address: Address, timeout: float) -> SourceError:
     """The SourceError for anything that docker, requests or the operating system raised."""
     causes = list(_causes(error))
@@ -33,7 +45,7 @@ def explain(error: BaseException, address: Address, timeout: float) -> SourceErr
             "It is overloaded or hangs: look at `journalctl -u docker` and at the load of the host",
         )
     if any(isinstance(cause, ConnectionError) for cause in causes) or _is_broken_answer(causes):
-        return SourceError(
+        return ConnectionLost(
             f"The engine at {address.host} ended the connection",
             "It was stopped or restarted: `systemctl status docker`",
         )
@@ -149,9 +161,8 @@ def _is_broken_answer(causes: list[BaseException]) -> bool:
 
 
 def _explain_answer(error: BaseException, address: Address) -> SourceError:
-    explanation = getattr(error, "explanation", None)
-    if explanation:
-        return SourceError(f"The engine refused: {_one_line(explanation)}", "The engine's log: `journalctl -u docker`")
+    if explanation := getattr(error, "explanation", None):
+        return refusal(explanation)
     return SourceError(
         f"What answers at {address.host} is not a usable Docker engine: {_one_line(error)}",
         f"Check the address ({address.origin})",

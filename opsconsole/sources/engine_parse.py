@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
@@ -129,9 +128,9 @@ def from_inspect(raw: Mapping[str, Any]) -> Details:
     )
 
 
-def combine(listed: Container, details: Details, image_created: datetime | None) -> Container:
+def combine(listed: Container, details: Details, image_created: datetime | None, *, fresh: bool) -> Container:
     """A listed row with what an inspect once told. The list is newer: where the state has changed since, what
-    belonged to the old state is left out."""
+    belonged to the old state is left out. Without `fresh` the row says that its details want another look."""
     known = details.container
     same = known.state == listed.state
     return msgspec.structs.replace(
@@ -150,7 +149,7 @@ def combine(listed: Container, details: Details, image_created: datetime | None)
         command=known.command,
         restart_policy=known.restart_policy,
         environment=known.environment,
-        detailed=True,
+        detailed=fresh,
     )
 
 
@@ -233,27 +232,6 @@ def describe(endpoint: str, version: Mapping[str, Any], info: Mapping[str, Any],
         containers_total=_number(info.get("Containers")),
         images=_number(info.get("Images")),
     )
-
-
-# --- roles -----------------------------------------------------------------------------------------
-
-_MONGO_IMAGES = frozenset({"mongo", "mongodb", "percona-server-mongodb"})
-_REDIS_IMAGES = frozenset({"redis", "valkey", "redis-stack", "redis-stack-server", "keydb"})
-
-
-def role_of(image: str, variables: Iterable[str] = ()) -> str:
-    """ "mongodb", "redis" or "": what the image's name says, else what the official images set in `variables`."""
-    name = PurePosixPath(image.partition("@")[0]).name.partition(":")[0].lower()
-    if name in _MONGO_IMAGES or (name.startswith("mongodb-") and name.endswith("-server")):
-        return "mongodb"
-    if name in _REDIS_IMAGES:
-        return "redis"
-    names = set(variables)
-    if "MONGO_VERSION" in names and "MONGO_MAJOR" in names:
-        return "mongodb"
-    if names & {"REDIS_DOWNLOAD_SHA", "VALKEY_DOWNLOAD_SHA"}:
-        return "redis"
-    return ""
 
 
 # --- parts -----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import contextlib
 import os
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Event
 from typing import TypeVar
 
@@ -18,11 +18,12 @@ _BREATH_EVERY = 512  # entries
 _BREATH_SECONDS = 0.002
 
 
-def is_walkable(path: str) -> bool:
+def is_walkable(path: str, *, inside_process: bool = False) -> bool:
     """Whether a path can hold data of a stack whose size can be asked: a readable directory or file, not `/`,
-    not a socket, not a file system of the kernel."""
+    not a socket, not a file system of the kernel. `inside_process` allows /proc/<pid>/root/..."""
     normal = os.path.normpath(path)
-    if normal == "/" or any(normal == place or normal.startswith(f"{place}/") for place in _NOT_DATA):
+    kernels_own = any(normal == place or normal.startswith(f"{place}/") for place in _NOT_DATA)
+    if normal == "/" or (kernels_own and not inside_process):
         return False
     try:
         mode = os.stat(normal).st_mode
@@ -34,46 +35,46 @@ def is_walkable(path: str) -> bool:
 
 
 def tree_size(path: str, stop: Event) -> int | None:
-    """Bytes on disk (`st_blocks`) below `path` on its own file system; symbolic links are not followed and hard
-    links are counted once. None when stopped, or when a part cannot be read: too small a number would mislead."""
+    """Bytes on disk (`st_blocks`) at and below `path` on its own file system; symbolic links are not followed and
+    hard links are counted once. None when stopped, or when a part cannot be read: too small a number misleads."""
+    total = 0
+    linked: set[int] = set()
     try:
         top = os.stat(path)
-    except OSError:
-        return None
-    if not stat.S_ISDIR(top.st_mode):
-        return top.st_blocks * 512
-    total = top.st_blocks * 512
-    waiting = [path]
-    linked: set[int] = set()
-    entries = 0
-    while waiting:
-        directory = waiting.pop()
-        try:
-            listing = list(os.scandir(directory))
-        except FileNotFoundError:
-            continue  # removed while we walked
-        except OSError:
-            return None
-        for entry in listing:
-            entries += 1
-            if entries % _BREATH_EVERY == 0:
+        for number, facts in enumerate(_walk(path, top), start=1):
+            if number % _BREATH_EVERY == 0:
                 stop.wait(_BREATH_SECONDS)
-            try:
-                facts = entry.stat(follow_symlinks=False)
-            except OSError:
-                continue
-            if facts.st_dev != top.st_dev:
-                continue
-            if stat.S_ISDIR(facts.st_mode):
-                waiting.append(entry.path)
-            elif facts.st_nlink > 1:
+            if stop.is_set():
+                return None
+            if facts.st_nlink > 1 and not stat.S_ISDIR(facts.st_mode):
                 if facts.st_ino in linked:
                     continue
                 linked.add(facts.st_ino)
             total += facts.st_blocks * 512
-        if stop.is_set():
-            return None
+    except OSError:
+        return None
     return total
+
+
+def _walk(path: str, top: os.stat_result) -> Iterator[os.stat_result]:
+    yield top
+    waiting = [path] if stat.S_ISDIR(top.st_mode) else []
+    while waiting:
+        try:
+            listing = os.scandir(waiting.pop())
+        except FileNotFoundError:
+            continue  # removed while we walked
+        with listing:
+            for entry in listing:
+                try:
+                    facts = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                if facts.st_dev != top.st_dev:
+                    continue
+                if stat.S_ISDIR(facts.st_mode):
+                    waiting.append(entry.path)
+                yield facts
 
 
 def in_background(work: Callable[[], Found], stop: Event) -> Found | None:

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from opsconsole.model import Container, Mount, Volume, VolumeKind, VolumeUse
-from opsconsole.sources.engine_parse import ANONYMOUS, PROJECT, RUNNING_STATES, parse_time, role_of
+from opsconsole.roles import DATA_PATHS, MONGODB, REDIS, role_of
+from opsconsole.sources.engine_parse import ANONYMOUS, PROJECT, RUNNING_STATES, parse_time
 
-# Where the official images keep their data, and the option that moves it.
-_DATA_PATHS = {"mongodb": "/data/db", "redis": "/data"}
-_DATA_OPTIONS = {"mongodb": "--dbpath", "redis": "--dir"}
+# The option that moves a server's data away from where its image keeps it.
+_DATA_OPTIONS = {MONGODB: "--dbpath", REDIS: "--dir"}
 
 
 def volume_rows(
@@ -39,32 +39,32 @@ def volume_rows(
     return tuple(sorted(rows.values(), key=lambda row: (not row.database, row.kind, row.name)))
 
 
-def data_path(container: Container) -> tuple[str, str]:
-    """(role, directory) of a database container: ("mongodb", "/data/db"); ("", "") for any other."""
-    role = role_of(container.image, (name for name, _ in container.environment))
+def data_paths(container: Container) -> tuple[str, tuple[str, ...]]:
+    """(role, directories) of a database container, the likeliest directory first; ("", ()) for any other."""
+    role = role_of(container.image, container.command)
     if not role:
-        return "", ""
+        return "", ()
     words = container.command.replace("=", " ").split()
     option = _DATA_OPTIONS[role]
-    moved = words[words.index(option) + 1] if option in words[:-1] else ""
-    return role, moved if moved.startswith("/") else _DATA_PATHS[role]
+    moved = words[words.index(option) + 1].strip("'\"") if option in words[:-1] else ""
+    return role, (moved,) if moved.startswith("/") else DATA_PATHS[role]
 
 
 def _rows_of(container: Container) -> Iterator[Volume]:
-    role, directory = data_path(container)
+    role, directories = data_paths(container)
     covered = False
     for mount in container.mounts:
-        holds_data = bool(role) and _covers(mount.destination, directory)
+        holds_data = any(_covers(mount.destination, directory) for directory in directories)
         covered = covered or holds_data
         use = _use(container, mount.destination, mount.read_only)
         row = _row_of_mount(container, mount)
         yield msgspec.structs.replace(row, used_by=(use,), database=role if holds_data and not mount.read_only else "")
     if role and not covered:
         yield Volume(
-            key=f"layer:{container.name}:{directory}",
+            key=f"layer:{container.name}:{directories[0]}",
             kind=VolumeKind.LAYER,
-            name=f"{container.name}:{directory}",
-            used_by=(_use(container, directory, read_only=False),),
+            name=f"{container.name}:{directories[0]}",
+            used_by=(_use(container, directories[0], read_only=False),),
             database=role,
         )
 

@@ -1,0 +1,158 @@
+"""The one connection to the engine: made when first needed, dropped when it breaks, made again at the next question."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from opsconsole.model import SourceError
+from opsconsole.sources.engine_address import Address, TlsFiles, resolve
+from opsconsole.sources.engine_faults import ConnectionLost, ContainerGone, explain, refusal, too_old
+
+OLDEST_API = "1.41"
+"""Docker Engine 20.10."""
+
+Answer = TypeVar("Answer")
+
+
+class EngineConnection:
+    """Asks the engine over HTTP. Safe to share between threads; every method raises SourceError."""
+
+    def __init__(self, docker_host: str | None = None, *, timeout: float = 5.0) -> None:
+        self._docker_host = docker_host
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._address: Address | None = None
+
+    @property
+    def address(self) -> Address:
+        """Where the engine is looked for; asked anew after a failure, for a socket may have appeared."""
+        if self._address is None:
+            self._address = resolve(self._docker_host)
+        return self._address
+
+    @property
+    def api_version(self) -> str:
+        """The API version agreed on, "" while there is no connection."""
+        client = self._client
+        return str(client.api_version) if client is not None else ""
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> Any:
+        """The JSON answer of a GET, asked once more when a kept connection turns out to be dead."""
+        kept = self._client is not None
+        try:
+            return self._ask(lambda client: _json(client, path, params, timeout or self._timeout))
+        except ConnectionLost:
+            if not kept:
+                raise
+            return self._ask(lambda client: _json(client, path, params, timeout or self._timeout))
+
+    def post(self, path: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> None:
+        """Order something. Never repeated: a lost answer does not say that nothing was done."""
+
+        def order(client: Any) -> None:
+            client._raise_for_status(client._post(client._url(path), params=params, timeout=timeout or self._timeout))
+
+        self._ask(order)
+
+    def stream(self, path: str, params: Mapping[str, Any], *, quiet_seconds: float) -> Any:
+        """An answer that goes on, its headers read. Reading it raises after `quiet_seconds` without a byte."""
+
+        def begin(client: Any) -> Any:
+            # Not one of the pooled connections: those are few, and this one is never given back.
+            response = client._get(client._url(path), params=params, stream=True, timeout=self._timeout)
+            client._raise_for_status(response)
+            if found := socket_of(response):
+                found.settimeout(quiet_seconds)
+            return response
+
+        return self._ask(begin)
+
+    def fault(self, error: BaseException) -> SourceError:
+        """What an error means that came out of a stream. The connection is made anew at the next question."""
+        explained = explain(error, self.address, self._timeout)
+        self._drop(self._client)
+        return explained
+
+    def close(self) -> None:
+        self._drop(self._client)
+
+    def _ask(self, question: Callable[[Any], Answer]) -> Answer:
+        client = self._connected()
+        try:
+            return question(client)
+        except Exception as error:
+            status = getattr(getattr(error, "response", None), "status_code", None)
+            if status == 404:
+                raise _missing(str(getattr(error, "explanation", ""))) from error
+            if status is None:
+                explained = explain(error, self.address, self._timeout)
+                self._drop(client)
+                raise explained from error
+            raise explain(error, self.address, self._timeout) from error
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._address = None
+                self._client = self._connect(self.address)
+            return self._client
+
+    def _connect(self, address: Address) -> Any:
+        if address.host.startswith("ssh://"):
+            raise SourceError(
+                f"An engine behind SSH ({address.host}, {address.origin}) is not supported",
+                "Log in to that server and run opsconsole there",
+            )
+        import docker
+        from docker.utils import version_lt
+
+        try:
+            client = docker.APIClient(
+                base_url=address.host, version="auto", timeout=self._timeout, tls=_tls(address.tls) or False
+            )
+        except Exception as error:
+            raise explain(error, address, self._timeout) from error
+        if version_lt(client.api_version, OLDEST_API):
+            client.close()
+            raise too_old(address, client.api_version, OLDEST_API)
+        return client
+
+    def _drop(self, client: Any) -> None:
+        with self._lock:
+            if client is not None and self._client is client:
+                self._client = None
+        if client is not None:
+            with contextlib.suppress(Exception):
+                client.close()
+
+
+def _missing(explanation: str) -> SourceError:
+    """A 404 may also speak of something the container needs: a network that was removed."""
+    what = explanation.lower()
+    if "network" in what and "no such container" not in what:
+        return refusal(explanation)
+    return ContainerGone()
+
+
+def socket_of(response: Any) -> socket.socket | None:
+    """The socket below a streamed response, to wake its reader from another thread."""
+    connection = getattr(response.raw, "connection", None)
+    return getattr(connection, "sock", None)
+
+
+def _json(client: Any, path: str, params: Mapping[str, Any] | None, timeout: float) -> Any:
+    return client._result(client._get(client._url(path), params=params, timeout=timeout), json=True)
+
+
+def _tls(files: TlsFiles | None) -> Any:
+    if files is None:
+        return None
+    from docker.tls import TLSConfig
+
+    certificate = (files.certificate, files.key) if files.certificate or files.key else None
+    return TLSConfig(client_cert=certificate, ca_cert=files.authority or None, verify=files.verify)
