@@ -128,17 +128,25 @@ class LogStream(Protocol):
 
 
 class LogRange:
-    """Which part of the logs. `tail` last lines, or `head` first lines, or since a time; both None: all."""
+    """Which part of the logs. `tail` last lines of each container, or `head` first lines of all, or since a time;
+    all None: everything. With `keep_all` a slow reader holds up reading instead of losing lines (for pipes)."""
 
-    __slots__ = ("follow", "head", "since", "tail")
+    __slots__ = ("follow", "head", "keep_all", "since", "tail")
 
     def __init__(
-        self, *, tail: int | None = None, head: int | None = None, since: datetime | None = None, follow: bool = True
+        self,
+        *,
+        tail: int | None = None,
+        head: int | None = None,
+        since: datetime | None = None,
+        follow: bool = True,
+        keep_all: bool = False,
     ) -> None:
         self.tail = tail
         self.head = head
         self.since = since
         self.follow = follow
+        self.keep_all = keep_all
 
 
 class LogSource(Protocol):

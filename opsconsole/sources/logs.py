@@ -1,0 +1,31 @@
+"""Container logs as the engine keeps them: streams of lines, and rates of HTTP answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+
+from opsconsole.model import AccessRate, Container
+from opsconsole.sources import LogRange, LogStream
+from opsconsole.sources.log_access import AccessCounter
+from opsconsole.sources.log_stream import DockerLogStream
+from opsconsole.sources.log_wire import dialer_for
+
+
+class DockerLogs:
+    """See `LogSource`. `docker_host` as in $DOCKER_HOST; None takes that, else the usual socket.
+
+    Nothing is connected before the first `open` or `access`.
+    """
+
+    def __init__(self, docker_host: str | None = None, *, now: Callable[[], int] = time.time_ns) -> None:
+        self._dialer = dialer_for(docker_host)
+        self._now = now
+        self._access = AccessCounter(self.open, lambda: datetime.fromtimestamp(now() / 1_000_000_000, UTC))
+
+    def open(self, containers: Sequence[Container], wanted: LogRange) -> LogStream:
+        return DockerLogStream(self._dialer, containers, wanted, now=self._now)
+
+    def access(self, containers: Iterable[Container]) -> tuple[AccessRate, ...]:
+        return self._access.look(list(containers))
