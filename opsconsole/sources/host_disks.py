@@ -75,7 +75,8 @@ class DiskSampler:
     def _holders(self, paths: Sequence[str], mounts: Sequence[_Mount], deadline: float) -> dict[str, list[str]]:
         """Mount point -> the paths that lie on it."""
         found: dict[str, list[str]] = {}
-        for path, place in zip(paths, _ask_all(self._places, "realpath", paths, _existing, deadline), strict=True):
+        places: list[str | None] = _ask_all(self._places, "realpath", paths, _existing, deadline)
+        for path, place in zip(paths, places, strict=True):
             if mount := _mount_of(place or os.path.normpath(path), mounts):
                 found.setdefault(mount.point, []).append(path)
         return found
