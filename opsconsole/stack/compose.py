@@ -101,7 +101,12 @@ def render(command: ComposeCommand, wanted: ComposeFiles, environment: Mapping[s
             f"{command} answered something that is not a configuration: {printable(str(error))}"
         ) from None
     result = rendered.parse(_unescaped(raw), project=wanted.project, directory=wanted.directory)
-    return msgspec.structs.replace(result, hashes=hashes, missing_variables=missing_variables(answer.stderr))
+    return msgspec.structs.replace(
+        result,
+        separator="_" if command.major < 2 else "-",
+        hashes=hashes,
+        missing_variables=missing_variables(answer.stderr),
+    )
 
 
 def hashes(

@@ -39,6 +39,7 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
     container_name: str = ""
     hostname: str = ""
     aliases: tuple[str, ...] = ()
+    extra_hosts: dict[str, str] = {}  # name -> address or "host-gateway"
     secrets: dict[str, str] = {}  # path in the container -> name of the secret
     written_binds: tuple[str, ...] = ()  # sources of bind mounts as they were written (own reading only)
 
@@ -75,9 +76,9 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
 
     by: str = "compose"
     name: str = ""
+    separator: str = "-"  # between project and service in the name of an image that is built; "_" in Compose v1
     services: dict[str, ServiceConfig] = {}
     secret_files: dict[str, str] = {}  # name of the secret -> path on this host
-    secret_variables: dict[str, str] = {}  # name of the secret -> environment variable
     hashes: dict[str, str] = {}  # service -> config hash
     missing_variables: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()  # one line each
@@ -99,11 +100,6 @@ def parse(raw: Mapping[str, Any], *, project: str, directory: str) -> Rendered:
             for key, value in secrets.items()
             if isinstance(value, Mapping) and value.get("file")
         },
-        secret_variables={
-            key: str(value["environment"])
-            for key, value in secrets.items()
-            if isinstance(value, Mapping) and value.get("environment")
-        },
     )
 
 
@@ -119,7 +115,7 @@ def to_services(rendered: Rendered, profiles: Iterable[str]) -> tuple[Service, .
     return tuple(
         Service(
             name=service.name,
-            image=service.image,
+            image=service.image or f"{rendered.name}{rendered.separator}{service.name}",
             builds=service.builds,
             profiles=service.profiles,
             active=not service.profiles or "*" in in_use or not in_use.isdisjoint(service.profiles),
@@ -167,6 +163,7 @@ def _service(name: str, raw: Mapping[str, Any], volumes: Mapping[str, str], dire
         container_name=_text(raw.get("container_name")),
         hostname=_text(raw.get("hostname")),
         aliases=tuple(dict.fromkeys(aliases)),
+        extra_hosts=_extra_hosts(raw.get("extra_hosts")),
         secrets=_secret_paths(raw.get("secrets")),
         written_binds=written,
     )
@@ -196,6 +193,15 @@ def _depends_on(raw: object) -> dict[str, str]:
     if isinstance(raw, Mapping):
         return {str(name): _text(_mapping(body).get("condition")) or "service_started" for name, body in raw.items()}
     return {str(name): "service_started" for name in _list(raw)}
+
+
+def _extra_hosts(raw: object) -> dict[str, str]:
+    """`name=address` (Compose v2), `name:address` (as it is written and in v1) or a mapping."""
+    if isinstance(raw, Mapping):
+        return {str(name).lower(): str(address) for name, address in raw.items()}
+    lines = (str(line) for line in _list(raw))
+    split = (line.partition("=" if "=" in line else ":") for line in lines)
+    return {name.strip().lower(): address.strip().strip("[]") for name, _, address in split if address}
 
 
 def _secret_paths(raw: object) -> dict[str, str]:
