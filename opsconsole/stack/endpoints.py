@@ -59,10 +59,10 @@ def _of_service(service: ServiceConfig, neighbourhood: Neighbourhood) -> Endpoin
         if place.host:
             url = _url(scheme, place, path)
             return Endpoint(name=service.name, url=url, service=service.name, origin="healthcheck")
-    for port in sorted(published(service.ports), key=lambda port: port.container_port not in (80, 443, 8080, 3000)):
-        place = neighbourhood.service_place(service.name, port.container_port)
+    for target in sorted(published(service.ports), key=lambda port: port not in (80, 443, 8080, 3000)):
+        place = neighbourhood.service_place(service.name, target)
         if place.host:
-            scheme = "https" if port.container_port in _TLS_PORTS else "http"
+            scheme = "https" if target in _TLS_PORTS else "http"
             return Endpoint(
                 name=service.name, url=_url(scheme, place, "/"), service=service.name, origin="published port"
             )
@@ -82,13 +82,10 @@ def health_urls(service: ServiceConfig) -> list[tuple[str, int, str]]:
     return found
 
 
-def published(ports: Iterable[Port]) -> list[Port]:
-    """Published TCP ports that may speak HTTP, one for each container port."""
-    chosen: dict[int, Port] = {}
-    for port in ports:
-        if port.protocol == "tcp" and port.host_address and port.container_port not in _NOT_HTTP:
-            chosen.setdefault(port.container_port, port)
-    return list(chosen.values())
+def published(ports: Iterable[Port]) -> list[int]:
+    """Container ports that are published over TCP and may speak HTTP."""
+    found = (port.container_port for port in ports if port.protocol == "tcp" and port.host_address)
+    return [port for port in dict.fromkeys(found) if port not in _NOT_HTTP]
 
 
 def _url(scheme: str, place: Place, path: str) -> str:

@@ -1,4 +1,4 @@
-"""Commit and branch of the stack's directory, read from the repository's files; `git` is asked only whether it is dirty."""
+"""Commit and branch of the stack's directory, read from the repository's files. `git` only says whether it is dirty."""
 
 from __future__ import annotations
 
@@ -84,21 +84,24 @@ def is_dirty(top: Path) -> bool:
         return False
     try:
         owner = top.stat()
-        other: dict[str, Any] = {}
+        as_owner: dict[str, Any] = {}
+        home = os.environ.get("HOME", "/")
         if os.geteuid() == 0 and owner.st_uid != 0:
-            other = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
+            as_owner = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
+            home = "/nonexistent"
         answer = subprocess.run(
-            [git, "--no-optional-locks", "-C", str(top), "-c", "core.fsmonitor=false", "diff-index", "--quiet", "HEAD"],
-            env={"PATH": os.environ.get("PATH", os.defpath), "HOME": "/nonexistent", "LC_ALL": "C"},
+            [git, "--no-optional-locks", "-C", str(top), "-c", "core.fsmonitor=false"]
+            + ["status", "--porcelain", "--untracked-files=no"],
+            env={"PATH": os.environ.get("PATH", os.defpath), "HOME": home, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=TIMEOUT_SECONDS,
             check=False,
-            **other,
+            **as_owner,
         )
     except (OSError, subprocess.SubprocessError):
         return False
-    return answer.returncode == 1
+    return answer.returncode == 0 and bool(answer.stdout.strip())
 
 
 def _git_directory(directory: Path) -> tuple[Path, Path] | None:
