@@ -15,7 +15,7 @@ import pytest
 from tests.parts import engine as engines
 from tests.parts import images, leftovers
 from tests.parts.engine import Engine
-from tests.parts.install import install
+from tests.parts.install import install, install_newer_engine
 from tests.parts.machine import wait_until as wait_until
 from tests.parts.servers import Server, start_mongod, start_redis
 from tests.parts.stacks import Stack, copy_stack, running_stack
@@ -57,6 +57,26 @@ def engine() -> Iterator[Engine]:
             leftovers.remove(found, also=leftovers.run_name())
             if started:
                 engines.stop(found)
+
+
+@pytest.fixture(scope="session")
+def newer_engine() -> Iterator[Engine]:
+    """A newer engine beside the first, in a network of its own: reach it by its socket, not by published ports."""
+    if offline():
+        pytest.skip("OPSCONSOLE_TESTS=offline")
+    if os.geteuid() != 0 or not Path("/etc/debian_version").exists():
+        pytest.skip("a second engine needs root on Debian")
+    install()
+    install_newer_engine()
+    newer, started = engines.ensure_newer()
+    leftovers.remove(newer)
+    images.build_all(newer)
+    try:
+        yield newer
+    finally:
+        leftovers.remove(newer, also=leftovers.run_name())
+        if started:
+            engines.stop(newer)
 
 
 @pytest.fixture

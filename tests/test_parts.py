@@ -8,6 +8,7 @@ import tarfile
 import time
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import bson
@@ -23,7 +24,7 @@ from tests.parts import leftovers, legacy
 from tests.parts.engine import Engine
 from tests.parts.machine import PartsError, run, wait_until
 from tests.parts.servers import Server, hello
-from tests.parts.stacks import Stack
+from tests.parts.stacks import Stack, copy_stack
 
 
 def test_the_engine_is_at_least_the_oldest_we_support(engine: Engine) -> None:
@@ -33,6 +34,18 @@ def test_the_engine_is_at_least_the_oldest_we_support(engine: Engine) -> None:
 
 def test_compose_is_version_two(engine: Engine) -> None:
     assert int(engine.docker("compose", "version", "--short").lstrip("v").split(".")[0]) >= 2
+
+
+def test_the_newer_engine_runs_beside_the_first(newer_engine: Engine, engine: Engine, tmp_path: Path) -> None:
+    assert int(newer_engine.version().split(".")[0]) > 20
+    stack = copy_stack("troubled", newer_engine, tmp_path)
+    try:
+        stack.up()
+        assert stack.container("migrate")["State"]["ExitCode"] == 0
+        assert engine.docker("ps", "--all", "--quiet", "--filter", f"name={stack.project}") == ""
+    finally:
+        stack.down()
+    assert stack.containers() == []
 
 
 def test_thynk_has_its_database_on_the_host(thynk: Stack) -> None:

@@ -21,7 +21,7 @@ def main() -> int:
             install()
         elif command == "up":
             install()
-            ready, _ = engine.ensure()
+            ready = engine.find_or_start()
             images.build_all(ready)
             print(f"engine {ready.version()} at {ready.docker_host}")
         elif command == "env":

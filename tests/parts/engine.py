@@ -11,16 +11,53 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.parts.install import DOCKER_CONFIG, own_compose_works
+import psutil
+
+from tests.parts.install import DOCKER_CONFIG, NEWER_ENGINE, own_compose_works
 from tests.parts.install import find as find_program
 from tests.parts.machine import PATH, RUN, PartsError, locked, run, say, wait_until, works
 
-SOCKET = RUN / "docker.sock"
-PIDFILE = RUN / "dockerd.pid"
-LOG = RUN / "dockerd.log"
-
 # Everything we make on an engine says so: cleaning up touches nothing else.
 LABEL = "opsconsole.test"
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where an engine of ours lives, and what it runs on."""
+
+    directory: Path
+    # Where its programs are, when they are not the machine's own.
+    programs: Path | None = None
+    # A second engine in the same network would take the first one's bridge away.
+    network: str = ""
+
+    @property
+    def socket(self) -> Path:
+        return self.directory / "docker.sock"
+
+    @property
+    def pidfile(self) -> Path:
+        return self.directory / "dockerd.pid"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "dockerd.log"
+
+    @property
+    def host(self) -> str:
+        return f"unix://{self.socket}"
+
+    @property
+    def path(self) -> str:
+        """PATH for dockerd: its own containerd comes first, runc is always the machine's."""
+        if self.programs is None:
+            return PATH
+        own = [str(self.programs / "usr" / directory) for directory in ("sbin", "bin")]
+        return os.pathsep.join([*own, PATH])
+
+
+OURS = Home(RUN)
+NEWER = Home(RUN.with_name(f"{RUN.name}-newer"), programs=NEWER_ENGINE, network="opsctest-newer")
 
 
 @dataclass(frozen=True)
@@ -28,8 +65,14 @@ class Engine:
     """An engine that answers, and the environment that points docker, Compose and the SDK at it."""
 
     docker_host: str
-    ours: bool
+    # Where it lives when it is one of ours.
+    home: Home | None = None
     env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ours(self) -> bool:
+        """Whether it holds nothing but what tests made."""
+        return self.home is not None
 
     def docker(self, *words: str | Path, check: bool = True, timeout: float = 600) -> str:
         """Run the docker command against this engine; its stdout, stripped."""
@@ -49,10 +92,10 @@ class Engine:
 
 def find() -> Engine:
     """The engine in use: ours when it runs, else the contributor's. PartsError when there is none."""
-    if answers(f"unix://{SOCKET}"):
-        return _engine(f"unix://{SOCKET}", ours=True)
+    if answers(OURS.host):
+        return _engine(OURS.host, OURS)
     if host := _contributors_host():
-        return _engine(host, ours=False)
+        return _engine(host, None)
     raise PartsError("no Docker engine answers; start one with: python -m tests.parts up")
 
 
@@ -62,76 +105,92 @@ def ensure() -> tuple[Engine, bool]:
         try:
             return find(), False
         except PartsError:
-            return start(), True
+            return start(OURS), True
 
 
-def start() -> Engine:
+def find_or_start() -> Engine:
+    """The engine in use, or a new one of ours, which then stays until `down`."""
+    return ensure()[0]
+
+
+def ensure_newer() -> tuple[Engine, bool]:
+    """The second row of the version matrix: a newer engine, always ours, in a network of its own.
+
+    Ports that its containers publish are reachable in that network only.
+    """
+    with locked("engine"):
+        if answers(NEWER.host):
+            return _engine(NEWER.host, NEWER), False
+        return start(NEWER), True
+
+
+def start(home: Home) -> Engine:
     """Start our own dockerd, everything it has below one directory, and wait until it answers."""
     if os.geteuid() != 0:
         raise PartsError("no Docker engine answers and starting one needs root; start Docker, or run this as root")
-    if find_program("dockerd") is None:
+    if shutil.which("dockerd", path=home.path) is None:
         raise PartsError("dockerd is not installed; run: python -m tests.parts install")
-    if SOCKET.exists() or PIDFILE.exists():
-        _clear_away()
-    RUN.mkdir(mode=0o700, exist_ok=True)
-    if RUN.stat().st_uid != os.getuid():
-        raise PartsError(f"{RUN} belongs to somebody else; remove it")
-    if not Path("/sys/class/net/docker0").exists():
-        (RUN / "made-docker0").touch()
+    _clear_away(home)
+    home.directory.mkdir(mode=0o700)
+    prefix = _network(home)
     say("starting our own Docker engine")
-    with LOG.open("ab") as log:
+    with home.log.open("ab") as log:
         process = subprocess.Popen(
             [
+                *prefix,
                 "dockerd",
-                f"--data-root={RUN}/data",
-                f"--exec-root={RUN}/exec",
-                f"--pidfile={PIDFILE}",
-                f"--host=unix://{SOCKET}",
+                f"--data-root={home.directory}/data",
+                f"--exec-root={home.directory}/exec",
+                f"--pidfile={home.pidfile}",
+                f"--host={home.host}",
                 # A container that ignores SIGTERM must not hold up the end of a test run.
                 "--shutdown-timeout=2",
             ],
-            env={**os.environ, "PATH": PATH},
+            env={**os.environ, "PATH": home.path},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             # A session of its own: it outlives the terminal that typed `up`.
             start_new_session=True,
         )
-    host = f"unix://{SOCKET}"
-    wait_until(lambda: answers(host) or process.poll() is not None, 60, f"dockerd does not answer, see {LOG}")
+    try:
+        wait_until(lambda: answers(home.host) or process.poll() is not None, 60, "dockerd does not answer")
+    except PartsError:
+        process.kill()
+        raise PartsError(f"dockerd does not answer, see {home.log}") from None
     if process.poll() is not None:
-        last = LOG.read_text(errors="replace").strip().splitlines()[-1]
-        raise PartsError(f"dockerd ended at once, see {LOG}: {last}")
-    return _engine(host, ours=True)
+        last = home.log.read_text(errors="replace").strip().splitlines()[-1:]
+        raise PartsError(f"dockerd ended at once, see {home.log}: {' '.join(last)}")
+    return _engine(home.host, home)
 
 
 def down() -> None:
-    """Stop our engine and remove what it made; on a contributor's engine, remove only what carries our label."""
+    """Stop our engines and remove what they made; on a contributor's engine, remove only what carries our label."""
     from tests.parts import images, leftovers
 
     with locked("engine"):
-        if not answers(f"unix://{SOCKET}"):
-            _clear_away()
-            if host := _contributors_host():
-                theirs = _engine(host, ours=False)
-                leftovers.remove(theirs)
-                images.remove_ours(theirs)
-            return
-        ours = _engine(f"unix://{SOCKET}", ours=True)
-        stop(ours)
+        for home in (NEWER, OURS):
+            if answers(home.host):
+                stop(_engine(home.host, home))
+            else:
+                _clear_away(home)
+        if host := _contributors_host():
+            theirs = _engine(host, None)
+            leftovers.remove(theirs)
+            images.remove_ours(theirs)
 
 
 def stop(engine: Engine) -> None:
     """Stop an engine of ours and remove its directory. All it holds is ours."""
-    if not engine.ours:
+    if engine.home is None:
         return
     if containers := engine.docker("ps", "--all", "--quiet").split():
         engine.docker("rm", "--force", "--volumes", *containers, check=False)
     engine.docker("network", "prune", "--force", check=False)
-    pid = int(PIDFILE.read_text())
+    pid = int(engine.home.pidfile.read_text())
     os.kill(pid, signal.SIGTERM)
     wait_until(lambda: _is_gone(pid), 60, f"dockerd (process {pid}) does not end")
-    _clear_away()
+    _clear_away(engine.home)
 
 
 def answers(host: str) -> bool:
@@ -141,65 +200,78 @@ def answers(host: str) -> bool:
     return works("docker", "--host", host, "info", "--format", "{{.ServerVersion}}")
 
 
-def _engine(host: str, *, ours: bool) -> Engine:
+def _engine(host: str, home: Home | None) -> Engine:
     env = {"DOCKER_HOST": host}
     # A contributor's own DOCKER_CONFIG stays in use unless it lacks Compose.
-    if ours or not own_compose_works():
+    if (DOCKER_CONFIG / "cli-plugins").exists() and (home is not None or not own_compose_works()):
         env["DOCKER_CONFIG"] = str(DOCKER_CONFIG)
-    if ours and not (DOCKER_CONFIG / "cli-plugins").exists():
-        # Compose v2 is installed for the whole machine: nothing of ours to point at.
-        del env["DOCKER_CONFIG"]
-    return Engine(docker_host=host, ours=ours, env=env)
+    return Engine(docker_host=host, home=home, env=env)
 
 
 def _contributors_host() -> str | None:
-    """The address of the engine that plain `docker` reaches, if it does."""
-    if host := os.environ.get("DOCKER_HOST"):
+    """The address of the engine that plain `docker` reaches, if it does and is none of ours."""
+    host = os.environ.get("DOCKER_HOST")
+    if host in (OURS.host, NEWER.host):
+        return None
+    if host:
         return host if answers(host) else None
     if not works("docker", "info", "--format", "{{.ServerVersion}}"):
         return None
     return run("docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}").stdout.strip()
 
 
+def _network(home: Home) -> list[str]:
+    """Prepare the network an engine lives in; the words that put a command into it."""
+    if not home.network:
+        if not Path("/sys/class/net/docker0").exists():
+            (home.directory / "made-docker0").touch()
+        return []
+    nsenter = find_program("nsenter")
+    if nsenter is None:
+        raise PartsError("nsenter is missing; install util-linux")
+    run("ip", "netns", "add", home.network)
+    # Not `ip netns exec`: that hides the control groups, and dockerd ends at once.
+    prefix = [nsenter, f"--net=/run/netns/{home.network}"]
+    run(*prefix, "ip", "link", "set", "lo", "up")
+    return prefix
+
+
 def _is_gone(pid: int) -> bool:
     """Whether a process has ended; one of our own children is collected on the way."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
+    return not psutil.pid_exists(pid)
 
 
-def _clear_away() -> None:
+def _clear_away(home: Home) -> None:
     """Remove the directory of an engine that has ended (or was killed), mounts first."""
-    if not RUN.exists():
-        return
-    _end_survivors()
-    for mount in _mounts_below(RUN):
-        run("umount", "--lazy", mount, check=False)
-    if (RUN / "made-docker0").exists():
-        run("ip", "link", "delete", "docker0", check=False)
-    shutil.rmtree(RUN, ignore_errors=True)
+    if home.directory.exists():
+        if home.directory.stat().st_uid != os.getuid():
+            raise PartsError(f"{home.directory} belongs to somebody else; remove it")
+        _end_survivors(home)
+        for mount in _mounts_below(home.directory):
+            run("umount", "--lazy", mount, check=False)
+        if (home.directory / "made-docker0").exists():
+            run("ip", "link", "delete", "docker0", check=False)
+        shutil.rmtree(home.directory, ignore_errors=True)
+    if home.network and Path("/run/netns", home.network).exists():
+        run("ip", "netns", "delete", home.network, check=False)
 
 
-def _end_survivors() -> None:
-    """End what a killed engine left running: only processes whose command line names our directory."""
-    mine = f"{RUN}/"
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        program = Path(command[0]).name
-        if program in {"dockerd", "containerd", "containerd-shim-runc-v2"} and any(mine in word for word in command):
-            pid = int(entry.name)
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-            wait_until(lambda pid=pid: _is_gone(pid), 10, f"process {pid} does not end")  # type: ignore[misc]
+def _end_survivors(home: Home) -> None:
+    """End what a killed engine left running: its programs name our directory on their command line, with all below."""
+    mine = f"{home.directory}/"
+    doomed: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter(["name", "cmdline"]):
+        known = process.info["name"] in {"dockerd", "containerd"} or process.info["name"].startswith("containerd-shim")
+        if known and any(mine in word for word in process.info["cmdline"] or []):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                doomed |= {child.pid: child for child in (process, *process.children(recursive=True))}
+    for process in doomed.values():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    for pid in doomed:
+        wait_until(lambda pid=pid: _is_gone(pid), 10, f"process {pid} does not end")  # type: ignore[misc]
 
 
 def _mounts_below(directory: Path) -> list[str]:

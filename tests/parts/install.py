@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.parts.machine import CACHE, PATH, PartsError, locked, run, say, works
@@ -34,6 +34,9 @@ MONGOD_SHA256 = "f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e5
 MONGOD = CACHE / "mongodb" / "mongod"
 
 DOCKER_CONFIG = CACHE / "docker"
+# The second row of the version matrix: unpacked, never installed.
+NEWER_ENGINE = CACHE / "newer-engine"
+
 PLUGINS = {"docker-compose": "compose", "docker-buildx": "buildx"}
 
 
@@ -108,37 +111,70 @@ def own_compose_works() -> bool:
 
 
 def install_plugins() -> None:
-    """Take Compose v2 and buildx from a newer Debian: the stable one before trixie has only Compose v1."""
-    keyring = next(Path("/usr/share/keyrings").glob("debian-archive-keyring.*"), None)
-    if find("apt-get") is None or keyring is None:
-        raise PartsError("Docker Compose v2 and buildx are missing; install Docker's compose and buildx plugins")
-    problem = ""
-    # The newest one may ask for a newer C library than this machine has: then the next older Debian serves.
-    for suite in ("sid", "testing", "stable"):
-        say(f"fetching Compose v2 and buildx (Debian {suite})")
-        try:
-            unpack_plugins(suite, keyring)
-            return
-        except PartsError as failed:
-            problem = str(failed)
-    raise PartsError(f"no Debian suite has a Compose v2 that runs here: {problem}")
-
-
-def unpack_plugins(suite: str, keyring: Path) -> None:
-    """Put one suite's plugins into our own DOCKER_CONFIG, once both have been seen to start."""
-    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
-        root = fetch_debs(suite, keyring, Path(scratch), sorted(PLUGINS))
-        found = {name: next(root.glob(f"usr/**/cli-plugins/{name}"), None) for name in PLUGINS}
-        for name, plugin in found.items():
-            if plugin is None:
-                raise PartsError(f"Debian {suite}'s {name} has no plugin in it")
-            run(plugin, "version")
+    """Take Compose v2 and buildx from a newer Debian: bookworm has only Compose v1."""
+    with from_newer_debian("Compose v2 and buildx", sorted(PLUGINS), check_plugins) as root:
         target = DOCKER_CONFIG / "cli-plugins"
         target.mkdir(parents=True, exist_ok=True)
         (DOCKER_CONFIG / "config.json").write_text("{}\n")
-        for name, plugin in found.items():
-            assert plugin is not None
-            plugin.replace(target / name)
+        for name in PLUGINS:
+            plugin_in(root, name).replace(target / name)
+
+
+def install_newer_engine() -> None:
+    """Unpack a newer engine beside the machine's own."""
+    with locked("install"):
+        if NEWER_ENGINE.exists():
+            return
+        if os.geteuid() != 0:
+            raise PartsError("a second engine needs root")
+        with from_newer_debian("a newer engine", ["docker.io", "containerd"], check_engine) as root:
+            root.replace(NEWER_ENGINE)
+
+
+def check_plugins(root: Path) -> None:
+    """See both plugins start: the newest may ask for a newer C library than this machine has."""
+    for name in PLUGINS:
+        run(plugin_in(root, name), "version")
+
+
+def check_engine(root: Path) -> None:
+    """See the programs of an unpacked engine start."""
+    run(root / "usr/sbin/dockerd", "--version")
+    run(root / "usr/bin/containerd", "--version")
+
+
+def plugin_in(root: Path, name: str) -> Path:
+    """Where a docker plugin lies in an unpacked package."""
+    found = next(root.glob(f"usr/**/cli-plugins/{name}"), None)
+    if found is None:
+        raise PartsError(f"Debian's {name} has no plugin in it")
+    return found
+
+
+@contextlib.contextmanager
+def from_newer_debian(what: str, packages: list[str], check: Callable[[Path], None]) -> Iterator[Path]:
+    """Packages of the newest Debian whose programs start on this machine, unpacked in a directory."""
+    keyring = next(Path("/usr/share/keyrings").glob("debian-archive-keyring.*"), None)
+    if find("apt-get") is None or keyring is None:
+        raise PartsError(f"missing: {what}; install Docker with its compose and buildx plugins")
+    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+        yield fetch_first_working(what, packages, check, keyring, Path(scratch))
+
+
+def fetch_first_working(
+    what: str, packages: list[str], check: Callable[[Path], None], keyring: Path, scratch: Path
+) -> Path:
+    """Try the suites from the newest on; the directory of the first that passes the check."""
+    problem = ""
+    for suite in ("sid", "testing", "stable"):
+        say(f"fetching {what} (Debian {suite})")
+        try:
+            root = fetch_debs(suite, keyring, scratch / suite, packages)
+            check(root)
+            return root
+        except PartsError as failed:
+            problem = str(failed)
+    raise PartsError(f"no Debian suite has {what} that starts here: {problem}")
 
 
 def fetch_debs(suite: str, keyring: Path, scratch: Path, packages: list[str]) -> Path:
