@@ -1,0 +1,58 @@
+"""The panes, in the order of their tabs. A pane's module is imported when it is first visited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from opsconsole.ui.keys import EVERYWHERE, IN_LISTS, Action
+
+if TYPE_CHECKING:
+    from opsconsole.ui.panes.base import Pane
+
+
+@dataclass(frozen=True, slots=True)
+class PaneEntry:
+    pane_id: str
+    letter: str
+    class_name: str
+
+    def load(self) -> type[Pane]:
+        module = import_module(f"opsconsole.ui.panes.{self.pane_id}")
+        found: type[Pane] = getattr(module, self.class_name)
+        return found
+
+
+PANES = (
+    PaneEntry("overview", "o", "OverviewPane"),
+    PaneEntry("containers", "c", "ContainersPane"),
+    PaneEntry("volumes", "v", "VolumesPane"),
+    PaneEntry("logs", "l", "LogsPane"),
+    PaneEntry("metrics", "m", "MetricsPane"),
+    PaneEntry("databases", "D", "DatabasesPane"),
+    PaneEntry("backups", "b", "BackupsPane"),
+    PaneEntry("deploy", "d", "DeployPane"),
+)
+
+
+def entry(pane_id: str) -> PaneEntry:
+    return next(each for each in PANES if each.pane_id == pane_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The actions of one place, for help and palette. `pane_id` is "" for what holds in more than one."""
+
+    title: str
+    pane_id: str
+    actions: tuple[Action, ...]
+
+
+def sections(first: str = "") -> list[Section]:
+    """Every action of the console by place, the pane `first` before the others. Loads the panes."""
+    found = [Section("Everywhere", "", EVERYWHERE), Section("In every list", "", IN_LISTS)]
+    own = [(each, each.load()) for each in PANES]
+    own.sort(key=lambda pair: pair[0].pane_id != first)
+    panes = [Section(pane.title, each.pane_id, pane.actions) for each, pane in own if pane.actions]
+    return [*panes[:1], *found, *panes[1:]] if first and panes and panes[0].pane_id == first else [*found, *panes]

@@ -19,6 +19,7 @@ from textual.widget import Widget
 
 from opsconsole.text import printable
 from opsconsole.ui.keys import IN_LISTS, bindings
+from opsconsole.ui.themes import cursor_keeps_tones
 from opsconsole.ui.widgets.columns import Column, Fitted, fit, gap_for
 from opsconsole.ui.widgets.ordering import matches, sorted_rows
 from opsconsole.ui.wording import UNICODE, Glyphs, Tone
@@ -52,7 +53,9 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         overflow-x: hidden;
         overflow-y: auto;
         scrollbar-size-vertical: 1;
-        & > .row-lines--cursor { background: $block-cursor-blurred-background; color: $block-cursor-blurred-foreground; }
+        & > .row-lines--cursor {
+            background: $block-cursor-blurred-background; color: $block-cursor-blurred-foreground;
+        }
         &:focus > .row-lines--cursor {
             background: $block-cursor-background; color: $block-cursor-foreground; text-style: bold;
         }
@@ -276,7 +279,7 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
             style += self.get_component_rich_style("row-lines--marked", partial=True)
         if under_cursor:
             style += self.get_component_rich_style("row-lines--cursor", partial=True)
-            keeps_tones = not (self.app.current_theme.ansi or self.app.no_color)
+            keeps_tones = cursor_keeps_tones(self.app.current_theme, self.app.no_color)
         gap = " " * gap_for(width)
         segments = [Segment(f"{glyphs.mark if marked else ' '} ", style)]
         used = GUTTER

@@ -46,7 +46,10 @@ class FilterInput(Input):
     BINDINGS: ClassVar[list[BindingType]] = [("escape", "drop", "Drop"), ("down", "submit", "Rows")]
 
     class Dropped(Message):
-        pass
+        """The filter is not wanted."""
+
+    class Entered(Message):
+        """Enter was pressed; the filter is kept and the rows have the focus."""
 
     def action_drop(self) -> None:
         self.post_message(self.Dropped())
@@ -226,6 +229,7 @@ class RowTable(Vertical, Generic[R]):
             self._lines.focus()
         else:
             self._close_filter()
+        self.post_message(FilterInput.Entered())
 
     def on_filter_input_dropped(self, event: FilterInput.Dropped) -> None:
         event.stop()

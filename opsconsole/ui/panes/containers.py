@@ -1,0 +1,314 @@
+"""Every container of the stack: how it is, what it uses, whether it runs what the compose file says.
+
+Keys of its own: `u` (up) starts, `s` stops, `r` restarts, `e` opens a shell, `L` goes to the logs of these
+services only (`l` goes to the logs as they were left). Stopped containers are shown while their service is
+wanted by the compose file; `a` also shows those left behind by an earlier file or another profile.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from textual.app import SuspendNotSupported
+from textual.content import Content
+from textual.widget import Widget
+
+from opsconsole.model import Snapshot
+from opsconsole.operations.containers import Outcome, Target, Verb, apply, shell_command, shell_problem, summary
+from opsconsole.text import printable
+from opsconsole.ui.keys import Action
+from opsconsole.ui.panes import container_rows as cells
+from opsconsole.ui.panes.base import Pane
+from opsconsole.ui.panes.container_rows import ContainerRow, rows_of, tally
+from opsconsole.ui.screens.confirm import ConfirmScreen
+from opsconsole.ui.widgets.columns import Column
+from opsconsole.ui.widgets.row_table import RowTable
+from opsconsole.ui.widgets.sheet import Sheet
+from opsconsole.ui.wording import UNKNOWN, Tone, age, plural, short_id, sign
+
+CONSEQUENCE = {
+    Verb.START: "It is started as it is; the compose file is not read again.",
+    Verb.STOP: "Its service is down until it is started again. Its data stays.",
+    Verb.RESTART: "Its service is down for a moment. Its data stays; the compose file is not read again.",
+}
+
+
+class ContainersPane(Pane):
+    pane_id = "containers"
+    title = "Containers"
+    letter = "c"
+    topics = frozenset({"usage"})
+    sources = ("engine", "stack", "usage")
+    actions = (
+        Action("details", ("i",), "details", "Show all that is known about the container.", footer=10, shown="Enter"),
+        Action("shell", ("e",), "shell", "Open a shell in the container; exit comes back.", footer=20, changes=True),
+        Action("restart", ("r",), "restart", "Restart the container, after a question.", footer=21, changes=True),
+        Action("stop", ("s",), "stop", "Stop the container, after a question.", footer=22, changes=True),
+        Action("start", ("u",), "start", "Start (up) the container, after a question.", footer=22, changes=True),
+        Action("logs", ("L",), "its logs", "Go to the logs of this service only, or of the marked ones.", footer=30),
+        Action("stopped", ("a",), "all", "Show or hide stopped containers that no wanted service needs.", footer=60),
+    )
+    DEFAULT_CSS = """
+    ContainersPane > .summary { padding: 0 1; height: auto; }
+    ContainersPane > .drift { padding: 0 1; height: auto; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._now = datetime.now(UTC)
+        self._all_stopped = False
+        self._snapshot: Snapshot | None = None
+        self.table: RowTable[ContainerRow] = RowTable(
+            self._columns(), key=lambda row: row.key, empty="Looking for containers", search=_searched
+        )
+        self.summary = Sheet(classes="summary")
+        self.note = Sheet(classes="drift")
+
+    def body(self) -> Iterable[Widget]:
+        yield self.summary
+        yield self.table
+        yield self.note
+
+    def _columns(self) -> Sequence[Column[ContainerRow]]:
+        def network(row: ContainerRow) -> str:
+            usage = row.usage
+            if usage is None:
+                return UNKNOWN
+            return cells.flow(usage.network_received_rate, usage.network_sent_rate)
+
+        def block(row: ContainerRow) -> str:
+            usage = row.usage
+            return UNKNOWN if usage is None else cells.flow(usage.block_read_rate, usage.block_written_rate)
+
+        def image_age(row: ContainerRow) -> tuple[str, str]:
+            created = row.container.image_created if row.container else None
+            return (age(created, self._now) if created else ""), Tone.MUTED
+
+        return (
+            Column("service", "Service", 10, lambda row: row.name, grow=True, most=32),
+            Column("state", "State", 13, lambda row: cells.standing_cell(row, self.glyphs), grow=True, most=17,
+                   order=lambda row: row.standing.rank),
+            Column("drift", "Drift", 5, cells.drift_cell, priority=3, order=lambda row: cells.drift_cell(row)[0] == ""),
+            Column("cpu", "CPU", 6, cells.cpu_cell, priority=1, align="right", descending=True,
+                   order=lambda row: row.usage and row.usage.cpu_percent),
+            Column("memory", "Memory", 11, cells.memory_cell, priority=2, align="right", descending=True,
+                   order=lambda row: row.usage and row.usage.memory_bytes),
+            Column("uptime", "Up", 8, lambda row: cells.uptime_cell(row, self._now), priority=4, align="right",
+                   order=lambda row: row.container and row.container.started_at, descending=True),
+            Column("restarts", "Rst", 3, cells.restarts_cell, priority=5, align="right", descending=True,
+                   order=lambda row: row.container and row.container.restarts),
+            Column("exit", "Exit", 4, cells.exit_cell, priority=7, align="right"),
+            Column("network", "Net in out/s", 12, network, priority=8, align="right", descending=True,
+                   order=lambda row: row.usage and row.usage.network_received_rate),
+            Column("block", "Disk r w/s", 11, block, priority=9, align="right", descending=True,
+                   order=lambda row: row.usage and row.usage.block_written_rate),
+            Column("ports", "Ports", 9, lambda row: cells.ports_text(row.container.ports if row.container else ()),
+                   priority=6, grow=True, most=28),
+            Column("image", "Image", 12, lambda row: (cells.image_cell(row), Tone.MUTED), priority=10, grow=True,
+                   most=48),
+            Column("image_age", "Built", 7, image_age, priority=11, align="right",
+                   order=lambda row: row.container and row.container.image_created),
+            Column("name", "Container", 14, lambda row: (row.container.name if row.container else "", Tone.MUTED),
+                   priority=12, grow=True, most=44),
+        )  # fmt: skip
+
+    # --- showing -----------------------------------------------------------------------------------
+
+    def show(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._now = snapshot.sampled_at
+        everything = rows_of(snapshot, all_stopped=True)
+        rows = everything if self._all_stopped else [row for row in everything if not row.stale]
+        hidden = len(everything) - len(rows)
+        engine = snapshot.readings.get("engine")
+        looked = bool(snapshot.containers) or engine is None or engine.sampled_at is not None
+        self.table.say("This stack has no container and no service." if looked else "Waiting for the engine to answer.")
+        self.table.show(rows)
+        self.summary.paint(lambda width: [self._summary(rows, hidden)])
+        self._say_note()
+
+    def _summary(self, rows: Sequence[ContainerRow], hidden: int) -> Content:
+        good, total = tally(rows)
+        tone = Tone.GOOD if good == total else Tone.WARNING
+        parts: list[tuple[str, str]] = [(f"{sign(tone, self.glyphs)} {good} of {total} as they should be", tone)]
+        drifting = sum(1 for row in rows if row.container and row.container.drift)
+        if drifting:
+            parts.append((f"   {drifting} drifting from the compose file", Tone.WARNING))
+        if hidden:
+            parts.append((f"   {plural(hidden, 'stopped one')} hidden (a shows)", Tone.MUTED))
+        if marked := len(self.table.marked):
+            parts.append((f"   {marked} marked", Tone.ACCENT))
+        return Content.assemble(*parts)
+
+    def _say_note(self) -> None:
+        """What is wrong with the row under the cursor, in whole sentences."""
+        row = self.table.current
+        said = [] if row is None else _troubles(row)
+        self.note.paint(
+            lambda width: [
+                line for text, tone in said for line in Content.styled(printable(text), tone).wrap(width)[:3]
+            ]
+        )
+        self.note.display = bool(said)
+
+    def on_row_table_moved(self, event: RowTable.Moved) -> None:
+        self._say_note()
+
+    def on_row_table_marked(self, event: RowTable.Marked) -> None:
+        if self._snapshot is not None:
+            self.show(self._snapshot)
+
+    def on_row_table_chosen(self, event: RowTable.Chosen) -> None:
+        self.action_details()
+
+    # --- keys --------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        targets = self.table.targets if action in ("restart", "stop", "start", "shell", "details", "logs") else ()
+        if action in ("restart", "stop", "shell"):
+            return any(row.running for row in targets)
+        if action == "start":
+            return any(row.container is not None and not row.running for row in targets)
+        return bool(targets) if action in ("details", "logs") else True
+
+    def action_details(self) -> None:
+        from opsconsole.ui.screens.details import DetailsScreen
+
+        if self.table.current is not None and self._snapshot is not None:
+            self.app.push_screen(DetailsScreen(self.table.current, self._snapshot))
+
+    def action_stopped(self) -> None:
+        self._all_stopped = not self._all_stopped
+        if self._snapshot is not None:
+            self.show(self._snapshot)
+
+    async def action_logs(self) -> None:
+        names = list(dict.fromkeys(_service_name(row) for row in self.table.targets))
+        pane = await self.console_app.go("logs")
+        only = getattr(pane, "only", None)
+        if only is not None:
+            only(names)
+
+    def action_restart(self) -> None:
+        self._ask(Verb.RESTART)
+
+    def action_stop(self) -> None:
+        self._ask(Verb.STOP)
+
+    def action_start(self) -> None:
+        self._ask(Verb.START)
+
+    def _ask(self, verb: Verb) -> None:
+        """Ask first. What is acted on are the ids of this moment, whatever moves in the table meanwhile."""
+        if self._refused(verb.value):
+            return
+        wanted = [row for row in self.table.targets if row.running != (verb is Verb.START)]
+        targets = [Target.of(row.container) for row in wanted if row.container is not None]
+        if not targets:
+            return
+        what = targets[0].service or targets[0].name if len(targets) == 1 else plural(len(targets), "container")
+        said = [
+            Content.assemble((printable(target.name), Tone.STRONG), (f"  {short_id(target.id)}", Tone.MUTED))
+            for target in targets
+        ]
+        said += [Content(""), Content.styled(f"On {self._where()}. {CONSEQUENCE[verb]}", Tone.MUTED)]
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._do(verb, targets)
+
+        question = f"{verb.value.capitalize()} {printable(what)}?"
+        self.app.push_screen(ConfirmScreen(question, said, verb.value.capitalize()), answered)
+
+    def _where(self) -> str:
+        host = self._snapshot.host.name if self._snapshot and self._snapshot.host else ""
+        endpoint = self._snapshot.engine.endpoint if self._snapshot and self._snapshot.engine else ""
+        return printable(" at ".join(part for part in (host or "this host", endpoint) if part))
+
+    def _do(self, verb: Verb, targets: Sequence[Target]) -> None:
+        app = self.console_app
+        engine = app.sources.engine
+        names = ", ".join(target.name for target in targets)
+        app.report(f"{verb.value} {names}: under way", Tone.ACCENT)
+
+        def told(outcomes: list[Outcome]) -> None:
+            ok = all(outcome.ok for outcome in outcomes)
+            app.report(summary(outcomes), Tone.GOOD if ok else Tone.BAD)
+            if app.monitor is not None:
+                app.monitor.refresh()
+
+        app.in_background(lambda: apply(engine, verb, targets), told, f"{verb.value} {names}")
+
+    def _refused(self, what: str) -> bool:
+        if self.console_app.read_only:
+            self.console_app.report(f"The console was opened read-only: {what} is refused.", Tone.WARNING)
+            return True
+        return False
+
+    # --- shell -------------------------------------------------------------------------------------
+
+    def action_shell(self) -> None:
+        if self._refused("a shell"):
+            return
+        row = self.table.current
+        if row is None or row.container is None or not row.running:
+            return
+        target = Target.of(row.container)
+        endpoint = self._snapshot.engine.endpoint if self._snapshot and self._snapshot.engine else ""
+        if self._snapshot is not None and self._snapshot.demo:
+            self.console_app.report("The demo stack has no real containers to open a shell in.", Tone.WARNING)
+            return
+
+        def told(problem: str) -> None:
+            if problem:
+                self.console_app.report(problem, Tone.BAD)
+            else:
+                self._open_shell(shell_command(endpoint, target.id), target)
+
+        self.console_app.in_background(lambda: shell_problem(endpoint, target), told, f"shell in {target.name}")
+
+    def _open_shell(self, command: list[str], target: Target) -> None:
+        try:
+            with self.app.suspend():
+                print(f"\nShell in {printable(target.name)} ({short_id(target.id)}). exit comes back to opsconsole.\n")
+                # Ctrl+C in the shell is meant for the shell. The operator ends it, so there is no timeout.
+                before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+                try:
+                    subprocess.run(command, check=False)
+                finally:
+                    signal.signal(signal.SIGINT, before)
+        except SuspendNotSupported:
+            self.console_app.report("This terminal cannot be handed over to a shell.", Tone.BAD)
+            return
+        self.app.refresh(layout=True)
+        self.console_app.report(f"The shell in {target.name} was left.", Tone.GOOD)
+
+
+def _service_name(row: ContainerRow) -> str:
+    return row.container.service or row.container.name if row.container else row.name
+
+
+def _searched(row: ContainerRow) -> str:
+    container = row.container
+    texts = [row.name, row.standing.word, cells.image_cell(row), cells.drift_cell(row)[0]]
+    if container is not None:
+        texts += [container.name, container.id, container.state, cells.ports_text(container.ports)]
+    return " ".join(texts)
+
+
+def _troubles(row: ContainerRow) -> list[tuple[str, str]]:
+    container = row.container
+    if container is None:
+        return [(f"{row.name}: the compose file wants this service, and it has no container.", Tone.WARNING)]
+    said: list[tuple[str, str]] = []
+    if container.error:
+        said.append((f"{row.name}: {container.error}", Tone.BAD))
+    if container.health == "unhealthy" and container.health_log:
+        last = container.health_log[-1]
+        said.append((f"{row.name}: health check exit {last.exit_code}: {' '.join(last.output.split())}", Tone.BAD))
+    if container.drift:
+        said.append((f"{row.name}: {container.drift}", Tone.WARNING))
+    return said

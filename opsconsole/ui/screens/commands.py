@@ -1,0 +1,72 @@
+"""The palette: every action of the console, found by typing a part of what it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.content import Content
+
+from opsconsole.ui.keys import Action
+from opsconsole.ui.panes import sections
+from opsconsole.ui.screens.picking import PickingScreen
+from opsconsole.ui.widgets.columns import Column
+from opsconsole.ui.widgets.row_table import RowTable
+from opsconsole.ui.wording import Tone
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    place: str
+    pane_id: str
+    action: Action
+
+    @property
+    def name(self) -> str:
+        label = self.action.label.capitalize()
+        return f"{self.place}: {label}" if self.pane_id else label
+
+
+COLUMNS: tuple[Column[Command], ...] = (
+    Column("name", "Action", 16, lambda command: command.name, grow=True, most=34),
+    Column("keys", "Keys", 8, lambda command: (command.action.keys_shown, Tone.ACCENT), priority=1, grow=True, most=14),
+    Column(
+        "help", "What it does", 20, lambda command: (command.action.help, Tone.MUTED), priority=2, grow=True, most=90
+    ),
+)
+
+
+class CommandsScreen(PickingScreen[Command, tuple[str, Action]]):
+    """Gives (pane to go to first, action)."""
+
+    keys_line = "type to find   Enter do it   Esc back"
+
+    def heading(self) -> Content:
+        return Content.assemble("Actions", ("   type a part of what you want", Tone.MUTED))
+
+    def make_table(self) -> RowTable[Command]:
+        return RowTable(COLUMNS, key=lambda command: f"{command.place}/{command.action.run}")
+
+    def records(self) -> list[Command]:
+        here = self.console_app.pane.pane_id if self.console_app.pane else ""
+        hidden = self.console_app.read_only
+        return [
+            Command(place.title, place.pane_id, action)
+            for place in sections(here)
+            for action in place.actions
+            if action.palette and not (action.changes and hidden) and action.run != "commands"
+        ]
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.table.open_filter()
+
+    def taken(self, record: Command) -> None:
+        self.dismiss((record.pane_id, record.action))
+
+    def on_filter_input_entered(self) -> None:
+        """Enter while typing takes the first match: the hand does not have to move."""
+        if self.table.current is not None:
+            self.taken(self.table.current)
+
+    def action_back(self) -> None:
+        self.dismiss(None)

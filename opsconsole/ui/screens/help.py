@@ -1,0 +1,51 @@
+"""Every key, by pane. Made from the same declarations that bind them, so it cannot be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.content import Content
+
+from opsconsole.ui.panes import Section, sections
+from opsconsole.ui.screens.reading import ReadingScreen
+from opsconsole.ui.wording import Tone
+
+KEY_CELLS = 16
+
+
+def help_lines(places: Sequence[Section], width: int, *, read_only: bool) -> list[Content]:
+    lines: list[Content] = []
+    for place in places:
+        lines += [Content(""), Content.styled(place.title, Tone.STRONG)]
+        for action in place.actions:
+            if action.changes and read_only:
+                continue
+            keys = action.keys_shown or "Ctrl+P"
+            lines += _entry(keys, action.help, width)
+    return lines[1:]
+
+
+def _entry(keys: str, said: str, width: int) -> list[Content]:
+    room = max(10, width - KEY_CELLS - 2)
+    wrapped = Content(said).wrap(room)
+    first = Content.assemble(("  " + keys.ljust(KEY_CELLS - 2) + "  ", "bold $accent"), wrapped[0])
+    return [first, *(line.pad_left(KEY_CELLS + 2) for line in wrapped[1:])]
+
+
+class HelpScreen(ReadingScreen):
+    def __init__(self, pane_id: str) -> None:
+        super().__init__()
+        self._pane_id = pane_id
+
+    def heading(self) -> Content:
+        return Content.assemble("Keys", ("   no single key destroys anything", Tone.MUTED))
+
+    def lines(self, width: int) -> Sequence[Content]:
+        modes = [
+            Content(""),
+            Content.styled("Words", Tone.STRONG),
+            *_entry("live", "the data on screen is younger than 15 s; otherwise its age stands there", width),
+            *_entry("drift", "a container runs something else than the compose file says", width),
+            *_entry("pending", "an alert whose condition is true, but not yet for as long as its rule asks", width),
+        ]
+        return [*help_lines(sections(self._pane_id), width, read_only=self.console_app.read_only), *modes]

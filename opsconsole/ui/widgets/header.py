@@ -1,0 +1,191 @@
+"""The two lines at the top: what is being looked at and how it is, and the panes with their letters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from textual import events
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+
+from opsconsole.model import AlertState, Severity, Snapshot, SourceState
+from opsconsole.text import printable
+from opsconsole.ui.wording import UNICODE, Glyphs, Tone, age, plural
+
+LIVE_SECONDS = 15.0
+"""Younger than this, data is called live. The monitor asks the engine at least every 10 s."""
+
+
+def alert_words(snapshot: Snapshot) -> tuple[str, Tone]:
+    """`2 critical, 1 warning`: firing alerts only; the worst comes first and sets the tone."""
+    firing = [alert.severity for alert in snapshot.alerts if alert.state is AlertState.FIRING]
+    critical, warning = firing.count(Severity.CRITICAL), firing.count(Severity.WARNING)
+    said = ", ".join(
+        part
+        for part in (f"{critical} critical" if critical else "", plural(warning, "warning") if warning else "")
+        if part
+    )
+    if said:
+        return said, Tone.BAD if critical else Tone.WARNING
+    return "no alerts", Tone.GOOD
+
+
+def data_words(snapshot: Snapshot | None, now: datetime) -> tuple[str, Tone]:
+    """How old what is on screen is."""
+    if snapshot is None:
+        return "looking", Tone.ACCENT
+    reading = snapshot.readings.get("engine")
+    sampled_at = snapshot.sampled_at if reading is None else reading.sampled_at
+    if reading is not None and reading.state is SourceState.FAILED:
+        if sampled_at is None:
+            return "engine unreachable", Tone.BAD
+        return f"unreachable, data {age(sampled_at, now)} old", Tone.BAD
+    if sampled_at is None:
+        return "looking", Tone.ACCENT
+    if (now - sampled_at).total_seconds() < LIVE_SECONDS:
+        return "live", Tone.GOOD
+    return f"data {age(sampled_at, now)} old", Tone.WARNING
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    text: str
+    tone: str
+    rank: int  # 0 stays; the largest leaves first
+
+
+def header_line(
+    snapshot: Snapshot | None, now: datetime, width: int, *, read_only: bool, glyphs: Glyphs = UNICODE
+) -> Content:
+    """Stack, host, engine and commit at the left; alerts, age of the data and modes at the right."""
+    left, right = _left_parts(snapshot), _right_parts(snapshot, now, read_only)
+    for rank in (9, 8, 7, 6, 5, 4, 3):
+        if _length(left) + _length(right) + 1 <= width:
+            break
+        left = [part for part in left if part.rank < rank]
+        right = [part for part in right if part.rank < rank]
+    room = width - _length(right) - 1
+    shown_left = _joined(left).truncate(max(0, room), ellipsis=not glyphs.ascii)
+    shown_right = _joined(right)
+    return Content.assemble(
+        shown_left, " " * max(1, width - shown_left.cell_length - shown_right.cell_length), shown_right
+    )
+
+
+def _left_parts(snapshot: Snapshot | None) -> list[_Part]:
+    stack = None if snapshot is None else snapshot.stack
+    name = "opsconsole" if stack is None else printable(stack.name) or "(no name)"
+    parts = [_Part(f" {name} ", "bold reverse $primary", 0)]
+    if snapshot is None:
+        return parts
+    if snapshot.host is not None and snapshot.host.name:
+        parts.append(_Part(f"on {printable(snapshot.host.name)}", Tone.PLAIN, 4))
+    if snapshot.engine is not None and snapshot.engine.version:
+        parts.append(_Part(f"engine {printable(snapshot.engine.version)}", Tone.MUTED, 6))
+    if snapshot.stack is not None and snapshot.stack.commit:
+        where = f"{snapshot.stack.branch} " if snapshot.stack.branch else ""
+        parts.append(_Part(f"{printable(where + snapshot.stack.commit)}", Tone.MUTED, 8))
+    return parts
+
+
+def _right_parts(snapshot: Snapshot | None, now: datetime, read_only: bool) -> list[_Part]:
+    parts = []
+    if snapshot is not None and snapshot.demo:
+        parts.append(_Part(" DEMO ", "bold reverse $warning", 0))
+    if read_only:
+        parts.append(_Part(" READ-ONLY ", "bold reverse $accent", 0))
+    if snapshot is not None:
+        parts.append(_Part(*alert_words(snapshot), 1))
+    parts.append(_Part(*data_words(snapshot, now), 2))
+    return parts
+
+
+def _length(parts: Sequence[_Part]) -> int:
+    return _joined(parts).cell_length
+
+
+def _joined(parts: Sequence[_Part]) -> Content:
+    return Content("  ").join(Content.styled(part.text, part.tone) for part in parts)
+
+
+class Header(Widget):
+    DEFAULT_CSS = """
+    Header { height: 1; background: $panel; padding: 0 1 0 0; text-wrap: nowrap; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: tuple[Snapshot | None, datetime, bool, Glyphs] | None = None
+        self._shown = Content("")
+
+    def show(self, snapshot: Snapshot | None, now: datetime, *, read_only: bool, glyphs: Glyphs) -> None:
+        self._said = (snapshot, now, read_only, glyphs)
+        line = self._line()
+        if not line.is_same(self._shown):
+            self.refresh()
+
+    def _line(self) -> Content:
+        if self._said is None:
+            return Content("")
+        snapshot, now, read_only, glyphs = self._said
+        return header_line(snapshot, now, self.content_size.width, read_only=read_only, glyphs=glyphs)
+
+    def render(self) -> Content:
+        self._shown = self._line()
+        return self._shown
+
+
+class PaneTabs(Widget):
+    """The panes in one line. Each is written so that its first letter is the key that goes there."""
+
+    DEFAULT_CSS = """
+    PaneTabs { height: 1; background: $surface; text-wrap: nowrap; }
+    """
+
+    class Picked(Message):
+        def __init__(self, pane_id: str) -> None:
+            super().__init__()
+            self.pane_id = pane_id
+
+    def __init__(self, panes: Sequence[tuple[str, str]]) -> None:
+        """`panes` as (pane id, letter)."""
+        super().__init__()
+        self._panes = tuple(panes)
+        self._active = ""
+
+    def show(self, active: str) -> None:
+        if active != self._active:
+            self._active = active
+            self.refresh()
+
+    def _labels(self, width: int) -> list[tuple[str, str]]:
+        """(pane id, label); words where there is room, letters with the active one in full where there is not."""
+        words = [(pane_id, _word(pane_id, letter)) for pane_id, letter in self._panes]
+        if sum(len(word) + 2 for _, word in words) <= width:
+            return words
+        letters = dict(self._panes)
+        return [(pane_id, word if pane_id == self._active else letters[pane_id]) for pane_id, word in words]
+
+    def render(self) -> Content:
+        parts: list[Content] = []
+        for pane_id, label in self._labels(self.size.width):
+            if pane_id == self._active:
+                parts.append(Content.styled(f" {label} ", "bold reverse"))
+            else:
+                parts.append(Content.assemble(" ", (label[0], "bold underline $accent"), (label[1:], Tone.PLAIN), " "))
+        return Content("").join(parts)
+
+    def on_click(self, event: events.Click) -> None:
+        x = event.x
+        for pane_id, label in self._labels(self.size.width):
+            if x < len(label) + 2:
+                self.post_message(self.Picked(pane_id))
+                return
+            x -= len(label) + 2
+
+
+def _word(pane_id: str, letter: str) -> str:
+    return pane_id.replace(letter.lower(), letter, 1) if pane_id.startswith(letter.lower()) else f"{letter} {pane_id}"
