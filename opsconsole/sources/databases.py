@@ -61,7 +61,7 @@ class Databases:
         watched = [self._watch(connection) for connection in self._connections(stack, containers)]
         self._forget_all_but(watched)
         now = self._clock()
-        absent = [why_not_running(one.target.service, containers, now) for one in watched]
+        absent = [one.no_way or why_not_running(one.target.service, containers, now) for one in watched]
         for one, (problem, _) in zip(watched, absent, strict=True):
             # A stopped container's address may already be another one's: it is not asked.
             if not problem:
@@ -80,7 +80,7 @@ class Databases:
         """The server behind this connection; a new one when its address or password changed."""
         key = (connection.target.kind, connection.target.name)
         known = self._watched.get(key)
-        if known is not None and known.uri == connection.uri:
+        if known is not None and known.reaches(connection):
             known.target = connection.target
             return known
         if known is not None:
@@ -107,17 +107,24 @@ class _Watched:
     """One server, its two lanes (how it is; what is in it) and the last that was known of it."""
 
     def __init__(self, connection: Connection, clock: Callable[[], datetime]) -> None:
-        self.uri = connection.uri
         self.target: DatabaseTarget = connection.target
-        self._connection = connection
+        # A way that was refused may have another beside it; the last one that worked comes first.
+        self._ways = [connection.uri, *connection.others]
+        self.no_way = (connection.problem or "no address is known", connection.hint) if not connection.uri else None
         self._clock = clock
-        self._server: _Server | None = None
-        self._server_lock = threading.Lock()
+        self._servers: dict[str, _Server] = {}
+        self._servers_lock = threading.Lock()
         name = f"{self.target.kind}-{self.target.name}"
         self._looks: Lane[DatabaseStatus] = Lane(name)
         self._lists: Lane[tuple[MongoDatabase, ...] | None] = Lane(f"{name}-list")
         self._listed: tuple[MongoDatabase, ...] = ()
         self._good: DatabaseStatus | None = None
+
+    def reaches(self, connection: Connection) -> bool:
+        """Whether this is still the way to the server."""
+        return sorted(self._ways) == sorted([connection.uri, *connection.others]) and not (
+            self.no_way or connection.problem
+        )
 
     def ask(self, *, collections: bool) -> None:
         """Start a look (and a list, when asked for and when there is anything to list)."""
@@ -153,9 +160,10 @@ class _Watched:
         threading.Thread(target=self._close_server, name=f"close-{self.target.name}", daemon=True).start()
 
     def _close_server(self) -> None:
-        with self._server_lock:
-            server, self._server = self._server, None
-        if server is not None:
+        with self._servers_lock:
+            servers = tuple(self._servers.values())
+            self._servers.clear()
+        for server in servers:
             server.close()
 
     def _with_list(self, status: DatabaseStatus) -> DatabaseStatus:
@@ -169,27 +177,39 @@ class _Watched:
 
     def _look(self) -> DatabaseStatus:
         try:
-            return self._opened().look()
+            return self._look_each_way()
         except Exception as error:  # a fault of ours must not end the lane
             log.exception("database %s", self.target.name)
-            said = mask_text(printable(str(error)), secrets_of(self.uri))
+            said = mask_text(printable(str(error)), tuple(s for way in self._ways for s in secrets_of(way)))
             problem = f"unexpected {type(error).__name__}: {said}"
             return msgspec.structs.replace(_unknown(self.target), problem=problem, hint="please report this")
 
+    def _look_each_way(self) -> DatabaseStatus:
+        """The first way that leads in; else what a server said that answered; else what the first way met."""
+        failed: list[DatabaseStatus] = []
+        for way in tuple(self._ways):
+            status = self._opened(way).look()
+            if status.reachable:
+                self._ways.remove(way)
+                self._ways.insert(0, way)
+                return status
+            failed.append(status)
+        return next((status for status in failed if status.refused), failed[0])
+
     def _list(self) -> tuple[MongoDatabase, ...] | None:
         try:
-            server: MongoServer = self._opened()  # type: ignore[assignment]
+            server: MongoServer = self._opened(self._ways[0])  # type: ignore[assignment]
             listed = server.list_databases()
         except Exception:
             log.exception("list of database %s", self.target.name)
             return self._lists.answer
         return listed if listed is not None else self._lists.answer
 
-    def _opened(self) -> _Server:
-        with self._server_lock:
-            if self._server is None:
-                self._server = _server_for(self._connection, self._clock)
-            return self._server
+    def _opened(self, way: str) -> _Server:
+        with self._servers_lock:
+            if way not in self._servers:
+                self._servers[way] = _server_for(Connection(target=self.target, uri=way), self._clock)
+            return self._servers[way]
 
 
 def _server_for(connection: Connection, clock: Callable[[], datetime]) -> MongoServer | RedisServer:

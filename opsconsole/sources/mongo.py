@@ -38,11 +38,8 @@ from opsconsole.sources.mongo_faults import (
     explain_unusable,
     forbidden,
 )
-from opsconsole.sources.network import Explained, place_of, user_of
+from opsconsole.sources.network import Explained, knock, place_of, user_of
 from opsconsole.text import printable
-
-LOOK_SECONDS = 4.0
-"""Budget of one look, all its commands together: a server that hangs is said to hang after this."""
 
 LIST_SECONDS = 20.0
 """Budget of one list of databases and collections (about 1 ms per collection). What is left after it
@@ -52,7 +49,7 @@ _CLIENT_OPTIONS: dict[str, Any] = {
     "appname": "opsconsole",
     "serverSelectionTimeoutMS": 2000,
     "connectTimeoutMS": 2000,
-    "socketTimeoutMS": 5000,
+    "socketTimeoutMS": 4000,
     "maxPoolSize": 2,  # a look and a list may run at once
     "minPoolSize": 0,
     # No second connection that streams topology changes: we ask often enough ourselves.
@@ -62,7 +59,8 @@ _CLIENT_OPTIONS: dict[str, Any] = {
 }
 
 # Sections of serverStatus that are dear to build or long to send and that nobody here reads.
-_UNREAD_SECTIONS = ("metrics", "locks", "tcmalloc", "repl", "sharding", "transactions", "oplog", "flowControl")
+# (Not `metrics`: leaving it out takes `mem` with it, seen on 6.0.)
+_UNREAD_SECTIONS = ("locks", "tcmalloc", "repl", "sharding", "transactions", "oplog", "flowControl", "security")
 
 _SYSTEM_DATABASES = frozenset({"config", "local"})
 
@@ -84,6 +82,7 @@ class MongoServer:
         self._client_lock = threading.Lock()
         self._counters: mongo_parse.Counters | None = None
         self._list_problem = ""
+        self._answered = False
         uri = connection.uri.lower()
         self._single = "," not in place_of(connection.uri) and not uri.startswith("mongodb+srv")
         found = re.search(r"[?&]replicaset=([^&#]+)", connection.uri, re.IGNORECASE)
@@ -165,12 +164,16 @@ class MongoServer:
             return self._look_once()
 
     def _look_once(self) -> MongoStatus:
-        with pymongo.timeout(LOOK_SECONDS):
-            hello, latency = self._hello()
-            denied: list[str] = []
-            server = self._permitted("serverStatus", denied, **dict.fromkeys(_UNREAD_SECTIONS, 0))
-            replica = self._permitted("replSetGetStatus", denied) if hello.get("setName") else {}
-            version = server.get("version") or self._permitted("buildInfo", denied).get("version", "")
+        if not self._answered and self._single:
+            self._open()  # an address that is none is found first
+            knock(self.connection.uri)
+        self._answered = False
+        hello, latency = self._hello()
+        self._answered = True
+        denied: list[str] = []
+        server = self._permitted("serverStatus", denied, **dict.fromkeys(_UNREAD_SECTIONS, 0))
+        replica = self._permitted("replSetGetStatus", denied) if hello.get("setName") else {}
+        version = server.get("version") or self._permitted("buildInfo", denied).get("version", "")
         counters = mongo_parse.counters_from(server, time.monotonic())
         status = mongo_parse.status_from(
             self.connection.target,
@@ -236,9 +239,15 @@ class MongoServer:
 
     def _database_names(self, end: float) -> list[str]:
         """Names that this user may see; the application's own database when it may not list any."""
-        with _until(end):
-            answer = self._command("admin", {"listDatabases": 1, "nameOnly": True})
-        names = [str(found["name"]) for found in answer["databases"] if found["name"] not in _SYSTEM_DATABASES]
+        try:
+            with _until(end):
+                found = self._command("admin", {"listDatabases": 1, "nameOnly": True})["databases"]
+        except OperationFailure as error:
+            if not forbidden(error):
+                raise
+            self._list_problem = "the list of databases"
+            found = []
+        names = [str(one["name"]) for one in found if one["name"] not in _SYSTEM_DATABASES]
         own = self.connection.target.database
         return sorted(names) or ([own] if own else [])
 
@@ -253,7 +262,7 @@ class MongoServer:
         except OperationFailure as error:
             if not forbidden(error):
                 raise
-            self._list_problem = f"the sizes of {printable(name)}"
+            self._list_problem = self._list_problem or f"the sizes of {printable(name)}"
             stats = {}
         return MongoDatabase(
             name=name,
@@ -265,8 +274,14 @@ class MongoServer:
 
     def _collections(self, name: str, end: float) -> tuple[Collection, ...]:
         database = self._database_named(name)
-        with _until(end):
-            found = list(database.list_collections(nameOnly=True, authorizedCollections=True))
+        try:
+            with _until(end):
+                found = list(database.list_collections(nameOnly=True, authorizedCollections=True))
+        except OperationFailure as error:
+            if not forbidden(error):
+                raise
+            self._list_problem = f"the collections of {printable(name)}"
+            return ()
         own = [(str(one["name"]), str(one["type"])) for one in found if not one["name"].startswith("system.")]
         return tuple(self._collection(name, collection, kind, end) for collection, kind in sorted(own))
 

@@ -170,3 +170,15 @@ def place_of(uri: str) -> str:
     if rest.startswith("/"):
         return rest.partition("?")[0]
     return unquote(re.split(r"[/?]", rest, maxsplit=1)[0])
+
+
+def knock(uri: str, default_port: int = 27017, seconds: float = 2.0) -> None:
+    """Open and close a TCP connection to the URI's only host; raises OSError at once when nobody listens.
+
+    pymongo would try again for its whole 2 s before it says so, and keeps only the text of the error.
+    """
+    place = place_of(uri)
+    host, _, port = place.rpartition(":") if re.search(r":\d+$", place) else (place, "", str(default_port))
+    if not host or host.startswith("/"):
+        return  # a Unix socket
+    socket.create_connection((host.strip("[]"), int(port)), timeout=seconds).close()
