@@ -109,7 +109,9 @@ def detail(backup: Backup, now: datetime, width: int, glyphs: Glyphs) -> list[Co
         lines += wrapped(backup.problem, width, style=tone)
     if backup.missing:
         missing = " and no ".join(part_name(kind) for kind in backup.missing)
-        lines += wrapped(f"{glyphs.warning} There is no {missing} in it, and this stack needs it.", width, style=tone)
+        unfinished = backup.state is BackupState.UNFINISHED
+        said = f"So far no {missing} in it." if unfinished else f"There is no {missing} in it, and this stack needs it."
+        lines += wrapped(f"{glyphs.warning} {said}", width, style=tone)
     if backup.in_future:
         said = "Its date lies in the future: it is not counted as the newest. Check the clock that wrote it."
         lines += wrapped(f"{glyphs.warning} {said}", width, style=Tone.WARNING)

@@ -154,11 +154,10 @@ def _disk(disk: Disk, width: int, glyphs: Glyphs) -> list[Content]:
     mount = shorten_middle(disk.mount, max(LABEL, width // 2), ellipsis=glyphs.ellipsis)
     holds = f"holds {disk.holds}" if disk.holds else ""
     head = joined([(mount, Tone.STRONG), (printable(where), Tone.MUTED), (printable(holds), "")], f" {glyphs.dot} ")
-    note = f"{size(disk.free_bytes)} free of {size(disk.total_bytes)}"
+    note = f"{size(disk.used_bytes)} of {size(disk.total_bytes)} used, {size(disk.free_bytes)} free"
     shares = measured("", disk.used_percent, width, glyphs, note, DISK_LIMIT)
     inodes = _inodes_used(disk)
     facts = [
-        fact("used", size(disk.used_bytes)),
         Content("")
         if inodes is None
         else fact("inodes", percent(inodes), level_tone(inodes) if inodes >= DISK_LIMIT else ""),

@@ -17,9 +17,9 @@ from opsconsole.ui.widgets.lines import fit, joined, section, shorten_middle, wr
 from opsconsole.ui.wording import (
     Glyphs,
     Tone,
+    age,
     ago,
     count,
-    duration,
     percent,
     plural,
     severity_tone,
@@ -31,6 +31,7 @@ History = Mapping[str, Sequence[float]]
 
 SLOW_SECONDS, ERROR_PERCENT = 2.0, 5.0
 MOST_CONTAINERS = 12
+ALERTS_SIDE_BY_SIDE, ALERT_INDENT = 100, 56  # cells
 _ORDER = {AlertState.FIRING: 0, AlertState.PENDING: 1, AlertState.RESOLVED: 2}
 
 
@@ -56,18 +57,22 @@ def _alert(alert: Alert, now: datetime, width: int, glyphs: Glyphs) -> list[Cont
     if alert.state is AlertState.PENDING:
         tone = Tone.ACCENT
     word = alert.state.value if over else f"{alert.state.value} {alert.severity.value}"
-    head = joined(
-        [
-            (f"{sign(tone, glyphs)} {word}", tone),
-            (printable(f"{alert.rule} {alert.subject}"), Tone.STRONG),
-            (f"since {ago(alert.since, now).removesuffix(' ago')}", Tone.MUTED),
-        ],
-        f" {glyphs.dot} ",
+    head = Content.assemble(
+        (fit(f"{sign(tone, glyphs)} {word}", 19), tone),
+        (f"for {age(alert.since, now):<9}", Tone.MUTED),
     )
-    lines = [head, *wrapped(alert.message, width, indent=2)]
-    if alert.action and not over:
-        lines += wrapped(f"{glyphs.arrow} {alert.action}", width, indent=2, style=Tone.ACCENT)
-    return lines
+    about = Content.styled(printable(f"{alert.rule} {alert.subject}"), Tone.STRONG)
+    action = f"{glyphs.arrow} {alert.action}" if alert.action and not over else ""
+    indent = ALERT_INDENT if width >= ALERTS_SIDE_BY_SIDE else 2
+    lines = wrapped(alert.message, width, indent=indent)
+    if action:
+        lines += wrapped(action, width, indent=indent, style=Tone.ACCENT)
+    if indent == 2:
+        return [head + about, *lines]
+    left = head + about.truncate(ALERT_INDENT - head.cell_length - 2, ellipsis=True)
+    left = left.pad_right(ALERT_INDENT - left.cell_length)
+    first = lines[0][ALERT_INDENT:] if lines else Content("")
+    return [left + first, *lines[1:]]
 
 
 def probes(found: Sequence[Probe], history: History, now: datetime, width: int, glyphs: Glyphs) -> list[Content]:
@@ -89,25 +94,36 @@ def _probe(probe: Probe, history: History, now: datetime, width: int, name: int,
     head = Content.assemble(
         (f"{sign(tone, glyphs)} ", tone),
         (fit(probe.endpoint.name, name, ellipsis=glyphs.ellipsis), Tone.STRONG),
-        (f" {fit(word, 9)}", tone),
-        (" now ", Tone.MUTED),
-        fit(duration(probe.latency_seconds), 6, right=True),
-        ("  avg ", Tone.MUTED),
-        (fit(duration(probe.average_seconds), 6, right=True), Tone.WARNING if slow else ""),
-        ("  errors ", Tone.MUTED),
-        (errors, Tone.BAD if faulty else ""),
-        (f" of {probe.requests}" if probe.requests and width >= 76 else "", Tone.MUTED),
+        (f" {fit(word, 9)} ", tone),
     )
+    facts = [
+        Content.assemble(("now ", Tone.MUTED), fit(latency(probe.latency_seconds), 6, right=True)),
+        Content.assemble(
+            ("average ", Tone.MUTED),
+            (fit(latency(probe.average_seconds), 6, right=True), Tone.WARNING if slow else ""),
+        ),
+        Content.assemble(("errors ", Tone.MUTED), (fit(errors, 6, right=True), Tone.BAD if faulty else "")),
+    ]
     values = history.get(f"probe.{probe.endpoint.name}", ())
-    room = min(40, width - head.cell_length - 2)
+    beside = sum(each.cell_length + 2 for each in facts)
+    room = min(40, width - head.cell_length - (beside if width >= head.cell_length + beside + 8 else 0) - 2)
     if len(values) > 1 and room >= 8:
-        head += Content.styled("  " + sparkline(values, room, ascii=glyphs.ascii), Tone.ACCENT)
-    lines = [head]
+        facts.append(Content.styled(sparkline(values, room, ascii=glyphs.ascii), Tone.ACCENT))
+    lines = [head + Content("  ").join(facts)]
+    if head.cell_length + beside + (room + 2 if len(values) > 1 and room >= 8 else 0) > width:
+        lines = [head + (facts.pop() if len(facts) > 3 else Content("")), Content("  ").join(facts).pad_left(2)]
     if probe.problem:
         lines += wrapped(probe.problem, width, indent=2, style=Tone.BAD)
     asked = f"asked {ago(probe.asked_at, now)}" if probe.asked_at else "not asked yet"
     url = shorten_middle(probe.endpoint.url, max(10, width - len(asked) - 5), ellipsis=glyphs.ellipsis)
     return [*lines, joined([url, asked], f" {glyphs.dot} ").pad_left(2).stylize(Tone.MUTED)]
+
+
+def latency(seconds: float | None) -> str:
+    """`34 ms`, `2.4 s`: two digits are what one looks at here."""
+    if seconds is None:
+        return "-"
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def _probe_state(probe: Probe) -> tuple[Tone, str]:
@@ -158,16 +174,20 @@ def containers(
     for one in measured[:most]:
         usage = one.usage
         assert usage is not None
+        used, memory = history.get(f"cpu.{one.id}", ()), history.get(f"memory.{one.id}", ())
         lines.append(
             Content.assemble(
                 fit(one.service or one.name, name, ellipsis=glyphs.ellipsis),
                 fit(percent(usage.cpu_percent, 1), 7, right=True),
                 " ",
-                (sparkline(history.get(f"cpu.{one.id}", ()), room, ascii=glyphs.ascii), Tone.ACCENT),
+                (
+                    sparkline(used, room, high=max(10.0, *used[-room:], 0.0) if room else 10.0, ascii=glyphs.ascii),
+                    Tone.ACCENT,
+                ),
                 " ",
                 fit(short_size(usage.memory_bytes), 8, right=True),
                 " ",
-                (sparkline(history.get(f"memory.{one.id}", ()), room, ascii=glyphs.ascii), Tone.GOOD),
+                (sparkline(memory, room, high=1.25 * max(memory, default=0.0), ascii=glyphs.ascii), Tone.GOOD),
             )
         )
     left = len(measured) - most

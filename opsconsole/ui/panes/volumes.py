@@ -123,8 +123,15 @@ class VolumesPane(RowsAndDetail[Volume]):
 
     def _columns(self) -> tuple[Column[Volume], ...]:
         return (
-            Column("safety", "Safety", 17, self._safety, order=lambda volume: _RANK[volume.safety]),
-            Column("name", "Name", 16, lambda volume: volume.name, grow=True, most=64),
+            Column("safety", "Safety", 19, self._safety, order=lambda volume: _RANK[volume.safety]),
+            Column(
+                "name",
+                "Name",
+                16,
+                lambda volume: shorten_middle(volume.name, 40, ellipsis=self.glyphs.ellipsis),
+                grow=True,
+                most=40,
+            ),
             Column(
                 "size",
                 "Size",

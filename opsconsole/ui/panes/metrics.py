@@ -1,0 +1,77 @@
+"""What the host and the stack use, what it was before, and which alerts that raises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual import events
+from textual.containers import Container as Box
+from textual.widget import Widget
+
+from opsconsole.model import Snapshot
+from opsconsole.ui.panes import host_lines, stack_lines
+from opsconsole.ui.panes.base import Pane
+from opsconsole.ui.widgets.scrolled import Scrolled
+from opsconsole.ui.widgets.sheet import Painter, Sheet
+
+TWO_COLUMNS, THREE_COLUMNS = 110, 170  # cells
+SECTIONS = (
+    ("cpu", "memory", "throughput"),
+    ("disks", "probes", "access"),
+    ("containers", "processes"),
+)
+"""Which sections stand under each other, column by column; on narrow screens the columns follow each other."""
+
+
+class MetricsPane(Pane):
+    DEFAULT_CSS = """
+    MetricsPane > Scrolled { height: 1fr; padding: 0 1; }
+    MetricsPane Sheet.section { margin-bottom: 1; }
+    MetricsPane .metrics-columns, MetricsPane .metrics-right { height: auto; layout: vertical; }
+    MetricsPane .metrics-column { height: auto; width: 1fr; }
+    MetricsPane .metrics-right { width: 1fr; }
+    MetricsPane.-two .metrics-columns, MetricsPane.-three .metrics-columns { layout: horizontal; }
+    MetricsPane.-two .metrics-right { margin-left: 3; }
+    MetricsPane.-three .metrics-right { width: 2fr; layout: horizontal; }
+    MetricsPane.-three .metrics-column { margin-left: 3; }
+    MetricsPane.-three .metrics-columns > .metrics-column { margin-left: 0; }
+    """
+
+    pane_id = "metrics"
+    title = "Metrics"
+    letter = "m"
+    topics = frozenset({"host", "usage", "probes", "access"})
+    sources = ("host", "usage", "probes")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._alerts = Sheet(classes="section")
+        self._sections = {name: Sheet(classes="section") for column in SECTIONS for name in column}
+
+    def body(self) -> Iterable[Widget]:
+        first, *others = (
+            Box(*(self._sections[name] for name in column), classes="metrics-column") for column in SECTIONS
+        )
+        yield Scrolled(self._alerts, Box(first, Box(*others, classes="metrics-right"), classes="metrics-columns"))
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.set_class(TWO_COLUMNS <= event.size.width < THREE_COLUMNS, "-two")
+        self.set_class(event.size.width >= THREE_COLUMNS, "-three")
+
+    def show(self, snapshot: Snapshot) -> None:
+        now, glyphs = snapshot.sampled_at, self.glyphs
+        self._alerts.paint(lambda width: stack_lines.alerts(snapshot.alerts, now, width, glyphs))
+        host, history = snapshot.host, snapshot.history
+        painters: dict[str, Painter] = {
+            "cpu": lambda width: host_lines.cpu(host, history, width, glyphs),
+            "memory": lambda width: host_lines.memory(host, history, width, glyphs),
+            "disks": lambda width: host_lines.disks(host, width, glyphs),
+            "throughput": lambda width: host_lines.throughput(host, history, width, glyphs),
+            "processes": lambda width: host_lines.processes(host, width, glyphs),
+            "containers": lambda width: stack_lines.containers(snapshot.containers, history, width, glyphs),
+            "probes": lambda width: stack_lines.probes(snapshot.probes, history, now, width, glyphs),
+            "access": lambda width: stack_lines.access(snapshot.access, width, glyphs),
+        }
+        for name, painter in painters.items():
+            self._sections[name].paint(painter)
+        self._sections["access"].display = bool(snapshot.access)
