@@ -69,7 +69,7 @@ class ConsoleApp(App[Project | None], inherit_bindings=False):
     actions: ClassVar[tuple[Action, ...]] = EVERYWHERE
     BINDINGS = cast(Any, bindings(EVERYWHERE))
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (60, "-narrow"), (80, "-normal"), (110, "-wide"), (160, "-broad")]
-    VERTICAL_BREAKPOINTS = [(0, "-flat"), (14, "-short"), (24, "-normal"), (36, "-tall")]
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (14, "-short"), (30, "-normal"), (45, "-tall")]
 
     class Arrived(Message):
         """A Snapshot waits to be shown."""

@@ -138,7 +138,7 @@ def flow(inward: float | None, outward: float | None) -> str:
     """Bytes per second in and out, or read and written: `1.2K 340B`."""
     if inward is None and outward is None:
         return UNKNOWN
-    return f"{short_size(inward)} {short_size(outward)}"
+    return f"{short_size(inward)} {short_size(outward):>5}"
 
 
 def restarts_cell(row: ContainerRow) -> tuple[str, str]:
