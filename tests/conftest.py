@@ -57,6 +57,9 @@ def engine() -> Iterator[Engine]:
             leftovers.remove(found, also=leftovers.run_name())
             if started:
                 engines.stop(found)
+            elif not found.ours:
+                # A contributor's `mongo:6.0` must be the real one again.
+                images.remove_ours(found)
 
 
 @pytest.fixture(scope="session")

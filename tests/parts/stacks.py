@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import re
 import shutil
 import socket
 import urllib.request
@@ -54,7 +55,9 @@ class Stack:
     # MongoDB beside the stack, for the systems that have it on the host.
     host_mongod: Server | None = None
     # What a person types between `docker compose` and the command.
-    compose_options: tuple[str, ...] = field(default=())
+    compose_options: tuple[str, ...] = ()
+    # Volumes without a name outlive `down`, and nothing on them says whose they were.
+    nameless: set[str] = field(default_factory=set)
 
     @property
     def env(self) -> dict[str, str]:
@@ -68,6 +71,8 @@ class Stack:
 
     def compose(self, *words: str, check: bool = True) -> str:
         """Run `docker compose` in the stack's directory; its stdout, stripped."""
+        if "down" in words or "rm" in words:
+            self._remember_nameless()
         done = run("docker", "compose", *self.compose_options, *words, env=self.env, cwd=self.directory, check=check)
         return done.stdout.strip()
 
@@ -135,9 +140,17 @@ class Stack:
 
     def down(self) -> None:
         """Remove everything of this project: containers, volumes, networks, images."""
+        self._remember_nameless()
         leftovers.remove(self.engine, also=self.project)
+        if self.nameless:
+            # Most are gone with their container by now.
+            self.engine.docker("volume", "rm", "--force", *sorted(self.nameless), check=False)
         if self.host_mongod is not None:
             self.host_mongod.stop(kill=True)
+
+    def _remember_nameless(self) -> None:
+        mounts = [mount for container in self.containers() for mount in container["Mounts"]]
+        self.nameless |= {mount["Name"] for mount in mounts if re.fullmatch("[0-9a-f]{64}", mount.get("Name", ""))}
 
     def _redis_dump(self) -> bytes:
         """What Redis itself writes when it is told to save."""
