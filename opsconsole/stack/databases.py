@@ -50,11 +50,14 @@ def connections(
     *,
     env_file: str = "",
     surroundings: Mapping[str, str] | None = None,
+    running: Mapping[str, Mapping[str, str]] | None = None,
 ) -> tuple[Connection, ...]:
     """Every server once: those of the stack's services first, in the order of the compose file.
 
     `active` are the services in use, `variables` the values of the env file, `surroundings` the environment
-    of this process, in which `uri_env` is looked up first.
+    of this process, in which `uri_env` is looked up first, `running` the environment that the containers of
+    database services were started with, by service: a password that has been changed in a file since is not
+    the one that the server knows.
     """
     found: list[Candidate] = []
     for kind, enabled, configured in _configured(config, {**variables, **(surroundings or {})}):
@@ -64,7 +67,7 @@ def connections(
             text, origin = configured
             found += _from_text(text, kind, CONFIGURED, origin, neighbourhood)
             continue
-        hints = _hints(rendered, set(active), variables, neighbourhood, Path(env_file).name)
+        hints = _hints(rendered, set(active), variables, neighbourhood, Path(env_file).name, running or {})
         found += [candidate for candidate in hints if candidate.uri.kind == kind]
     return _merged(found)
 
@@ -84,13 +87,21 @@ def _configured(config: Config, known: Mapping[str, str]) -> Iterator[tuple[str,
 
 
 def _hints(
-    rendered: Rendered, active: set[str], variables: Mapping[str, str], neighbourhood: Neighbourhood, env_name: str
+    rendered: Rendered,
+    active: set[str],
+    variables: Mapping[str, str],
+    neighbourhood: Neighbourhood,
+    env_name: str,
+    running: Mapping[str, Mapping[str, str]],
 ) -> list[Candidate]:
     found: list[Candidate] = []
     services = [service for name, service in rendered.services.items() if name in active]
     for service in services:
         if service.role:
             found.append(_of_service(service, rendered, neighbourhood))
+            if environment := running.get(service.name):
+                started = msgspec.structs.replace(service, environment=dict(environment))
+                found.append(_of_service(started, rendered, neighbourhood))
     found += _from_variables(variables, neighbourhood, lambda name: f"{name} in {env_name}")
     for service in services:
         origin = _origin_of(service.name)

@@ -18,6 +18,7 @@ TIMEOUT_SECONDS = 5.0
 
 _OBJECT = re.compile(r"^[0-9a-f]{40}(?:[0-9a-f]{24})?$")
 _SHORT = 7
+_ASK_DIRTY = ("-c", "core.fsmonitor=false", "status", "--porcelain", "--untracked-files=no")
 
 
 class Commit(msgspec.Struct, frozen=True):
@@ -90,8 +91,7 @@ def is_dirty(top: Path) -> bool:
             as_owner = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
             home = "/nonexistent"
         answer = subprocess.run(
-            [git, "--no-optional-locks", "-C", str(top), "-c", "core.fsmonitor=false"]
-            + ["status", "--porcelain", "--untracked-files=no"],
+            [git, "--no-optional-locks", "-C", str(top), *_ASK_DIRTY],
             env={"PATH": os.environ.get("PATH", os.defpath), "HOME": home, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -1,0 +1,180 @@
+"""Reads the stack's compose files with whatever this host has, and knows when it has to be done again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from opsconsole.model import SourceError
+from opsconsole.stack import compose, places, plain_file
+from opsconsole.stack.compose import ComposeCommand, ComposeFiles
+from opsconsole.stack.files import Choice
+from opsconsole.stack.rendered import Rendered
+
+RETRY_SECONDS = 30.0
+"""After a failure that no change of a file mends (a timeout, no Compose): how long until it is tried again."""
+
+Hashes = Mapping[str, frozenset[str]]
+"""Service -> config hashes that its containers carry."""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What the files say at one moment."""
+
+    rendered: Rendered = Rendered(by="nothing")
+    command: ComposeCommand | None = None
+    problems: tuple[str, ...] = ()  # one line each
+    outside_binds: tuple[str, ...] = ()
+
+
+class FileReader:
+    """Reads on demand and keeps the answer until one of the files that were read changes."""
+
+    def __init__(self, environment: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
+        self._environment = environment
+        self._clock = clock
+        self._command: ComposeCommand | None = None
+        self._reading: Reading | None = None
+        self._key: Hashable = None
+        self._also_read: tuple[str, ...] = ()
+        self._retry_at: float | None = None
+        self._good: tuple[str, Rendered] | None = None
+
+    def read(self, choice: Choice, hashes: Hashes) -> Reading:
+        """The reading of these files: at once when nothing has changed, else after Compose has answered."""
+        key = self._key_of(choice, hashes)
+        due = self._retry_at is not None and self._clock() >= self._retry_at
+        if self._reading is None or key != self._key or due:
+            self._retry_at = None
+            self._reading = self._read(choice, hashes)
+            self._key = self._key_of(choice, hashes)
+        return self._reading
+
+    def _key_of(self, choice: Choice, hashes: Hashes) -> Hashable:
+        paths = (*choice.compose_files, choice.env.path, f"{choice.directory}/.env", *self._also_read)
+        # What the containers carry matters only where it decides between several env files.
+        telling = frozenset(hashes.items()) if len(choice.env_file_choices()) > 1 else None
+        return (choice.name, choice.directory, choice.compose_files, choice.env.path, stamps(paths), telling)
+
+    def _read(self, choice: Choice, hashes: Hashes) -> Reading:
+        if not choice.compose_files:
+            self._also_read = ()
+            return Reading()
+        variables = choice.variables(self._environment)
+        plain, plain_problem = self._plainly(choice, variables)
+        problems: list[str] = []
+        best: Rendered | None = None
+        command = self._compose()
+        if command is None:
+            self._retry_at = self._clock() + RETRY_SECONDS
+            problems.append(
+                f"Docker Compose is not installed: the compose file is read without it, and what it includes "
+                f"from elsewhere is not known; {compose.NO_COMPOSE_HINT}"
+            )
+        else:
+            try:
+                best = self._best(command, choice, hashes)
+                self._good = (choice.name, best)
+            except SourceError as error:
+                problems.append(error.problem)
+                self._retry_at = self._clock() + RETRY_SECONDS
+        if best is None:
+            best, more = self._instead(choice, plain)
+            # Compose has said it already, and better.
+            problems += [*([plain_problem] if plain_problem and not problems else []), *more]
+        if best.missing_variables:
+            problems.append(_missing(best.missing_variables))
+        outside = places.outside_binds(plain.services.values(), choice.directory) if plain else ()
+        return Reading(rendered=best, command=command, problems=tuple(problems), outside_binds=outside)
+
+    def _instead(self, choice: Choice, plain: Rendered | None) -> tuple[Rendered, tuple[str, ...]]:
+        """What is shown when Compose cannot answer: its last good answer, else the file as we read it."""
+        if self._good is not None and self._good[0] == choice.name:
+            return self._good[1], ("services are shown as they were before the compose files changed",)
+        return (plain, plain.problems) if plain is not None else (Rendered(by="nothing"), ())
+
+    def _compose(self) -> ComposeCommand | None:
+        if self._command is None or not os.path.exists(self._command.words[0]):
+            self._command = compose.find(self._environment)
+        return self._command
+
+    def _best(self, command: ComposeCommand, choice: Choice, hashes: Hashes) -> Rendered:
+        """The rendering whose fingerprints the running containers carry; among equals the first that misses least."""
+        tried: list[tuple[int, int, Rendered]] = []
+        failure: SourceError | None = None
+        wanted = sum(len(carried) for carried in hashes.values())
+        for env_files in choice.env_file_choices():
+            asked = ComposeFiles(
+                directory=choice.directory, files=choice.compose_files, project=choice.name, env_files=env_files
+            )
+            try:
+                rendered = compose.render(command, asked, self._environment)
+            except SourceError as error:
+                failure = failure or error
+                continue
+            matches = sum(rendered.hashes.get(service) in carried for service, carried in hashes.items())
+            tried.append((matches, -len(rendered.missing_variables), rendered))
+            if matches == wanted and not rendered.missing_variables:
+                break
+        if not tried:
+            assert failure is not None  # there is always one to try
+            raise failure
+        return max(tried, key=lambda one: one[:2])[2]
+
+    def _plainly(self, choice: Choice, variables: Mapping[str, str]) -> tuple[Rendered | None, str]:
+        """Our own reading: relative paths as written, and which other files count."""
+        try:
+            plain = plain_file.read(
+                choice.compose_files, project=choice.name, directory=choice.directory, variables=variables
+            )
+            written = [plain_file.load(file) for file in choice.compose_files]
+        except SourceError as error:
+            self._also_read = ()
+            return None, error.problem
+        self._also_read = tuple(_references(written, choice.directory))
+        return plain, ""
+
+
+def stamps(paths: Iterable[str]) -> tuple[Hashable, ...]:
+    """What changes when one of the files changes, appears or goes."""
+    return tuple(_stamp(path) for path in paths if path)
+
+
+def _stamp(path: str) -> Hashable:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (path, None)
+    return (path, found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+def _references(written: Iterable[Mapping[str, Any]], directory: str) -> Iterable[str]:
+    """Files that a compose file names: env files, included and extended ones."""
+    for raw in written:
+        named: list[object] = [*_entries(raw.get("include"))]
+        services = raw.get("services")
+        for body in services.values() if isinstance(services, dict) else ():
+            if isinstance(body, dict):
+                named += _entries(body.get("env_file"))
+                extends = body.get("extends")
+                named += [extends.get("file")] if isinstance(extends, dict) else []
+        yield from (str(Path(directory, name)) for name in named if isinstance(name, str) and "$" not in name)
+
+
+def _entries(value: object) -> list[object]:
+    """Paths in `path`, `[path, ...]` or `[{path: path}, ...]`."""
+    found: list[object] = []
+    for item in value if isinstance(value, list) else [value]:
+        found += _entries(item.get("path")) if isinstance(item, dict) else [item]
+    return found
+
+
+def _missing(names: tuple[str, ...]) -> str:
+    some = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    what = "a variable that nothing sets and that is" if len(names) == 1 else "variables that nothing sets and that are"
+    return f"the compose file uses {what} empty now: {some}; set in the env file what the stack needs"
