@@ -12,6 +12,7 @@ from threading import Lock
 
 from opsconsole.log_levels import http_status
 from opsconsole.model import AccessRate, Container, SourceError
+from opsconsole.roles import image_basename, role_of
 from opsconsole.sources import LogRange, LogStream
 
 WINDOW = timedelta(minutes=5)
@@ -23,7 +24,7 @@ _DEADLINE = 10.0  # seconds for one look at all containers
 _MARGIN = timedelta(seconds=5)  # by which the engine's clock may differ from ours
 _REST = timedelta(minutes=1)  # for a container that writes lines and none of an access log
 
-_DATABASES = re.compile(r"mongo|redis|valkey|keydb|postgres|postgis|mysql|mariadb|memcached|rabbitmq|elasticsearch")
+_DATABASES = re.compile(r"postgres|postgis|mysql|mariadb|memcached|rabbitmq|elasticsearch")  # beside those with a role
 
 
 @dataclass(slots=True)
@@ -117,5 +118,4 @@ class AccessCounter:
 
 
 def _is_database(container: Container) -> bool:
-    name = container.image.rsplit("/", 1)[-1].split("@")[0].split(":")[0]
-    return bool(_DATABASES.search(name.lower()))
+    return bool(role_of(container.image, container.command) or _DATABASES.search(image_basename(container.image)))
