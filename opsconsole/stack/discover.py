@@ -142,7 +142,7 @@ class StackDiscovery:
         return self._choice
 
     def _choice_key_now(self, containers: Sequence[Container], choice: Choice | None) -> Hashable:
-        more = (*choice.compose_files, choice.env.path) if choice else ()
+        more = (*choice.compose_files, choice.env.path, *choice.started_with) if choice else ()
         labels = frozenset(one.labels for one in containers)
         return (stamps((*files.watched(self._directory), *more)), labels)
 

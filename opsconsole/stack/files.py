@@ -40,7 +40,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     directory: str  # that relative paths of the compose files start from
     compose_files: tuple[str, ...] = ()
-    env: EnvFile = EnvFile()
+    env: EnvFile = EnvFile()  # the stack's env file, with the values of `.env` below its own
+    started_with: tuple[str, ...] = ()  # env files that the running containers were started with
     profiles: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
 
@@ -51,10 +52,14 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         running containers do.
         """
         usual = str(Path(self.directory, ".env"))
-        if not self.env.path or self.env.path == usual or not os.path.exists(self.env.path):
-            return ((),)
-        alone, both = (self.env.path,), (usual, self.env.path)
-        return (alone, (), both) if os.path.exists(usual) else (alone, ())
+        main = self.env.path if os.path.exists(self.env.path) else ""
+        likely = [self.started_with] if self.started_with else []
+        if main and main != usual:
+            likely.append((main,))
+        likely.append(())
+        if main and main != usual and os.path.exists(usual):
+            likely.append((usual, main))
+        return tuple(dict.fromkeys(likely))
 
     def variables(self, environment: Mapping[str, str]) -> dict[str, str]:
         """What `${NAME}` in a compose file means, as Compose has it: the environment wins over the env file."""
@@ -77,7 +82,8 @@ def choose(
 ) -> Choice:
     """Choose. `containers` may hold those of other projects; only labels that point into `directory` count."""
     labels = _labels_of(directory, containers, config.stack.name or project)
-    env, problems = _env_file(directory, config, labels)
+    started_with = _started_with(directory, labels)
+    env = _env_file(directory, config, started_with)
     known = {**env.values, **environment}
     files = _compose_files(directory, config, labels, known)
     base = str(Path(files[0]).parent) if files else str(directory)
@@ -88,8 +94,9 @@ def choose(
         directory=base,
         compose_files=files,
         env=env,
+        started_with=started_with,
         profiles=tuple(profile for profile in profiles if profile),
-        problems=problems,
+        problems=env.problems,
     )
 
 
@@ -122,21 +129,29 @@ def _same_place(one: str, other: Path) -> bool:
     return os.path.normpath(one) == str(other) or os.path.realpath(one) == os.path.realpath(other)
 
 
-def _env_file(directory: Path, config: Config, labels: Sequence[Mapping[str, str]]) -> tuple[EnvFile, tuple[str, ...]]:
-    if config.stack.env_file:
-        found = envfile.read(directory / config.stack.env_file)
-        return found, found.problems
+def _started_with(directory: Path, labels: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    """The env files that Compose was given with --env-file, if they are still there; the last one wins."""
     for one in labels:
-        # Several --env-file options are joined by commas; the last one wins over the others.
-        paths = [path for path in one.get(ENVIRONMENT_FILE, "").split(",") if path]
-        if paths and all(os.path.isfile(directory / path) for path in paths):
-            read = [envfile.read(directory / path) for path in paths]
-            values = {name: value for file in read for name, value in file.values.items()}
-            problems = tuple(problem for file in read for problem in file.problems)
-            return EnvFile(path=read[-1].path, values=values, problems=problems), problems
-    path = envfile.find(directory)
-    found = envfile.read(path) if path else EnvFile()
-    return found, found.problems
+        paths = tuple(str(directory / path) for path in one.get(ENVIRONMENT_FILE, "").split(",") if path)
+        if paths and all(os.path.isfile(path) for path in paths):
+            return paths
+    return ()
+
+
+def _env_file(directory: Path, config: Config, started_with: Sequence[str]) -> EnvFile:
+    """The stack's env file. `.env` is below it, as far as Compose or a script reads both."""
+    main = str(directory / config.stack.env_file) if config.stack.env_file else ""
+    main = main or next(reversed(started_with), "") or envfile.find(directory)
+    if not main:
+        return EnvFile()
+    usual = str(directory / ".env")
+    paths = (
+        dict.fromkeys((usual, *started_with, main)) if os.path.isfile(usual) else dict.fromkeys((*started_with, main))
+    )
+    read = [envfile.read(path) for path in paths]
+    values = {name: value for file in read for name, value in file.values.items()}
+    problems = tuple(problem for file in read for problem in file.problems)
+    return EnvFile(path=main, values=values, problems=problems)
 
 
 def _compose_files(

@@ -56,7 +56,13 @@ class FileReader:
         return self._reading
 
     def _key_of(self, choice: Choice, hashes: Hashes) -> Hashable:
-        paths = (*choice.compose_files, choice.env.path, f"{choice.directory}/.env", *self._also_read)
+        paths = (
+            *choice.compose_files,
+            *choice.started_with,
+            choice.env.path,
+            f"{choice.directory}/.env",
+            *self._also_read,
+        )
         # What the containers carry matters only where it decides between several env files.
         telling = frozenset(hashes.items()) if len(choice.env_file_choices()) > 1 else None
         return (choice.name, choice.directory, choice.compose_files, choice.env.path, stamps(paths), telling)
