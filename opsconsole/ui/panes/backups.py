@@ -43,13 +43,11 @@ def part_name(kind: str) -> str:
 
 
 def parts_said(backup: Backup) -> str:
-    """`MongoDB, files`, with what is missing in words; the manifest goes without saying."""
-    there = dict.fromkeys(part_name(part.kind) for part in backup.parts if part.kind != "manifest")
-    said = ", ".join(there)
-    if backup.missing:
-        missing = "no " + ", no ".join(part_name(kind) for kind in backup.missing)
-        said = f"{said}; {missing}" if said else missing
-    return said or "nothing recognised"
+    """`no Redis; MongoDB empty; files`: what is missing and what is bad first; the manifest goes without saying."""
+    missing = [f"no {part_name(kind)}" for kind in backup.missing]
+    bad = [f"{part_name(part.kind)} {part.note or 'damaged'}" for part in backup.parts if not part.ok]
+    good = dict.fromkeys(part_name(part.kind) for part in backup.parts if part.ok and part.kind != "manifest")
+    return "; ".join(", ".join(group) for group in (missing, bad, good) if group) or "nothing recognised"
 
 
 def local_time(at: datetime) -> str:
@@ -186,7 +184,7 @@ class BackupsPane(RowsAndDetail[Backup]):
         return age(backup.taken_at, self.now), Tone.WARNING if backup.in_future else Tone.PLAIN
 
     def _parts(self, backup: Backup) -> CellText:
-        return parts_said(backup), _TONE[backup.state] if backup.missing else Tone.PLAIN
+        return parts_said(backup), Tone.PLAIN if backup.state is BackupState.GOOD else _TONE[backup.state]
 
     def show(self, snapshot: Snapshot) -> None:
         glyphs = self.glyphs

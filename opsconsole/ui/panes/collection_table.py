@@ -10,7 +10,7 @@ from textual.widgets import Input
 from opsconsole.model import Collection, DatabaseStatus, MongoDatabase, MongoStatus
 from opsconsole.ui.widgets.columns import CellText, Column
 from opsconsole.ui.widgets.row_table import RowTable
-from opsconsole.ui.wording import Glyphs, Tone, count, size
+from opsconsole.ui.wording import Glyphs, Tone, count, plural, size
 
 INTERNAL = ("admin", "config", "local")
 """MongoDB's own databases: listed, but behind the application's."""
@@ -99,7 +99,7 @@ class CollectionTable(RowTable[Row]):
             self._number("storage_bytes", "On disk", 9, 2, size),
             self._number("index_bytes", "Index size", 10, 3, size),
             self._number("indexes", "Indexes", 7, 4, count),
-            Column("kind", "Kind", 10, _kind, priority=5, order=lambda row: self._beside(row, _kind(row))),
+            Column("kind", "Kind", 15, _kind, priority=5, order=lambda row: self._beside(row, _kind(row))),
         )
 
     def _number(
@@ -146,4 +146,4 @@ def _searched(row: Row) -> str:
 
 
 def _kind(row: Row) -> str:
-    return "database" if row.collection is None else row.collection.kind
+    return plural(len(row.database.collections), "collection") if row.collection is None else row.collection.kind

@@ -13,9 +13,9 @@ from textual.content import Content
 
 from opsconsole.model import DatabaseStatus, MongoStatus, RedisStatus, ReplicaMember
 from opsconsole.text import printable
-from opsconsole.ui.widgets.chart import sparkline
+from opsconsole.ui.widgets.chart import inked
 from opsconsole.ui.widgets.gauge import gauge, level_tone
-from opsconsole.ui.widgets.lines import fact, fit, flowed, joined, section, shorten_middle, wrapped
+from opsconsole.ui.widgets.lines import fact, fit, flowed, joined, latency, section, share_of, shorten_middle, wrapped
 from opsconsole.ui.wording import Glyphs, Tone, age, ago, count, duration, moment, percent, plural, size
 
 LABEL = 12
@@ -25,6 +25,7 @@ CACHE_LIMIT = 95.0
 
 MEMORY_LIMIT = 90.0
 CONNECTIONS_LIMIT = 80.0
+SECOND_RANK = ("resident", "members")  # not said where lines are few; a member that is not well is
 _MEMBER_WELL = {"PRIMARY", "SECONDARY", "ARBITER"}
 
 
@@ -47,11 +48,25 @@ def lines_of(
         return lines
     body = _mongo(status, glyphs) if isinstance(status, MongoStatus) else _redis(status, now, glyphs)
     series = history.get(f"{target.kind}.{target.name}", ())
-    rows = [*body, ("operations", _operations(status, series, max(0, width - LABEL - 12), glyphs))]
-    details = flowed([_labelled(label, said) for label, said in rows], width, gap=3) if compact else _table(rows, width)
-    if not status.reachable:
-        details = [Content.styled(line.plain, Tone.MUTED) for line in details]
-    return [*lines, *details]
+    room = 16 if compact else max(0, min(40, width - LABEL - 12))
+    rows = [*body, ("operations", _operations(status, series, room, glyphs))]
+    if compact:
+        first = sorted((row for row in rows if row[0] not in SECOND_RANK), key=lambda row: not _is_trouble(row[1]))
+        details = flowed([_labelled(label, said) for label, said in first], width, gap=3)
+        return [*lines, *_dimmed(details, status)]
+    if isinstance(status, MongoStatus):
+        rows.append(("by kind", _by_kind(status)))
+    address = shorten_middle(target.address, max(8, width - LABEL), ellipsis=glyphs.ellipsis)
+    rows.append(("address", Content.styled(address, Tone.MUTED)))
+    return [*lines, *_dimmed(_table(rows, width), status)]
+
+
+def _is_trouble(said: Content) -> bool:
+    return any(span.style in (Tone.BAD, Tone.WARNING) for span in said.spans)
+
+
+def _dimmed(lines: list[Content], status: DatabaseStatus) -> list[Content]:
+    return lines if status.reachable else [Content.styled(line.plain, Tone.MUTED) for line in lines]
 
 
 def known(status: DatabaseStatus) -> bool:
@@ -70,7 +85,7 @@ def _reachability(status: DatabaseStatus, now: datetime, width: int, glyphs: Gly
             (f"{glyphs.good} reachable", Tone.GOOD),
             *((printable(text), "") for text in (version, *role)),
             f"up {duration(uptime)}" if uptime is not None else "",
-            f"answers in {duration(status.latency_seconds)}" if status.latency_seconds is not None else "",
+            f"answers in {latency(status.latency_seconds)}" if status.latency_seconds is not None else "",
         ]
         return flowed_parts(parts, width, glyphs)
     if not status.problem and status.sampled_at is None:
@@ -88,7 +103,7 @@ def _reachability(status: DatabaseStatus, now: datetime, width: int, glyphs: Gly
 def flowed_parts(parts: Sequence[str | tuple[str, str]], width: int, glyphs: Glyphs) -> list[Content]:
     """Parts joined by dots on one line, or on as many as they need."""
     line = joined(parts, f" {glyphs.dot} ")
-    return [line] if line.cell_length <= width else flowed([Content.assemble(part) for part in parts], width)
+    return [line] if line.cell_length <= width else flowed([Content.assemble(part) for part in parts], width, hang=2)
 
 
 def _table(rows: Sequence[tuple[str, Content]], width: int) -> list[Content]:
@@ -113,13 +128,13 @@ def _operations(status: DatabaseStatus, series: Sequence[float], room: int, glyp
         total = None
     line = Content(f"{count(total)} /s")
     if len(series) > 1 and room >= 8:
-        line += Content.styled("  " + sparkline(series, min(room, 40), ascii=glyphs.ascii), Tone.ACCENT)
-    if isinstance(status, MongoStatus) and total:
-        each = ", ".join(
-            f"{printable(name)} {count(value)}" for name, value in status.operations.items() if value >= 0.5
-        )
-        line = line + Content.styled(f"  {each}", Tone.MUTED) if each else line
+        line += Content("  ") + inked(series, room, ascii=glyphs.ascii)
     return line
+
+
+def _by_kind(status: MongoStatus) -> Content:
+    told = [f"{printable(name)} {count(value)}" for name, value in status.operations.items() if value >= 0.5]
+    return Content.styled(", ".join(told), Tone.MUTED)
 
 
 def _share(used: float | None, total: float | None, limit: float, said: str, glyphs: Glyphs) -> Content:
@@ -142,7 +157,7 @@ def _mongo(status: MongoStatus, glyphs: Glyphs) -> list[tuple[str, Content]]:
     total = used + left if used is not None and left is not None else None
     connections = f"{count(used)} of {count(total)}" if total else count(used)
     full = used is not None and bool(total) and 100 * used / (total or 1) >= CONNECTIONS_LIMIT
-    cache = f"{size(status.cache_used)} of {size(status.cache_total)}"
+    cache = share_of(status.cache_used, status.cache_total)
     rows = [
         ("connections", Content.styled(connections, Tone.WARNING) if full else Content(connections)),
         ("cache", _share(status.cache_used, status.cache_total, CACHE_LIMIT, cache, glyphs)),
@@ -150,16 +165,19 @@ def _mongo(status: MongoStatus, glyphs: Glyphs) -> list[tuple[str, Content]]:
     ]
     if status.members:
         told = [_member(member, glyphs) for member in status.members]
-        rows.append(("members", Content(", ").join(told)))
-    rows.append(("address", Content.styled(printable(status.target.address), Tone.MUTED)))
+        well = all(_is_well(member) for member in status.members)
+        rows.append(("members" if well else "replica set", Content(", ").join(told)))
     return rows
 
 
+def _is_well(member: ReplicaMember) -> bool:
+    return member.health and member.state in _MEMBER_WELL
+
+
 def _member(member: ReplicaMember, glyphs: Glyphs) -> Content:
-    well = member.health and member.state in _MEMBER_WELL
     lag = f" {duration(member.lag_seconds)} behind" if member.lag_seconds and member.lag_seconds >= 1 else ""
     said = f"{printable(member.name)} {printable(member.state)}{lag}"
-    return Content(said) if well else Content.styled(f"{glyphs.bad} {said}", Tone.BAD)
+    return Content(said) if _is_well(member) else Content.styled(f"{glyphs.bad} {said}", Tone.BAD)
 
 
 # --- Redis -----------------------------------------------------------------------------------------
@@ -173,13 +191,12 @@ def _redis(status: RedisStatus, now: datetime, glyphs: Glyphs) -> list[tuple[str
         ("keys", _keys(status)),
         ("snapshots", _rdb(status, now, glyphs)),
         ("append log", _aof(status, glyphs)),
-        ("address", Content.styled(printable(status.target.address), Tone.MUTED)),
     ]
 
 
 def _redis_memory(status: RedisStatus, glyphs: Glyphs) -> Content:
     if status.memory_limit:
-        said = f"{size(status.memory_used)} of {size(status.memory_limit)}"
+        said = share_of(status.memory_used, status.memory_limit)
     else:
         said = f"{size(status.memory_used)}, no limit set"
     if status.memory_peak is not None:

@@ -11,9 +11,9 @@ from textual.content import Content
 
 from opsconsole.model import Disk, HostSample
 from opsconsole.text import printable
-from opsconsole.ui.widgets.chart import painted, sparkline
+from opsconsole.ui.widgets.chart import INK, inked, painted, sparkline
 from opsconsole.ui.widgets.gauge import gauge, level_tone
-from opsconsole.ui.widgets.lines import fact, fit, flowed, joined, section, shorten_middle
+from opsconsole.ui.widgets.lines import fact, fit, flowed, joined, section, share_of, shorten_middle
 from opsconsole.ui.wording import Glyphs, Tone, percent, plural, rate, short_rate, short_size, size
 
 History = Mapping[str, Sequence[float]]
@@ -29,20 +29,22 @@ STEAL_WORTH_SEEING, IOWAIT_WORTH_SEEING = 5.0, 20.0
 FULL_SOON_DAYS = 14.0
 
 
+def bar_width(width: int) -> int:
+    """Of the bars that have a number and a note beside them: equal in all sections."""
+    return max(8, min(30, width // 4))
+
+
 def measured(label: str, share: float | None, width: int, glyphs: Glyphs, note: str, limit: float) -> list[Content]:
     """`label ━━━━──── 37 %  note`; the note goes to a line of its own when there is no room beside."""
-    number = fit(percent(share), 6, right=True)
     critical = max(limit, 95.0)
-    beside = width >= LABEL + 12 + 6 + 2 + len(note)
-    bar = max(4, min(40, width - LABEL - 6 - (2 + len(note) if beside and note else 0)))
     head = Content.assemble(
-        fit(label, LABEL, ellipsis=glyphs.ellipsis),
-        gauge(share, bar, warning=limit, critical=critical, glyphs=glyphs),
-        (number, level_tone(share, limit, critical) if share is not None and share >= limit else ""),
+        (fit(label, LABEL, ellipsis=glyphs.ellipsis), Tone.MUTED),
+        gauge(share, bar_width(width), warning=limit, critical=critical, glyphs=glyphs),
+        (fit(percent(share), 6, right=True), level_tone(share, limit, critical) if (share or 0) >= limit else ""),
     )
     if not note:
         return [head]
-    if beside:
+    if head.cell_length + 2 + len(note) <= width:
         return [head + Content.styled(f"  {note}", Tone.MUTED)]
     return [head, Content.styled(" " * LABEL + note, Tone.MUTED)]
 
@@ -58,12 +60,12 @@ def charted(
     return [row.pad_left(LABEL) for row in rows]
 
 
-def cpu(host: HostSample | None, history: History, width: int, glyphs: Glyphs) -> list[Content]:
+def cpu(host: HostSample | None, history: History, width: int, glyphs: Glyphs, *, tall: bool = False) -> list[Content]:
     lines = [section("CPU", width, glyphs, plural(host.cpus, "core") if host and host.cpus else "")]
     if host is None:
         return [*lines, _waiting()]
     lines += measured("total", host.cpu_percent, width, glyphs, "", CPU_LIMIT)
-    lines += charted(history.get("host.cpu", ()), width, 2, glyphs, CPU_LIMIT, 100.0)
+    lines += charted(history.get("host.cpu", ()), width, 5 if tall else 2, glyphs, CPU_LIMIT, 100.0)
     lines += _cores(host.cpu_per_core, width, glyphs)
     load = "-" if host.load is None else "  ".join(f"{value:.2f}" for value in host.load)
     steal, iowait = host.steal_percent, host.iowait_percent
@@ -93,7 +95,7 @@ def _cores(shares: Sequence[float], width: int, glyphs: Glyphs) -> list[Content]
     for start in range(0, len(shares), room):
         chunk = shares[start : start + room]
         strip = sparkline(chunk, len(chunk), high=100.0, ascii=glyphs.ascii)
-        styled = Content.styled(strip, Tone.ACCENT)
+        styled = Content.styled(strip, INK)
         for place, share in enumerate(chunk):
             if share >= CPU_LIMIT:
                 styled = styled.stylize(Tone.WARNING, place, place + 1)
@@ -124,17 +126,20 @@ def _core_bars(shares: Sequence[float], width: int, glyphs: Glyphs) -> list[Cont
     return lines
 
 
-def memory(host: HostSample | None, history: History, width: int, glyphs: Glyphs) -> list[Content]:
-    lines = [section("Memory", width, glyphs, size(host.memory_total) if host and host.memory_total else "")]
+def memory(
+    host: HostSample | None, history: History, width: int, glyphs: Glyphs, *, tall: bool = False
+) -> list[Content]:
+    left = host.memory_available if host else None
+    lines = [section("Memory", width, glyphs, f"{size(left)} available" if left is not None else "")]
     if host is None:
         return [*lines, _waiting()]
-    note = f"{size(host.memory_used)} used, {size(host.memory_available)} available"
+    note = share_of(host.memory_used, host.memory_total) if host.memory_total else ""
     lines += measured("memory", host.memory_percent, width, glyphs, note, MEMORY_LIMIT)
-    lines += charted(history.get("host.memory", ()), width, 2, glyphs, MEMORY_LIMIT, 100.0)
+    lines += charted(history.get("host.memory", ()), width, 3 if tall else 1, glyphs, MEMORY_LIMIT, 100.0)
     if host.swap_total == 0:
         return [*lines, Content.styled(fit("swap", LABEL) + "none on this host", Tone.MUTED)]
     share = 100 * host.swap_used / host.swap_total if host.swap_total and host.swap_used is not None else None
-    note = f"{size(host.swap_used)} of {size(host.swap_total)}" if host.swap_total else ""
+    note = share_of(host.swap_used, host.swap_total) if host.swap_total else ""
     return [*lines, *measured("swap", share, width, glyphs, note, 50.0)]
 
 
@@ -154,7 +159,7 @@ def _disk(disk: Disk, width: int, glyphs: Glyphs) -> list[Content]:
     mount = shorten_middle(disk.mount, max(LABEL, width // 2), ellipsis=glyphs.ellipsis)
     holds = f"holds {disk.holds}" if disk.holds else ""
     head = joined([(mount, Tone.STRONG), (printable(where), Tone.MUTED), (printable(holds), "")], f" {glyphs.dot} ")
-    note = f"{size(disk.used_bytes)} of {size(disk.total_bytes)} used, {size(disk.free_bytes)} free"
+    note = f"{share_of(disk.used_bytes, disk.total_bytes)}, {size(disk.free_bytes)} free"
     shares = measured("", disk.used_percent, width, glyphs, note, DISK_LIMIT)
     inodes = _inodes_used(disk)
     facts = [
@@ -194,14 +199,14 @@ def throughput(host: HostSample | None, history: History, width: int, glyphs: Gl
         ("sent", host.network_sent_rate, "host.network_sent"),
     ):
         values = history.get(series, ())
-        top = f"  top {short_rate(max(values[-max(1, width) :]))}" if len(values) > 1 and width >= 50 else ""
+        top = f"  top {short_rate(max(values[-width:]))}" if len(values) > 1 and width >= 50 else ""
         room = max(0, width - LABEL - 12 - len(top) - 1)
         lines.append(
             Content.assemble(
                 (fit(label, LABEL), Tone.MUTED),
                 fit(rate(now), 11, right=True),
                 " ",
-                (sparkline(values, room, ascii=glyphs.ascii), Tone.ACCENT),
+                inked(values, room, ascii=glyphs.ascii),
                 (top, Tone.MUTED),
             )
         )
@@ -230,4 +235,4 @@ def processes(host: HostSample | None, width: int, glyphs: Glyphs, most: int = 1
 
 
 def _waiting() -> Content:
-    return Content.styled("Measuring. The first numbers come after two seconds.", Tone.MUTED)
+    return Content.styled("No numbers yet.", Tone.MUTED)

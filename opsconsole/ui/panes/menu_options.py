@@ -16,35 +16,34 @@ LOGS, EXIT = 5, 9
 class Option:
     number: int
     line: str
-    script: str = ""  # the script that people run for it today
+    script: str = ""  # what some stacks have for it beside deploy.sh
     command: str = ""  # arguments for Compose that do the like
     before: str = ""  # what is run before that
     caution: str = ""
 
 
 OPTIONS = (
-    Option(1, "Deploy (build and start containers)", "./deploy.sh", "up -d --build"),
-    Option(2, "Update from GitHub and redeploy", "./deploy.sh", "up -d --build", before="git pull --ff-only"),
-    Option(3, "Stop containers", "./deploy.sh", "stop"),
-    Option(4, "Restart containers", "./deploy.sh", "restart"),
+    Option(1, "Deploy (build and start containers)", command="up -d --build"),
+    Option(2, "Update from GitHub and redeploy", command="up -d --build", before="git pull --ff-only"),
+    Option(3, "Stop containers", command="stop"),
+    Option(4, "Restart containers", command="restart"),
     Option(LOGS, "View logs"),
     Option(
         6,
         "Backup database and files",
-        "./backup.sh",
+        script="./backup.sh",
         caution="Look at the Backups pane afterwards: it says whether every part is in it.",
     ),
     Option(
         7,
         "Restore from backup",
-        "./restore.sh",
+        script="./restore.sh",
         caution="Read it first: a restore with --drop deletes the live data before it has read the backup.",
     ),
     Option(
         8,
         "Remove containers and images",
-        "./deploy.sh",
-        "down --rmi local",
+        command="down --rmi local",
         caution="Do not add -v: that deletes the volumes with the data.",
     ),
     Option(EXIT, "Exit"),
@@ -63,7 +62,9 @@ def answer(number: int, stack: Stack | None, *, read_only: bool) -> tuple[str, s
     if read_only:
         return (f"{number} {chosen.line}: refused. This console is read-only; nothing was changed.", "", "")
     what = f"{number} {chosen.line}: this version looks and does not change anything yet; nothing was changed."
-    today = f"Today: {chosen.script} of this stack" + (f", option {number}" if "deploy" in chosen.script else "")
+    today = f"Today: ./deploy.sh of this stack, option {number}"
+    if chosen.script:
+        today += f", or {chosen.script}, whichever it has"
     if chosen.command and stack is not None:
         steps = [chosen.before, f"{compose_line(stack)} {chosen.command}"]
         directory = shlex.quote(stack.directory)

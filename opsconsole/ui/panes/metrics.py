@@ -8,33 +8,34 @@ from textual import events
 from textual.containers import Container as Box
 from textual.widget import Widget
 
-from opsconsole.model import Snapshot
+from opsconsole.model import Snapshot, SourceState
 from opsconsole.ui.panes import host_lines, stack_lines
 from opsconsole.ui.panes.base import Pane
 from opsconsole.ui.widgets.scrolled import Scrolled
 from opsconsole.ui.widgets.sheet import Painter, Sheet
 
 TWO_COLUMNS, THREE_COLUMNS = 110, 170  # cells
+TALL = 45  # lines: room for higher charts
 SECTIONS = (
-    ("cpu", "memory", "throughput"),
-    ("disks", "probes", "access"),
-    ("containers", "processes"),
+    ("cpu", "memory", "disks"),
+    ("throughput", "processes"),
+    ("probes", "access", "containers"),
 )
-"""Which sections stand under each other, column by column; on narrow screens the columns follow each other."""
+"""Which sections stand under each other. Three columns on broad screens; on wide ones the first two follow each
+other, on narrow ones all three do."""
 
 
 class MetricsPane(Pane):
     DEFAULT_CSS = """
     MetricsPane > Scrolled { height: 1fr; padding: 0 1; }
     MetricsPane Sheet.section { margin-bottom: 1; }
-    MetricsPane .metrics-columns, MetricsPane .metrics-right { height: auto; layout: vertical; }
+    MetricsPane .metrics-columns, MetricsPane .metrics-left { height: auto; width: 1fr; layout: vertical; }
     MetricsPane .metrics-column { height: auto; width: 1fr; }
-    MetricsPane .metrics-right { width: 1fr; }
     MetricsPane.-two .metrics-columns, MetricsPane.-three .metrics-columns { layout: horizontal; }
-    MetricsPane.-two .metrics-right { margin-left: 3; }
-    MetricsPane.-three .metrics-right { width: 2fr; layout: horizontal; }
-    MetricsPane.-three .metrics-column { margin-left: 3; }
-    MetricsPane.-three .metrics-columns > .metrics-column { margin-left: 0; }
+    MetricsPane.-two .metrics-last { margin-left: 3; }
+    MetricsPane.-three .metrics-left { width: 2fr; layout: horizontal; }
+    MetricsPane.-three .metrics-column { margin-right: 3; }
+    MetricsPane.-three .metrics-last { margin-right: 0; }
     """
 
     pane_id = "metrics"
@@ -49,27 +50,31 @@ class MetricsPane(Pane):
         self._sections = {name: Sheet(classes="section") for column in SECTIONS for name in column}
 
     def body(self) -> Iterable[Widget]:
-        first, *others = (
+        *others, last = (
             Box(*(self._sections[name] for name in column), classes="metrics-column") for column in SECTIONS
         )
-        yield Scrolled(self._alerts, Box(first, Box(*others, classes="metrics-right"), classes="metrics-columns"))
+        last.add_class("metrics-last")
+        yield Scrolled(self._alerts, Box(Box(*others, classes="metrics-left"), last, classes="metrics-columns"))
 
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(TWO_COLUMNS <= event.size.width < THREE_COLUMNS, "-two")
         self.set_class(event.size.width >= THREE_COLUMNS, "-three")
 
     def show(self, snapshot: Snapshot) -> None:
-        now, glyphs = snapshot.sampled_at, self.glyphs
-        self._alerts.paint(lambda width: stack_lines.alerts(snapshot.alerts, now, width, glyphs))
+        now, glyphs, tall = snapshot.sampled_at, self.glyphs, self.size.height >= TALL
+        measured = snapshot.host is not None
+        self._alerts.paint(lambda width: stack_lines.alerts(snapshot.alerts, now, width, glyphs, measured=measured))
+        reading = snapshot.readings.get("probes")
+        asked = reading is not None and reading.state is not SourceState.WAITING
         host, history = snapshot.host, snapshot.history
         painters: dict[str, Painter] = {
-            "cpu": lambda width: host_lines.cpu(host, history, width, glyphs),
-            "memory": lambda width: host_lines.memory(host, history, width, glyphs),
+            "cpu": lambda width: host_lines.cpu(host, history, width, glyphs, tall=tall),
+            "memory": lambda width: host_lines.memory(host, history, width, glyphs, tall=tall),
             "disks": lambda width: host_lines.disks(host, width, glyphs),
             "throughput": lambda width: host_lines.throughput(host, history, width, glyphs),
             "processes": lambda width: host_lines.processes(host, width, glyphs),
             "containers": lambda width: stack_lines.containers(snapshot.containers, history, width, glyphs),
-            "probes": lambda width: stack_lines.probes(snapshot.probes, history, now, width, glyphs),
+            "probes": lambda width: stack_lines.probes(snapshot.probes, history, now, width, glyphs, asked=asked),
             "access": lambda width: stack_lines.access(snapshot.access, width, glyphs),
         }
         for name, painter in painters.items():

@@ -47,6 +47,7 @@ class RowsAndDetail(Pane, Generic[R]):
         """Rows in the order given, ages as of `now`, and the lines above them."""
         self.now = now
         self.summary.paint(summary)
+        self.table.say("")  # the summary says why there is none
         self.table.show(rows)
         self._show_detail()
 

@@ -12,8 +12,8 @@ from textual.content import Content
 
 from opsconsole.model import AccessRate, Alert, AlertState, Container, Probe, Severity
 from opsconsole.text import printable
-from opsconsole.ui.widgets.chart import sparkline
-from opsconsole.ui.widgets.lines import fit, joined, section, shorten_middle, wrapped
+from opsconsole.ui.widgets.chart import inked
+from opsconsole.ui.widgets.lines import fit, joined, latency, longest, section, shorten_middle, wrapped
 from opsconsole.ui.wording import (
     Glyphs,
     Tone,
@@ -31,19 +31,24 @@ History = Mapping[str, Sequence[float]]
 
 SLOW_SECONDS, ERROR_PERCENT = 2.0, 5.0
 MOST_CONTAINERS = 12
-ALERTS_SIDE_BY_SIDE, ALERT_INDENT = 100, 56  # cells
+ALERTS_SIDE_BY_SIDE = 100  # cells
 _ORDER = {AlertState.FIRING: 0, AlertState.PENDING: 1, AlertState.RESOLVED: 2}
 
 
-def alerts(found: Sequence[Alert], now: datetime, width: int, glyphs: Glyphs) -> list[Content]:
+def alerts(
+    found: Sequence[Alert], now: datetime, width: int, glyphs: Glyphs, *, measured: bool = True
+) -> list[Content]:
     """Worst first: what fires, what is about to, what is over. Each with since when and what to do."""
     counts = [(state, sum(alert.state is state for alert in found)) for state in AlertState]
     note = ", ".join(f"{number} {state.value}" for state, number in counts if number)
     lines = [section("Alerts", width, glyphs, note)]
+    if not found and not measured:
+        return [*lines, Content.styled("Nothing is measured yet.", Tone.MUTED)]
     if not found:
         return [*lines, Content.assemble((f"{glyphs.good} ", Tone.GOOD), "None. Every rule is within its limit.")]
+    names = longest((f"{alert.rule} {alert.subject}" for alert in found), 8, 26)
     for alert in sorted(found, key=_urgency):
-        lines += _alert(alert, now, width, glyphs)
+        lines += _alert(alert, now, width, names, glyphs)
     return lines
 
 
@@ -51,7 +56,7 @@ def _urgency(alert: Alert) -> tuple[int, bool, float]:
     return _ORDER[alert.state], alert.severity is not Severity.CRITICAL, -alert.since.timestamp()
 
 
-def _alert(alert: Alert, now: datetime, width: int, glyphs: Glyphs) -> list[Content]:
+def _alert(alert: Alert, now: datetime, width: int, names: int, glyphs: Glyphs) -> list[Content]:
     over = alert.state is AlertState.RESOLVED
     tone = Tone.GOOD if over else severity_tone(alert.severity)
     if alert.state is AlertState.PENDING:
@@ -59,28 +64,38 @@ def _alert(alert: Alert, now: datetime, width: int, glyphs: Glyphs) -> list[Cont
     word = alert.state.value if over else f"{alert.state.value} {alert.severity.value}"
     head = Content.assemble(
         (fit(f"{sign(tone, glyphs)} {word}", 19), tone),
-        (f"for {age(alert.since, now):<9}", Tone.MUTED),
+        (fit(since(alert.since, now), 23), Tone.MUTED),
     )
-    about = Content.styled(printable(f"{alert.rule} {alert.subject}"), Tone.STRONG)
+    about = f"{alert.rule} {alert.subject}"
     action = f"{glyphs.arrow} {alert.action}" if alert.action and not over else ""
-    indent = ALERT_INDENT if width >= ALERTS_SIDE_BY_SIDE else 2
+    beside = width >= ALERTS_SIDE_BY_SIDE
+    indent = head.cell_length + names + 2 if beside else 2
     lines = wrapped(alert.message, width, indent=indent)
     if action:
         lines += wrapped(action, width, indent=indent, style=Tone.ACCENT)
-    if indent == 2:
-        return [head + about, *lines]
-    left = head + about.truncate(ALERT_INDENT - head.cell_length - 2, ellipsis=True)
-    left = left.pad_right(ALERT_INDENT - left.cell_length)
-    first = lines[0][ALERT_INDENT:] if lines else Content("")
-    return [left + first, *lines[1:]]
+    if not beside:
+        return [head + Content.styled(printable(about), Tone.STRONG), *lines]
+    left = head + Content.styled(fit(about, names, ellipsis=glyphs.ellipsis), Tone.STRONG) + Content("  ")
+    return [left + lines[0][indent:], *lines[1:]] if lines else [left]
 
 
-def probes(found: Sequence[Probe], history: History, now: datetime, width: int, glyphs: Glyphs) -> list[Content]:
+def since(at: datetime, now: datetime) -> str:
+    """`since 12:02 (2 h)` in local time; the date instead when that was not today."""
+    local = at.astimezone()
+    today = local.date() == now.astimezone().date()
+    return f"since {local:%H:%M} ({age(at, now)})" if today else f"since {local:%Y-%m-%d} ({age(at, now)})"
+
+
+def probes(
+    found: Sequence[Probe], history: History, now: datetime, width: int, glyphs: Glyphs, *, asked: bool = True
+) -> list[Content]:
     lines = [section("HTTP", width, glyphs, "average and errors: last 5 min")]
+    if not found and not asked:
+        return [*lines, Content.styled("Looking for health endpoints.", Tone.MUTED)]
     if not found:
         said = "No health endpoint is known. Add a [[probes]] table with its url to opsconsole.toml."
         return [*lines, *wrapped(said, width, style=Tone.MUTED)]
-    name = max(10, min(24, width // 4))
+    name = longest((probe.endpoint.name for probe in found), 4, max(8, width // 4))
     for probe in found:
         lines += _probe(probe, history, now, width, name, glyphs)
     return lines
@@ -108,7 +123,7 @@ def _probe(probe: Probe, history: History, now: datetime, width: int, name: int,
     beside = sum(each.cell_length + 2 for each in facts)
     room = min(40, width - head.cell_length - (beside if width >= head.cell_length + beside + 8 else 0) - 2)
     if len(values) > 1 and room >= 8:
-        facts.append(Content.styled(sparkline(values, room, ascii=glyphs.ascii), Tone.ACCENT))
+        facts.append(inked(values, room, ascii=glyphs.ascii))
     lines = [head + Content("  ").join(facts)]
     if head.cell_length + beside + (room + 2 if len(values) > 1 and room >= 8 else 0) > width:
         lines = [head + (facts.pop() if len(facts) > 3 else Content("")), Content("  ").join(facts).pad_left(2)]
@@ -117,13 +132,6 @@ def _probe(probe: Probe, history: History, now: datetime, width: int, name: int,
     asked = f"asked {ago(probe.asked_at, now)}" if probe.asked_at else "not asked yet"
     url = shorten_middle(probe.endpoint.url, max(10, width - len(asked) - 5), ellipsis=glyphs.ellipsis)
     return [*lines, joined([url, asked], f" {glyphs.dot} ").pad_left(2).stylize(Tone.MUTED)]
-
-
-def latency(seconds: float | None) -> str:
-    """`34 ms`, `2.4 s`: two digits are what one looks at here."""
-    if seconds is None:
-        return "-"
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def _probe_state(probe: Probe) -> tuple[Tone, str]:
@@ -139,7 +147,7 @@ def access(found: Sequence[AccessRate], width: int, glyphs: Glyphs) -> list[Cont
     if not found:
         return []
     lines = [section("Access logs", width, glyphs, "last 5 min")]
-    name = max(10, min(24, width // 3))
+    name = longest((one.service for one in found), 4, max(8, width // 3))
     for one in found:
         share = 100 * one.errors / one.requests if one.requests else 0.0
         faulty = share > ERROR_PERCENT
@@ -149,7 +157,7 @@ def access(found: Sequence[AccessRate], width: int, glyphs: Glyphs) -> list[Cont
                 fit(one.service, name, ellipsis=glyphs.ellipsis),
                 f" {count(one.requests)} answers",
                 (", ", Tone.MUTED),
-                (f"{count(one.errors)} server errors ({percent(share, 1)})", Tone.WARNING if faulty else Tone.MUTED),
+                (f"{count(one.errors)} of them 5xx ({percent(share, 1)})", Tone.WARNING if faulty else Tone.MUTED),
             )
         )
     return lines
@@ -165,9 +173,9 @@ def containers(
     lines = [section("Containers", width, glyphs, note)]
     if not measured:
         running = any(one.state == "running" for one in found)
-        said = "Measuring. The first numbers come after two seconds." if running or not found else "None is running."
+        said = "No numbers yet." if running or not found else "None is running."
         return [*lines, Content.styled(said, Tone.MUTED)]
-    name = max(10, min(28, width // 4))
+    name = longest((one.service or one.name for one in measured[:most]), 6, max(8, width // 4))
     room = max(0, (width - name - 7 - 8 - 4) // 2)
     head = f"{fit('', name)}{fit('cpu', 7, right=True)} {fit('', room)} {fit('memory', 8, right=True)}"
     lines.append(Content.styled(head.rstrip(), Tone.MUTED))
@@ -180,14 +188,11 @@ def containers(
                 fit(one.service or one.name, name, ellipsis=glyphs.ellipsis),
                 fit(percent(usage.cpu_percent, 1), 7, right=True),
                 " ",
-                (
-                    sparkline(used, room, high=max(10.0, *used[-room:], 0.0) if room else 10.0, ascii=glyphs.ascii),
-                    Tone.ACCENT,
-                ),
+                inked(used, room, high=max(10.0, *used[-room:], 0.0), ascii=glyphs.ascii),
                 " ",
                 fit(short_size(usage.memory_bytes), 8, right=True),
                 " ",
-                (sparkline(memory, room, high=1.25 * max(memory, default=0.0), ascii=glyphs.ascii), Tone.GOOD),
+                inked(memory, room, high=1.25 * max(memory, default=0.0), ascii=glyphs.ascii),
             )
         )
     left = len(measured) - most

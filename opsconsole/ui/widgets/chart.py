@@ -13,6 +13,9 @@ from textual.content import Content
 
 from opsconsole.ui.wording import Tone
 
+INK = "$accent 65%"
+"""Histories stand behind the numbers: the same colour, quieter."""
+
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 STEPS = " .:-=+*#@"
 """The same nine heights in ASCII, by how much ink a character has."""
@@ -56,7 +59,7 @@ def painted(
     *,
     high: float | None = None,
     limit: float | None = None,
-    style: str = Tone.ACCENT,
+    style: str = INK,
     ascii: bool = False,
 ) -> list[Content]:
     """`area` in colour: columns whose value is over `limit` stand out in the warning colour."""
@@ -69,6 +72,13 @@ def painted(
     for column in over:
         rows = [row.stylize(Tone.WARNING, column, column + 1) for row in rows]
     return rows
+
+
+def inked(values: Sequence[float], width: int, *, high: float | None = None, ascii: bool = False) -> Content:
+    """`sparkline` in the colour of histories. Its top stays a little below the line above."""
+    if high is None:
+        high = _top(values, width, None) * 8 / 7
+    return Content.styled(sparkline(values, width, high=high, ascii=ascii), INK)
 
 
 def _newest(values: Sequence[float], width: int) -> Sequence[float]:

@@ -8,7 +8,7 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
 from opsconsole.text import printable
-from opsconsole.ui.wording import Glyphs, Tone
+from opsconsole.ui.wording import UNKNOWN, Glyphs, Tone, size
 
 
 def fit(text: str, width: int, *, right: bool = False, ellipsis: str = "…") -> str:
@@ -49,19 +49,21 @@ def joined(parts: Iterable[str | Content | tuple[str, str]], separator: str = " 
     return Content.styled(separator, Tone.MUTED).join(piece for piece in pieces if piece.plain)
 
 
-def flowed(facts: Sequence[Content], width: int, *, gap: int = 2, indent: int = 0) -> list[Content]:
-    """Facts side by side, on as many lines as they need; no fact is broken unless it is longer than a line."""
+def flowed(facts: Sequence[Content], width: int, *, gap: int = 2, indent: int = 0, hang: int = 0) -> list[Content]:
+    """Facts side by side, on as many lines as they need; no fact is broken unless it is longer than a line.
+
+    `indent` cells stand before every line, `hang` more before all but the first.
+    """
     lines: list[Content] = []
-    line = Content(" " * indent)
+    line, empty = Content(" " * indent), True
     for fact in facts:
         if not fact.plain:
             continue
-        empty = line.cell_length == indent
         if not empty and line.cell_length + gap + fact.cell_length > width:
             lines.append(line)
-            line, empty = Content(" " * indent), True
-        line = line + (fact if empty else Content(" " * gap) + fact)
-    return [*lines, line] if line.cell_length > indent else lines
+            line, empty = Content(" " * (indent + hang)), True
+        line, empty = line + (fact if empty else Content(" " * gap) + fact), False
+    return lines if empty else [*lines, line]
 
 
 def fact(label: str, value: str, style: str = "") -> Content:
@@ -75,3 +77,24 @@ def section(title: str, width: int, glyphs: Glyphs, note: str = "") -> Content:
     tail = f" {printable(note)}" if note else ""
     rule = glyphs.rule * max(2, width - cell_len(head) - cell_len(tail))
     return Content.assemble((head, Tone.STRONG), (rule, Tone.MUTED), (tail, Tone.MUTED))
+
+
+def share_of(used: float | None, whole: float | None) -> str:
+    """`74 of 80 GiB`, `90 MiB of 4 GiB`: the unit is said once when it is the same."""
+    first, second = size(used), size(whole)
+    unit = second.partition(" ")[2]
+    return f"{first.removesuffix(f' {unit}') if unit else first} of {second}"
+
+
+def latency(seconds: float | None) -> str:
+    """`0.4 ms`, `34 ms`, `2.4 s`: two digits are what one looks at."""
+    if seconds is None:
+        return UNKNOWN
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    return f"{seconds * 1000:.0f} ms" if seconds >= 0.001 else f"{seconds * 1000:.1f} ms"
+
+
+def longest(names: Iterable[str], least: int, most: int) -> int:
+    """The width of a column of names: as wide as the longest, within bounds."""
+    return max(least, min(most, max((cell_len(printable(name)) for name in names), default=least)))

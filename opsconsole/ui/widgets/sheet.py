@@ -12,6 +12,9 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.widget import Widget
 
+from opsconsole.text import printable
+from opsconsole.ui.wording import UNICODE, Tone
+
 Painter = Callable[[int], Sequence[Content]]
 """Lines for a width in cells. A line that is longer is cut with an ellipsis, never wrapped."""
 
@@ -51,6 +54,23 @@ class Sheet(Widget):
 
     def _at(self, width: int) -> Sequence[Content]:
         if self._lines is None or self._lines[0] != width:
-            lines = [line.truncate(width, ellipsis=True) for line in self._painter(width)] if width else []
-            self._lines = (width, lines)
+            self._lines = (width, self._ask(width) if width else [])
         return self._lines[1]
+
+    def _ask(self, width: int) -> list[Content]:
+        """The painter's lines. It runs inside the layout, where an exception would end the whole console."""
+        try:
+            return [self._cut(line, width) for line in self._painter(width)]
+        except Exception as fault:
+            faults = getattr(self.app, "faults", [])
+            if repr(fault) not in map(repr, faults):
+                faults.append(fault)
+                self.log.error(fault)
+            said = f"This part cannot be shown ({type(fault).__name__}: {printable(str(fault))}). Please report it."
+            return [self._cut(Content.styled(said, Tone.BAD), width)]
+
+    def _cut(self, line: Content, width: int) -> Content:
+        glyphs = getattr(self.app, "glyphs", UNICODE)
+        if line.cell_length <= width or not glyphs.ascii:
+            return line.truncate(width, ellipsis=True)
+        return line.truncate(max(0, width - 1)) + glyphs.ellipsis
