@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.content import Content
 from textual.widget import Widget
 
-from opsconsole.model import Reading, Snapshot, SourceState
-from opsconsole.text import printable
+from opsconsole.model import Snapshot, SourceState
 from opsconsole.ui.keys import Action, bindings
 from opsconsole.ui.widgets.row_table import RowTable
 from opsconsole.ui.widgets.sheet import Sheet
-from opsconsole.ui.wording import Glyphs, Tone, age, duration
+from opsconsole.ui.widgets.source_banner import source_lines
+from opsconsole.ui.wording import Glyphs
 
 if TYPE_CHECKING:
     from opsconsole.ui.app import ConsoleApp
@@ -101,21 +100,6 @@ class Pane(Vertical, can_focus=True):
         failed = [snapshot.readings[name] for name in self.sources if name in snapshot.readings]
         failed = [reading for reading in failed if reading.state is SourceState.FAILED]
         lines = self.query_one(".source-lines", Sheet)
-        lines.paint(lambda width: [source_line(reading, snapshot, self.glyphs) for reading in failed])
+        lines.paint(lambda width: source_lines(failed, snapshot.sampled_at, width, self.glyphs))
         lines.display = bool(failed)
         self.show(snapshot)
-
-
-def source_line(reading: Reading, snapshot: Snapshot, glyphs: Glyphs) -> Content:
-    """One line: which source does not answer, since when, why, how old the data is, when it is tried again."""
-    now = snapshot.sampled_at
-    since = f" for {age(reading.failing_since, now)}" if reading.failing_since else ""
-    parts: list[tuple[str, str]] = [(f"{glyphs.bad} {reading.source} does not answer{since}", Tone.BAD)]
-    said = ": ".join(part for part in (reading.problem, reading.hint) if part)
-    if said:
-        parts.append((f": {printable(said)}", Tone.PLAIN))
-    data = f"data {age(reading.sampled_at, now)} old" if reading.sampled_at else "no data yet"
-    if reading.retry_at is not None:
-        data += f", next try in {duration(max(0.0, (reading.retry_at - now).total_seconds()))}"
-    parts.append((f"  ({data})", Tone.MUTED))
-    return Content.assemble(*parts)
