@@ -364,7 +364,7 @@ class ConsoleApp(App[Project | None], inherit_bindings=False):
     def action_theme(self) -> None:
         from opsconsole.ui.screens.theme import ThemeScreen
 
-        self.push_screen(ThemeScreen())
+        self.push_screen(ThemeScreen(self.theme))
 
     def action_mouse(self) -> None:
         driver = self._driver

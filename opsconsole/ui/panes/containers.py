@@ -88,8 +88,8 @@ class ContainersPane(Pane):
             return (age(created, self._now) if created else ""), Tone.MUTED
 
         return (
-            Column("service", "Service", 10, lambda row: row.name, grow=True, most=32),
-            Column("state", "State", 13, lambda row: cells.standing_cell(row, self.glyphs), grow=True, most=17,
+            Column("service", "Service", 16, lambda row: row.name, grow=True, most=32),
+            Column("state", "State", 15, lambda row: cells.standing_cell(row, self.glyphs), grow=True, most=17,
                    order=lambda row: row.standing.rank),
             Column("drift", "Drift", 5, cells.drift_cell, priority=3, order=lambda row: cells.drift_cell(row)[0] == ""),
             Column("cpu", "CPU", 6, cells.cpu_cell, priority=1, align="right", descending=True,

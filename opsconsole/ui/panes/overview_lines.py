@@ -74,7 +74,7 @@ def attention(frame: Frame, most: int) -> list[Content]:
     title = f"{plural(serious, 'thing needs', 'things need')} attention" if serious else "Nothing needs attention yet"
     tone = Tone.BAD if worst.rank <= 2 else Tone.WARNING if serious else Tone.GOOD
     said = "waiting for " + ", ".join(unknown_yet(snapshot)) if unknown_yet(snapshot) else ""
-    rule = glyphs.rule * max(0, frame.width - len(title) - len(said) - 4)
+    rule = glyphs.rule * max(0, frame.width - len(title) - len(said) - (4 if said else 3))
     first = Content.assemble(
         (f"{sign(tone, glyphs)} {title} ", tone if "bold" in tone else f"bold {tone}"),
         (rule, "$border"),

@@ -56,8 +56,7 @@ class CommandsScreen(PickingScreen[Command, tuple[str, Action]]):
             if action.palette and not (action.changes and hidden) and action.run != "commands"
         ]
 
-    def on_mount(self) -> None:
-        super().on_mount()
+    def opened(self) -> None:
         self.table.open_filter()
 
     def taken(self, record: Command) -> None:

@@ -36,12 +36,15 @@ class ConfirmScreen(ModalScreen[bool]):
     ConfirmScreen .said { height: auto; max-height: 12; width: 1fr; }
     ConfirmScreen .said Static { height: auto; width: 1fr; }
     ConfirmScreen .buttons { height: auto; width: 1fr; margin-top: 1; align-horizontal: right; }
+    ConfirmScreen .hint { width: 1fr; height: 1; color: $foreground-muted; text-wrap: nowrap; }
+    ConfirmScreen.-tiny .hint, ConfirmScreen.-narrow .hint { visibility: hidden; }
     ConfirmScreen Button {
         margin: 0 0 0 2; min-width: 12; height: 1; border: none; background: $panel; color: $foreground;
-        &:focus { background: $block-cursor-background; color: $block-cursor-foreground; text-style: bold reverse; }
+        &:focus { background: $block-cursor-background; color: $block-cursor-foreground; text-style: bold; }
         &.-act { color: $warning; text-style: bold; }
         &.-act:focus { background: $warning; color: $background; text-style: bold; }
     }
+    ConfirmScreen:nocolor Button:focus { text-style: bold reverse; }
     ConfirmScreen.-ascii .dialog { border: ascii $border; }
     """
 
@@ -59,6 +62,7 @@ class ConfirmScreen(ModalScreen[bool]):
                 for line in self._said:
                     yield Static(line, markup=False)
             with Horizontal(classes="buttons"):
+                yield Static("Tab other   Enter press   Esc cancel", classes="hint", markup=False)
                 yield Button("Cancel", id="cancel", compact=True)
                 yield Button(Content(self._verb), id="act", classes="-act", compact=True)
 

@@ -56,6 +56,10 @@ class PickingScreen(ModalScreen[T], Generic[R, T]):
         self.set_class(self.console_app.glyphs.ascii, "-ascii")
         self.table.show(self.records())
         self.table.focus()
+        self.opened()
+
+    def opened(self) -> None:
+        """The rows are there. (A second `on_mount` would run before this class's own, not after it.)"""
 
     def on_row_table_chosen(self, event: RowTable.Chosen) -> None:
         event.stop()

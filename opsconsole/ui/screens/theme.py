@@ -18,9 +18,10 @@ COLUMNS: tuple[Column[str], ...] = (
 
 class ThemeScreen(PickingScreen[str, None]):
     keys_line = "j k look   Enter keep   Esc as before"
-    DEFAULT_CSS = """
-    ThemeScreen { height: 100%; }
-    """
+
+    def __init__(self, before: str) -> None:
+        super().__init__()
+        self._before = before
 
     def heading(self) -> Content:
         note = "   NO_COLOR is set: no theme shows colours" if self.app.no_color else ""
@@ -32,14 +33,13 @@ class ThemeScreen(PickingScreen[str, None]):
     def records(self) -> list[str]:
         return list(themes.SAID)
 
-    def on_mount(self) -> None:
-        self._before = self.app.theme
-        super().on_mount()
+    def opened(self) -> None:
         self.table.move_to(self.app.theme)
 
     def on_row_table_moved(self, event: RowTable.Moved) -> None:
         event.stop()
-        if event.record is not None:
+        # The first row was under the cursor for a moment, before the cursor was put on the theme in use.
+        if event.record is not None and event.record == self.table.current:
             self.app.theme = event.record
 
     def taken(self, record: str) -> None:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from opsconsole.ui.app import ConsoleApp
 
 R = TypeVar("R")
+_REVERSED, _UNDERLINED = RichStyle(reverse=True), RichStyle(underline=True)
 GUTTER = 2  # the mark and a space
+SCROLLBAR = 1  # kept free also while there is none, so that columns do not jump when it comes
 
 
 def glyphs_of(widget: Widget) -> Glyphs:
@@ -61,7 +63,6 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         }
         & > .row-lines--marked { text-style: bold; color: $accent; }
     }
-    App:nocolor RowLines:focus > .row-lines--cursor { text-style: reverse; }
     """
 
     class Chosen(Message):
@@ -202,7 +203,7 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         self._fit()
 
     def _fit(self) -> None:
-        fitted = fit(self.columns, max(0, self.size.width - GUTTER), self._natural)
+        fitted = fit(self.columns, max(0, self.size.width - GUTTER - SCROLLBAR), self._natural)
         if fitted != self.fitted:
             self.fitted = fitted
             self._repaint()
@@ -279,6 +280,8 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
             style += self.get_component_rich_style("row-lines--marked", partial=True)
         if under_cursor:
             style += self.get_component_rich_style("row-lines--cursor", partial=True)
+            if self.app.no_color:
+                style += _REVERSED if self.has_focus else _UNDERLINED
             keeps_tones = cursor_keeps_tones(self.app.current_theme, self.app.no_color)
         gap = " " * gap_for(width)
         segments = [Segment(f"{glyphs.mark if marked else ' '} ", style)]
