@@ -13,8 +13,23 @@ from opsconsole.text import printable
 from opsconsole.ui.widgets.lines import wrapped
 from opsconsole.ui.wording import Glyphs, Tone, age, duration
 
-MOST_LINES = 3
+MOST_LINES = 4
 """Of one fault, on a narrow screen: a long message must not push the last data out of sight."""
+
+
+NAMES = {
+    "engine": "the engine",
+    "describe": "the engine",
+    "stack": "the stack's files",
+    "usage": "container usage",
+    "volumes": "the list of volumes",
+    "sizes": "volume sizes",
+    "host": "the host",
+    "databases": "the databases",
+    "probes": "the health endpoints",
+    "access": "the access logs",
+    "backups": "the backup directory",
+}
 
 
 def source_lines(failed: Sequence[Reading], now: datetime, width: int, glyphs: Glyphs) -> list[Content]:
@@ -31,19 +46,18 @@ def source_lines(failed: Sequence[Reading], now: datetime, width: int, glyphs: G
 
 
 def _fault(alike: Sequence[Reading], now: datetime, width: int, glyphs: Glyphs) -> list[Content]:
-    names = [reading.source for reading in alike]
+    names = [NAMES.get(reading.source, reading.source) for reading in alike]
     who = ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else names[0]
-    answer = "do not answer" if len(names) > 1 else "does not answer"
     beginnings = [reading.failing_since for reading in alike if reading.failing_since]
     since = f" for {age(min(beginnings), now)}" if beginnings else ""
     reason, hint = alike[0].problem, alike[0].hint
-    what = f"{glyphs.bad} {who} {answer}{since}" + (f": {reason}" if reason else "")
+    what = f"{glyphs.bad} No answer from {who}{since}" + (f": {reason}" if reason else "")
     data = _data(alike, now)
-    said = printable(f"{what}. {hint}" if hint else what)
+    said = printable(f"{what} {glyphs.arrow} {hint}" if hint else what)
     if cell_len(said) + len(data) + 3 <= width:
         return [Content.assemble((said, Tone.BAD), (f" ({data})", Tone.MUTED))]
-    below = wrapped(f"{data}. {hint}" if hint else data, width, indent=2, style=Tone.MUTED)
-    return [*wrapped(what, width, style=Tone.BAD)[: MOST_LINES - 1], *below][:MOST_LINES]
+    below = wrapped(f"{data} {glyphs.arrow} {hint}" if hint else data, width, indent=2, style=Tone.MUTED)
+    return [*wrapped(what, width, style=Tone.BAD)[: MOST_LINES - 2], *below][:MOST_LINES]
 
 
 def _data(alike: Sequence[Reading], now: datetime) -> str:
