@@ -1,0 +1,46 @@
+"""A simulated stack behind the same protocols: for a machine without Docker, for pictures, for runs at scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from opsconsole.sources import Sources
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class DemoSources(Sources):
+    """Sources that bring an hour of history along, by the series names of `Snapshot.history`."""
+
+    past: dict[str, tuple[float, ...]]
+
+
+def demo_sources(containers: int = 14, seed: int = 7, clock: Callable[[], datetime] = _now) -> DemoSources:
+    """The stack "harbour" with this many containers. The same seed and clock show the same numbers and lines."""
+    from opsconsole.demo.backups import DemoBackups
+    from opsconsole.demo.databases import DemoDatabases
+    from opsconsole.demo.engine import DemoEngine
+    from opsconsole.demo.fleet import Fleet
+    from opsconsole.demo.host import DemoHost
+    from opsconsole.demo.logs import DemoLogs
+    from opsconsole.demo.past import past
+    from opsconsole.demo.probes import DemoProbes
+    from opsconsole.demo.stack import DemoStack
+
+    fleet = Fleet(containers, seed, clock)
+    host, databases, probes = DemoHost(fleet), DemoDatabases(fleet), DemoProbes(fleet)
+    sources = DemoSources(
+        stack=DemoStack(fleet),
+        engine=DemoEngine(fleet),
+        host=host,
+        databases=databases,
+        probes=probes,
+        backups=DemoBackups(datetime.fromtimestamp(fleet.anchor, UTC)),
+        logs=DemoLogs(fleet),
+        demo=True,
+    )
+    sources.past = past(fleet, host, databases, probes)
+    return sources
