@@ -77,9 +77,15 @@ def find(environment: Mapping[str, str] | None = None) -> ComposeCommand | None:
     return None
 
 
-def render(command: ComposeCommand, wanted: ComposeFiles, environment: Mapping[str, str] | None = None) -> Rendered:
+def render(
+    command: ComposeCommand,
+    wanted: ComposeFiles,
+    environment: Mapping[str, str] | None = None,
+    carried: Mapping[str, frozenset[str]] | None = None,
+) -> Rendered:
     """What Compose makes of the files: every service of every profile, with hashes where this Compose tells them.
 
+    `carried` are the hashes on the containers by service: only where they differ is it worth asking twice.
     Blocks for a few tenths of a second, 15 s at most. Raises SourceError with Compose's own line.
     """
     env = dict(os.environ if environment is None else environment)
@@ -100,6 +106,8 @@ def render(command: ComposeCommand, wanted: ComposeFiles, environment: Mapping[s
         raise SourceError(
             f"{command} answered something that is not a configuration: {printable(str(error))}"
         ) from None
+    if command.major >= 2 and _unlike(hashes, carried or {}):
+        hashes = _resolved_hashes(command, wanted, env, answer.stdout, hashes, carried or {})
     result = rendered.parse(_unescaped(raw), project=wanted.project, directory=wanted.directory)
     return msgspec.structs.replace(
         result,
@@ -107,14 +115,6 @@ def render(command: ComposeCommand, wanted: ComposeFiles, environment: Mapping[s
         hashes=hashes,
         missing_variables=missing_variables(answer.stderr),
     )
-
-
-def hashes(
-    command: ComposeCommand, wanted: ComposeFiles, environment: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """Only the config hash of each service; {} when this Compose cannot tell them."""
-    env = dict(os.environ if environment is None else environment)
-    return _hashes((*_options(command, wanted), "config", "--hash", "*"), env, wanted.directory)
 
 
 def complaint(stderr: str) -> str:
@@ -157,13 +157,15 @@ def _shown(command: ComposeCommand, wanted: ComposeFiles) -> tuple[str, ...]:
     return (*name, *env_files)
 
 
-def _run(words: Sequence[str], env: dict[str, str], cwd: str | None) -> subprocess.CompletedProcess[str]:
+def _run(
+    words: Sequence[str], env: dict[str, str], cwd: str | None, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             words,
             env={**env, "COMPOSE_ANSI": "never", "NO_COLOR": "1"},
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             encoding="utf-8",
             errors="replace",
@@ -179,10 +181,35 @@ def _run(words: Sequence[str], env: dict[str, str], cwd: str | None) -> subproce
         raise SourceError(f"Compose cannot be started: {error.strerror}", NO_COMPOSE_HINT) from None
 
 
-def _hashes(words: Sequence[str], env: dict[str, str], cwd: str) -> dict[str, str]:
+def _unlike(hashes: Mapping[str, str], carried: Mapping[str, frozenset[str]]) -> bool:
+    return any(service in hashes and hashes[service] not in known for service, known in carried.items())
+
+
+def _resolved_hashes(
+    command: ComposeCommand,
+    wanted: ComposeFiles,
+    env: dict[str, str],
+    rendering: str,
+    hashes: dict[str, str],
+    carried: Mapping[str, frozenset[str]],
+) -> dict[str, str]:
+    """The hashes of the rendering itself, for the services whose first hash no container carries.
+
+    From 2.22 until it was mended in 2026 (docker/compose#14001) `config --hash` leaves the values of `env_file`
+    out, while the label on a container has them in. A rendering has them in its environment.
+    """
+    base = msgspec.structs.replace(wanted, files=("-",), env_files=())
+    again = _hashes((*_options(command, base), "config", "--hash", "*"), env, wanted.directory, rendering)
+    return {
+        service: value if value in carried.get(service, ()) else again.get(service, value)
+        for service, value in hashes.items()
+    }
+
+
+def _hashes(words: Sequence[str], env: dict[str, str], cwd: str, stdin: str = "") -> dict[str, str]:
     """A Compose that cannot tell them (v1 without an engine) costs the drift, not the stack."""
     try:
-        answer = _run(words, env, cwd)
+        answer = _run(words, env, cwd, stdin)
     except SourceError:
         return {}
     if answer.returncode != 0:

@@ -63,8 +63,8 @@ class FileReader:
             f"{choice.directory}/.env",
             *self._also_read,
         )
-        # What the containers carry matters only where it decides between several env files.
-        telling = frozenset(hashes.items()) if len(choice.env_file_choices()) > 1 else None
+        # What the containers carry decides between env files, and whether the hashes are worth asking twice.
+        telling = frozenset(hashes.items())
         return (choice.name, choice.directory, choice.compose_files, choice.env.path, stamps(paths), telling)
 
     def _read(self, choice: Choice, hashes: Hashes) -> Reading:
@@ -119,7 +119,7 @@ class FileReader:
                 directory=choice.directory, files=choice.compose_files, project=choice.name, env_files=env_files
             )
             try:
-                rendered = compose.render(command, asked, self._environment)
+                rendered = compose.render(command, asked, self._environment, hashes)
             except SourceError as error:
                 failure = failure or error
                 continue
