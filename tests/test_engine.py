@@ -22,6 +22,7 @@ from opsconsole.model import Container, SourceError, VolumeKind, to_json
 from opsconsole.sources import engine_connection
 from opsconsole.sources.engine import DockerEngine
 from opsconsole.sources.engine_faults import ContainerGone
+from opsconsole.text import MASK
 from tests.parts.engine import LABEL, Engine
 from tests.parts.leftovers import run_name
 from tests.parts.machine import PartsError, wait_until
@@ -343,6 +344,13 @@ def test_both_ways_count_the_same_traffic(
     wait_until(agree, 30, "the two disagree")
 
 
+def test_samples_that_are_too_close_are_one(run: Callable[..., str], project: str, source: DockerEngine) -> None:
+    container = run("busy", "sh", "-c", "while :; do :; done")
+    rows = source.containers(project=project)
+    assert source.usage(rows)[container] is source.usage(rows)[container]
+    wait_until(lambda: source.usage(rows)[container].cpu_percent, 10, "no CPU was counted")
+
+
 def test_usage_follows_a_restart_and_a_new_limit(
     engine: Engine, run: Callable[..., str], project: str, source: DockerEngine
 ) -> None:
@@ -503,6 +511,47 @@ def test_a_burst_of_events_is_folded(engine: Engine, run: Callable[..., str], so
     seconds = time.monotonic() - began
     wait_until(lambda: watch.calls > before, 10, "nothing was told")
     assert watch.calls - before <= seconds / 0.5 + 3  # of 60 events
+    watch.stop.set()
+
+
+# --- a newer engine --------------------------------------------------------------------------------
+
+
+def test_a_newer_engine_is_seen_alike(newer_engine: Engine, tmp_path: Path) -> None:
+    name = f"{run_name()}engine-newer"
+    labels = ("--label", f"com.docker.compose.project={name}", "--label", "com.docker.compose.service=web")
+    options = ("--env", "API_TOKEN=hidden-token", "--tmpfs", "/cache", "--volume", "/data", "--memory", "64m")
+    health = ("--health-cmd", "echo well", "--health-interval", "200ms", "--publish", "127.0.0.1::80")
+    source = DockerEngine(newer_engine.docker_host)
+    watch = Watch(source)
+    before = watch.calls
+    program = ("sh", "-c", "head -c 2000000 /dev/zero > /data/a; while :; do sleep 0.01; done")
+    container = newer_engine.docker("run", "--detach", "--init", *labels, *options, *health, APP, *program)
+    wait_until(lambda: watch.calls > before, 10, "nothing was told")
+    wait_until(lambda: look(source, name)["web"].health == "healthy", 20, "it does not get well")
+    row = look(source, name)["web"]
+    assert (row.id, row.state, row.restarts) == (container, "running", 0)
+    assert dict(row.environment)["API_TOKEN"] == MASK and row.health_log[-1].output == "well\n"
+    assert row.image == APP and row.image_created and row.ports[0].host_address == "127.0.0.1"
+    assert source.describe().api_version > "1.44" and name in {project.name for project in source.projects()}
+
+    bridge = Bridge(newer_engine.docker_host.removeprefix("unix://"))
+    far = DockerEngine(bridge.address)
+    for each in (source, far):
+        each.usage([row])
+        wait_until(lambda each=each: each.usage([row])[container].cpu_percent, 10, "no CPU was counted")  # type: ignore[misc]
+        usage = each.usage([row])[container]
+        assert usage.memory_bytes and usage.memory_limit == 64 << 20
+        assert usage.network_received is not None and usage.processes
+        volumes = {volume.kind: volume for volume in each.volumes([row], project=name)}
+        anonymous = volumes[VolumeKind.ANONYMOUS]
+        assert volumes.keys() == {VolumeKind.ANONYMOUS, VolumeKind.TMPFS}
+        assert 2_000_000 <= each.volume_sizes([anonymous], threading.Event())[anonymous.key] < 2_100_000
+    bridge.cut()
+    source.stop(container)
+    assert look(source, name)["web"].state == "exited"
+    newer_engine.docker("rm", "--force", "--volumes", container)
+    wait_until(lambda: not source.containers(project=name), 10, "it is still listed")
     watch.stop.set()
 
 

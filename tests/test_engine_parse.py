@@ -359,7 +359,7 @@ def test_every_place_of_data_is_one_row() -> None:
         _container("moved", Mount(kind="volume", destination="/data/db", name="f" * 64, anonymous=True),
                    image="mongo:6.0", command="mongod --dbpath /elsewhere"),
     ]  # fmt: skip
-    engine_volumes = [
+    engine_volumes: list[dict[str, Any]] = [
         {
             "Name": "shop_data",
             "Driver": "local",

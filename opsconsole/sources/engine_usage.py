@@ -20,6 +20,9 @@ _AT_ONCE = 4
 _ROUND_SECONDS = 8.0
 _STATS_TIMEOUT = 15.0
 
+# Rates over less time are noise. Events ask for a sample at any moment.
+_CLOSEST_SECONDS = 0.2
+
 
 class Process(Protocol):
     """What finds a container on this host."""
@@ -37,7 +40,8 @@ class UsageSampler:
     def __init__(self, connection: EngineConnection) -> None:
         self._connection = connection
         self._reader: CgroupReader | None = None
-        self._counters: dict[str, Counters] = {}
+        self._read: dict[str, Counters] = {}
+        self._asked: dict[str, Counters] = {}  # by the engine's clock, never compared with ours
         self._last: dict[str, Usage] = {}
         self._forgotten: set[str] = set()
         self.host_memory: int | None = None
@@ -51,9 +55,11 @@ class UsageSampler:
         if elsewhere:
             self._sample_there(elsewhere)
         alive = set(running)
-        for remembered in (self._counters, self._last):
-            for gone in remembered.keys() - alive:
-                del remembered[gone]
+        for gone in self._last.keys() - alive:
+            del self._last[gone]
+        for counters in (self._read, self._asked):
+            for gone in counters.keys() - alive:
+                del counters[gone]
         return {name: self._last[name] for name in running if name in self._last}
 
     def forget(self, container: str) -> None:
@@ -70,17 +76,20 @@ class UsageSampler:
         return self._reader
 
     def _sample_here(self, reader: CgroupReader, container: str, process: Process | None) -> bool:
+        before = self._read.get(container)
+        if before is not None and time.monotonic() - before.tick < _CLOSEST_SECONDS:
+            return True
         pid, host_network = (process.pid, process.host_network) if process else (0, False)
         counters = reader.counters(container, pid, host_network=host_network)
         if counters is None:
             return False
-        self._last[container] = usage_between(self._counters.get(container), counters)
-        self._counters[container] = counters
+        self._last[container] = usage_between(before, counters)
+        self._read[container] = counters
         return True
 
     def _sample_there(self, containers: Sequence[str]) -> None:
         """Ask the engine, those first that have waited longest."""
-        order = sorted(containers, key=lambda name: self._counters[name].tick if name in self._counters else 0.0)
+        order = sorted(containers, key=lambda name: self._asked[name].tick if name in self._asked else 0.0)
         waiting, end = deque(order), time.monotonic() + _ROUND_SECONDS
         answers: deque[tuple[str, Mapping[str, Any] | SourceError]] = deque()
         if self.host_memory is None:
@@ -122,5 +131,5 @@ class UsageSampler:
             self._last.pop(container, None)
             return
         earlier, now = found
-        self._last[container] = usage_between(self._counters.get(container) or earlier, now)
-        self._counters[container] = now
+        self._last[container] = usage_between(self._asked.get(container) or earlier, now)
+        self._asked[container] = now

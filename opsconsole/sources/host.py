@@ -21,6 +21,9 @@ _INNER_NETWORKS = ("lo", "veth", "docker", "br-", "virbr", "cni", "flannel", "if
 # Partitions lie on disks, and these lie on other devices: counting them too would count twice.
 _INNER_DEVICES = ("loop", "ram", "zram", "dm-", "md", "sr", "fd")
 
+# The kernel counts in hundredths of a second: shares of less time are noise.
+_CLOSEST_SECONDS = 0.2
+
 
 class HostSampler:
     """Samples this host. Rates and CPU shares count from the sample before; the first one has none.
@@ -32,23 +35,25 @@ class HostSampler:
     def __init__(self, history: DiskHistory | None = None, names: Mapping[str, str] | None = None) -> None:
         self._disks = DiskSampler(history, names)
         self._processes = ProcessSampler()
-        self._cpu_before: Any = None
-        self._cores_before: Sequence[Any] = ()
+        self._cpu_before: tuple[Any, Sequence[Any]] | None = None
+        self._cpu_at = 0.0
+        self._shares: dict[str, float] = {}
+        self._core_shares: tuple[float, ...] = ()
         self._traffic_before: dict[str, tuple[float, int]] = {}
 
     def sample(self, *, paths: Sequence[str] = (), processes: int = 0) -> HostSample:
         import psutil
 
         memory, swap = psutil.virtual_memory(), psutil.swap_memory()
-        cpu = self._cpu()
+        self._look_at_cpu()
         return HostSample(
             name=socket.gethostname(),
             boot_at=datetime.fromtimestamp(psutil.boot_time(), UTC),
             cpus=psutil.cpu_count(),
-            cpu_percent=cpu.get("busy"),
-            cpu_per_core=self._cores(),
-            iowait_percent=cpu.get("iowait"),
-            steal_percent=cpu.get("steal"),
+            cpu_percent=self._shares.get("busy"),
+            cpu_per_core=self._core_shares,
+            iowait_percent=self._shares.get("iowait"),
+            steal_percent=self._shares.get("steal"),
             load=os.getloadavg(),
             memory_total=memory.total,
             memory_used=memory.total - memory.available,
@@ -61,20 +66,19 @@ class HostSampler:
             processes=self._processes.top(processes) if processes > 0 else (),
         )
 
-    def _cpu(self) -> dict[str, float]:
+    def _look_at_cpu(self) -> None:
         import psutil
 
-        before, self._cpu_before = self._cpu_before, psutil.cpu_times()
-        return cpu_shares(before, self._cpu_before) if before is not None else {}
-
-    def _cores(self) -> tuple[float, ...]:
-        import psutil
-
-        before, self._cores_before = self._cores_before, psutil.cpu_times(percpu=True)
-        if len(before) != len(self._cores_before):
-            return ()  # first look, or a core came or went
-        shares = (cpu_shares(first, last) for first, last in zip(before, self._cores_before, strict=True))
-        return tuple(share.get("busy", 0.0) for share in shares)
+        now = time.monotonic()
+        if self._cpu_before is not None and now - self._cpu_at < _CLOSEST_SECONDS:
+            return
+        whole, cores = psutil.cpu_times(), psutil.cpu_times(percpu=True)
+        if self._cpu_before is not None:
+            whole_before, cores_before = self._cpu_before
+            self._shares = cpu_shares(whole_before, whole)
+            pairs = zip(cores_before, cores, strict=False)  # a core may come or go
+            self._core_shares = tuple(cpu_shares(first, last).get("busy", 0.0) for first, last in pairs)
+        self._cpu_before, self._cpu_at = (whole, cores), now
 
     def _traffic(self) -> dict[str, float | None]:
         import psutil
