@@ -15,7 +15,6 @@ from opsconsole.model import Container, Engine, Project, Usage, Volume, VolumeKi
 
 _SIZES = {
     f"volume:{NAME}_mongodb-data": int(11.4 * GB),
-    f"volume:{NAME}_mongodb-config": 0,
     f"volume:{NAME}_redis-data": 214 * MB,
     f"volume:{NAME}_search-data": int(6.1 * GB),
     f"volume:{NAME}_postgres-data": int(3.8 * GB),
@@ -109,7 +108,9 @@ class DemoEngine:
     def volume_sizes(self, volumes: Sequence[Volume], stop: Event) -> dict[str, int]:
         grown = self._fleet.now() - self._fleet.anchor
         return {
-            volume.key: _SIZES.get(volume.key, 4 * MB) + int(_GROWTH.get(volume.key, 0) * grown) for volume in volumes
+            volume.key: _SIZES.get(volume.key, 4 * MB) + int(_GROWTH.get(volume.key, 0) * grown)
+            for volume in volumes
+            if volume.kind is not VolumeKind.TMPFS
         }
 
     def watch(self, changed: Callable[[], None], stop: Event) -> None:

@@ -188,7 +188,7 @@ def _crashing(member: Member, at: float) -> Container:
         exit_code=0 if runs else 1,
         started_at=_moment(began, member),
         finished_at=_moment(began - CYCLE + RUNS if runs else began + RUNS, member),
-        restarts=rounds + (0 if member.actions else member.role.restarts),
+        restarts=rounds,
     )
 
 
@@ -245,7 +245,7 @@ def _member(role: Role, number: int, index: int, seed: int, anchor: float) -> Me
         health="healthy" if role.health else "",
         exit_code={ONE_SHOT: 0, KILLED: 137}.get(role.service, 0),
         oom_killed=role.service == KILLED,
-        restarts=role.restarts,
+        restarts=0,
         created_at=_at(born - 0.9),
         started_at=_at(born),
         finished_at=None if ended is None else _at(ended),

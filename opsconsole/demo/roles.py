@@ -38,7 +38,9 @@ class Role:
     depends_on: tuple[str, ...] = ()
     traffic: float = 20_000.0  # bytes of network per second
     disk: float = 2_000.0  # bytes of block I/O per second
-    restarts: int = 0
+
+
+ANONYMOUS = "anonymous"  # stands for the 64 digits that the engine gives
 
 
 def _volume(name: str, destination: str) -> Mount:
@@ -53,8 +55,6 @@ _UPLOADS = _bind("uploads", "/app/uploads")
 _MONGO = ("MONGODB_URI", f"mongodb://{NAME}:********@mongodb:27017/{NAME}?replicaSet=rs0&authSource=admin")
 _REDIS = ("REDIS_URL", "redis://:********@redis:6379/0")
 _NODE = (("NODE_ENV", "production"), ("LOG_LEVEL", "info"), _MONGO, _REDIS, ("JWT_SECRET", "********"))
-
-ANONYMOUS = "anonymous"  # stands for the 64 digits that the engine gives
 
 # Most telling first: a demo of few containers has these.
 ROLES: tuple[Role, ...] = (
@@ -74,7 +74,7 @@ ROLES: tuple[Role, ...] = (
         kind="mongodb",
         mounts=(
             _volume("mongodb-data", "/data/db"),
-            _volume("mongodb-config", "/data/configdb"),
+            Mount(kind="volume", destination="/data/configdb", name=ANONYMOUS, anonymous=True),
         ),
         ports=(Port(container_port=27017, host_address="127.0.0.1", host_port=27017),),
         environment=(("MONGO_INITDB_ROOT_USERNAME", "admin"), ("MONGO_INITDB_ROOT_PASSWORD", "********")),
@@ -114,13 +114,12 @@ ROLES: tuple[Role, ...] = (
         depends_on=("redis",),
         traffic=400,
         disk=0,
-        restarts=1496,
     ),
     Role(
         "search",
         "opensearchproject/opensearch:2.17.1",
         38,
-        int(1.38 * GB),
+        int(1.2 * GB),
         0.4,
         "search",
         limit=int(1.5 * GB),
