@@ -182,3 +182,15 @@ def knock(uri: str, default_port: int = 27017, seconds: float = 2.0) -> None:
     if not host or host.startswith("/"):
         return  # a Unix socket
     socket.create_connection((host.strip("[]"), int(port)), timeout=seconds).close()
+
+
+def greeting(host: str, port: int, seconds: float = 0.3) -> bytes | None:
+    """What a server says to somebody who connects and says nothing; None when it hangs up or is not there."""
+    try:
+        with socket.create_connection((host, port), timeout=2.0) as link:
+            link.settimeout(seconds)
+            return link.recv(64) or None
+    except TimeoutError:
+        return b""
+    except OSError:
+        return None
