@@ -1,4 +1,4 @@
-"""Which log lines are shown: a pattern, a level and services, as the operator types them. Pure."""
+"""Which log lines are shown: a pattern and a level, as the operator types them. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from opsconsole.log_levels import RANK, LevelReader, http_status
+from opsconsole.log_levels import RANK, LevelReader
 from opsconsole.model import LogLevel, LogLine
 from opsconsole.text import printable
 
@@ -68,11 +68,10 @@ class LogFilter:
 
     pattern: Pattern = Pattern()
     level: LogLevel = LogLevel.UNKNOWN  # this one and worse; UNKNOWN shows all
-    services: frozenset[str] = frozenset()  # empty: all
 
     def __bool__(self) -> bool:
         """Whether anything can be hidden."""
-        return bool(self.pattern or self.services) or self.level is not LogLevel.UNKNOWN
+        return bool(self.pattern) or self.level is not LogLevel.UNKNOWN
 
     def reader(self) -> Callable[[LogLine], bool]:
         """A function that says of each line, given in order, whether it is shown.
@@ -82,22 +81,14 @@ class LogFilter:
         """
         levels = LevelReader()
         least = RANK[self.level]
-        regex, inverse, services = self.pattern.regex, self.pattern.inverse, self.services
+        regex, inverse = self.pattern.regex, self.pattern.inverse
 
         def shows(line: LogLine) -> bool:
             if line.skipped:
                 return True
-            if services and line.service not in services:
-                return False
             # The level is read of hidden lines too: the next line may continue this one.
             if least and RANK[levels.read(line)] < least:
                 return False
             return regex is None or (regex.search(printable(line.text)) is not None) != inverse
 
         return shows
-
-
-def count_answers(texts: list[str]) -> tuple[int, int]:
-    """HTTP answers among some lines, and how many of them are server errors (5xx)."""
-    statuses = [status for text in texts if (status := http_status(text)) is not None]
-    return len(statuses), sum(status >= 500 for status in statuses)

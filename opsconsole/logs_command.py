@@ -18,6 +18,7 @@ from zlib import crc32
 
 from opsconsole.log_filter import LogFilter, Pattern, pattern
 from opsconsole.log_levels import RANK, LevelReader
+from opsconsole.log_names import labels_of, service_of
 from opsconsole.model import Container, LogLevel, LogLine, SourceError
 from opsconsole.sources import LogRange, LogStream, Sources
 from opsconsole.text import printable
@@ -44,7 +45,7 @@ def run(sources: Sources, *, directory: str, project: str, arguments: argparse.N
 
     containers = look()
     services = frozenset(arguments.services)
-    there = {container.service or container.name for container in containers}
+    there = {service_of(container) for container in containers}
     if unknown := sorted(services - there):
         names = ", ".join(sorted(there)) or "none"
         print(printable(f"opsconsole: no such service: {', '.join(unknown)} (there are: {names})"), file=sys.stderr)
@@ -114,19 +115,7 @@ def _filter(arguments: argparse.Namespace) -> LogFilter:
 
 
 def _chosen(containers: Iterable[Container], services: frozenset[str]) -> tuple[Container, ...]:
-    return tuple(each for each in containers if not services or (each.service or each.name) in services)
-
-
-def _labels(containers: Sequence[Container]) -> dict[str, str]:
-    """What stands in front of a container's lines: its service, with a number where there are several."""
-    counts: dict[str, int] = {}
-    for container in containers:
-        name = container.service or container.name
-        counts[name] = counts.get(name, 0) + 1
-    return {
-        each.id: f"{name}-{each.number}" if counts[name := each.service or each.name] > 1 else name
-        for each in containers
-    }
+    return tuple(each for each in containers if not services or service_of(each) in services)
 
 
 def _copy(
@@ -180,7 +169,7 @@ class _Output:
 
     def know(self, containers: Sequence[Container]) -> None:
         """Learn names; those of containers that are gone are kept for the rest of their lines."""
-        self._labels.update((key, printable(label)) for key, label in _labels(containers).items())
+        self._labels.update((key, printable(label)) for key, label in labels_of(containers).items())
         names = set(self._labels.values())
         self._width = min(20, max(map(len, names))) if len(names) > 1 else 0
 

@@ -1,0 +1,102 @@
+"""Writing what is shown of a log to a file: the question where to, and the writing."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from opsconsole.model import LogLine
+from opsconsole.text import printable
+from opsconsole.ui.keys import Action, bindings
+
+if TYPE_CHECKING:
+    from opsconsole.ui.app import ConsoleApp
+
+ACTIONS = (Action("cancel", ("escape", "ctrl+c"), "cancel", "Write nothing.", palette=False),)
+
+
+def default_path(stack: str, now: datetime) -> str:
+    """`./logs-<stack>-<UTC time>.log`."""
+    name = re.sub(r"[^\w.-]+", "_", stack).strip("._") or "stack"
+    return f"./logs-{name[:60]}-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}.log"
+
+
+def write_lines(path: str, lines: Iterable[LogLine]) -> tuple[int, str]:
+    """Write lines (UTC time, service, text) to a new file that only this user can read.
+
+    How many lines, and what went wrong in one sentence ("" when all is written). Never overwrites anything; what
+    could not be written whole is removed again.
+    """
+    where = Path(path).expanduser()
+    try:
+        handle = os.open(where, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return 0, f"{path} exists and was left as it is; choose another name."
+    except (OSError, ValueError) as error:
+        return 0, f"{path} could not be created: {getattr(error, 'strerror', None) or error}."
+    count = 0
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="\n") as file:
+            for line in lines:
+                file.write(saved_line(line))
+                count += 1
+    except OSError as error:
+        where.unlink(missing_ok=True)
+        return 0, f"{path} could not be written: {error.strerror or error}; the unfinished file was removed."
+    return count, ""
+
+
+def saved_line(line: LogLine) -> str:
+    seconds, rest = divmod(line.at, 1_000_000_000)
+    at = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"
+    if line.skipped:
+        return f"{at} -- {line.skipped:,} lines skipped --\n"
+    return f"{at} {printable(line.service)} {'stderr' if line.stderr else 'stdout'} {printable(line.text)}\n"
+
+
+class SaveScreen(ModalScreen[str | None]):
+    """Asks for a path. None: not wanted."""
+
+    actions: ClassVar[tuple[Action, ...]] = ACTIONS
+    BINDINGS = cast(Any, bindings(ACTIONS))
+    DEFAULT_CSS = """
+    SaveScreen { align: center middle; background: $background 60%; }
+    SaveScreen > .dialog { width: 76; max-width: 96%; }
+    SaveScreen Input { border: none; height: 1; padding: 0; background: $panel; }
+    SaveScreen Static { width: 1fr; margin-bottom: 1; }
+    SaveScreen .hint { color: $foreground-muted; margin: 1 0 0 0; }
+    SaveScreen.-ascii .dialog { border: ascii $border; }
+    """
+
+    def __init__(self, what: str, path: str) -> None:
+        super().__init__()
+        self._what = what
+        self._path = path
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog") as box:
+            box.border_title = Content("Save the log")
+            yield Static(Content(f"{self._what} as they are shown, to a new file:"), markup=False)
+            yield Input(self._path, compact=True)
+            yield Static(Content("Enter saves, Esc does not. Nothing is overwritten."), classes="hint", markup=False)
+
+    def on_mount(self) -> None:
+        self.set_class(cast("ConsoleApp", self.app).glyphs.ascii, "-ascii")
+        self.query_one(Input).focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.dismiss(event.value.strip() or None)
+
+    def action_cancel(self) -> None:
+        self.dismiss(None)
