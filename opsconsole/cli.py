@@ -194,16 +194,15 @@ def run_status(arguments: argparse.Namespace) -> int:
     if arguments.schema:
         print(status_command.schema(), end="")
         return 0
-    directory, project = find_stack(arguments.stack)
-    monitor = make_monitor(directory, project, arguments.config, read_only=True)
+    monitor, _, _ = looking_monitor(arguments)
     return print_status(monitor, as_json=arguments.json, seconds=arguments.timeout)
 
 
 def run_logs(arguments: argparse.Namespace) -> int:
     from opsconsole import logs_command
 
-    directory, project = find_stack(arguments.stack)
-    monitor = make_monitor(directory, project, arguments.config, read_only=True)
+    monitor, directory, project = looking_monitor(arguments)
+    project = known_project(monitor, directory, project)
     return logs_command.run(monitor.sources, directory=str(directory), project=project, arguments=arguments)
 
 
@@ -222,9 +221,9 @@ def run_doctor(arguments: argparse.Namespace) -> int:
 def run_init(arguments: argparse.Namespace) -> int:
     from opsconsole.stack import init_file
 
-    directory, project = find_stack(arguments.stack)
-    monitor = make_monitor(directory, project, arguments.config, read_only=True)
+    monitor, directory, project = looking_monitor(arguments)
     try:
+        project = known_project(monitor, directory, project)
         containers = monitor.sources.engine.containers(project=project, directory="" if project else str(directory))
     except SourceError as error:
         print(f"opsconsole: the engine was not asked: {printable(error.problem)}", file=sys.stderr)
@@ -286,6 +285,13 @@ def find_stack(wanted: str | None) -> tuple[Path, str]:
     )
 
 
+def known_project(monitor: Monitor, directory: Path, project: str) -> str:
+    """The project name, when containers cannot be found by the directory they were started from."""
+    if project or monitor.sources.engine.containers(directory=str(directory)):
+        return project
+    return monitor.sources.stack.look(()).name
+
+
 def running_projects() -> tuple[Project, ...]:
     from opsconsole.sources.engine import DockerEngine
 
@@ -297,29 +303,28 @@ def running_projects() -> tuple[Project, ...]:
 
 
 def load_config(directory: Path, named: str | None) -> Config:
-    """Raises UsageError with one line: file, key, what was expected."""
+    """Raises ConfigError with one line: file, key, what was expected."""
     from opsconsole import config
 
-    path = Path(named).expanduser() if named else directory / "opsconsole.toml"
-    if not path.exists():
-        if named:
-            raise UsageError(f"{path}: no such file.")
-        return config.Config()
-    try:
-        return config.load(path)
-    except config.ConfigError as error:
-        raise UsageError(str(error)) from None
+    return config.load(Path(named).expanduser()) if named else config.load_from(directory)
 
 
-def make_monitor(directory: Path, project: str, config_file: str | None, *, read_only: bool = False) -> Monitor:
+def make_monitor(directory: Path, project: str, config: Config, *, read_only: bool) -> Monitor:
+    from opsconsole.applied import paces, thresholds
     from opsconsole.monitor import Monitor
     from opsconsole.real_sources import real_sources
 
-    config = load_config(directory, config_file)
     sources = real_sources(directory, config, project=project, read_only=read_only)
     return Monitor(
-        sources, directory=str(directory), project=project, thresholds=config.thresholds(), paces=config.paces()
+        sources, directory=str(directory), project=project, thresholds=thresholds(config), paces=paces(config)
     )
+
+
+def looking_monitor(arguments: argparse.Namespace) -> tuple[Monitor, Path, str]:
+    """For the commands that only print: the monitor, the stack's directory and its project name if it is known."""
+    directory, project = find_stack(arguments.stack)
+    config = load_config(directory, arguments.config)
+    return make_monitor(directory, project or config.stack.name, config, read_only=True), directory, project
 
 
 def make_demo_monitor(containers: int) -> Monitor:
@@ -340,7 +345,11 @@ def print_status(monitor: Monitor, *, as_json: bool, seconds: float) -> int:
 
 
 def open_console(arguments: argparse.Namespace, directory: Path, project: str) -> int:
-    monitor = make_monitor(directory, project, arguments.config, read_only=arguments.read_only)
+    config = load_config(directory, arguments.config)
+    arguments.theme = arguments.theme or config.console.theme or None
+    arguments.ascii = arguments.ascii or config.console.ascii
+    arguments.read_only = arguments.read_only or config.console.read_only
+    monitor = make_monitor(directory, project or config.stack.name, config, read_only=arguments.read_only)
     return run_app(arguments, monitor)
 
 

@@ -140,7 +140,7 @@ class Monitor:
             "volumes": self._look_volumes,
             "sizes": self._look_sizes,
             "databases": self._look_databases,
-            "probes": lambda: self.sources.probes.look(self._stack_or_absent(), self._containers()),
+            "probes": self._look_probes,
             "access": self._look_access,
             "backups": lambda: self.sources.backups.look(self._stack_or_absent()),
         }
@@ -297,6 +297,14 @@ class Monitor:
                 )
                 self._history.add(name, at, rate if status.reachable else None)
         return statuses
+
+    def _look_probes(self) -> object:
+        probes = self.sources.probes.look(self._stack_or_absent(), self._containers())
+        at = self.clock()
+        with self._lock:
+            for probe in probes:
+                self._history.add(f"probe.{probe.endpoint.name}", at, probe.latency_seconds if probe.ok else None)
+        return probes
 
     def _look_access(self) -> object:
         return self.sources.logs.access(self._containers())

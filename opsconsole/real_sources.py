@@ -7,6 +7,9 @@ from pathlib import Path
 from opsconsole.config import Config
 from opsconsole.sources import Sources
 
+STATE_DIRECTORY = ".opsconsole"
+"""What the console remembers lies beside the stack, where every operator of the server finds it."""
+
 
 def real_sources(directory: Path, config: Config, *, project: str = "", read_only: bool = False) -> Sources:
     """Everything that is asked about the stack in `directory`. Nothing is connected yet: no call here blocks.
@@ -15,6 +18,7 @@ def real_sources(directory: Path, config: Config, *, project: str = "", read_onl
     """
     from opsconsole.backups.catalog import Catalog
     from opsconsole.sources.databases import Databases
+    from opsconsole.sources.disk_history import DiskHistory
     from opsconsole.sources.engine import DockerEngine
     from opsconsole.sources.host import HostSampler
     from opsconsole.sources.http import HttpProbes
@@ -22,11 +26,12 @@ def real_sources(directory: Path, config: Config, *, project: str = "", read_onl
     from opsconsole.stack.discover import StackDiscovery
 
     engine = DockerEngine()
+    history = None if read_only else directory / STATE_DIRECTORY / "disk-history.json"
     discovery = StackDiscovery(directory, config, engine=engine, project=project)
     return Sources(
         stack=discovery,
         engine=engine,
-        host=HostSampler(),
+        host=HostSampler(DiskHistory(history)),
         databases=Databases(discovery.connections),
         probes=HttpProbes(),
         backups=Catalog(),
