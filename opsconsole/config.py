@@ -115,24 +115,37 @@ class AlertsSection(Section, frozen=True):
     memory_minutes: Annotated[Minutes, Meta(description="... for so long.")] = 5.0
     disk_percent: Annotated[Percent, Meta(description="Any disk of the host, and its inodes.")] = 90.0
     disk_minutes: Annotated[Minutes, Meta(description="... for so long.")] = 0.0
+    disk_full_days: Annotated[float, Meta(description="A disk that fills up within so many days.", ge=0)] = 3.0
     error_rate_percent: Annotated[Percent, Meta(description="Failed probes or answers 5xx in the access logs.")] = 5.0
     error_minutes: Annotated[Minutes, Meta(description="... for so long.")] = 5.0
     response_seconds: Annotated[Seconds, Meta(description="Average answer of a health endpoint.")] = 2.0
     response_minutes: Annotated[Minutes, Meta(description="... for so long.")] = 5.0
+    trusted_requests: Annotated[
+        int, Meta(description="From so many requests in five minutes on, errors and response time count at once.", ge=1)
+    ] = 20
     unhealthy_minutes: Annotated[
         Minutes, Meta(description="A container that is unhealthy or not running for so long.")
     ] = 1.0
     restarts: Annotated[
         int, Meta(description="So many restarts of one container within ten minutes are a crash loop.", ge=1)
     ] = 3
+    container_memory_percent: Annotated[Percent, Meta(description="A container's memory, of its own limit.")] = 90.0
+    container_memory_minutes: Annotated[Minutes, Meta(description="... for so long.")] = 5.0
+    redis_memory_percent: Annotated[Percent, Meta(description="Memory of Redis, of its maxmemory.")] = 90.0
+    database_seconds: Annotated[float, Meta(description="A database that gave no good answer for so long.", ge=0)] = (
+        20.0
+    )
+    source_seconds: Annotated[
+        float, Meta(description="The engine, or another source of the console, that fails for so long.", ge=0)
+    ] = 60.0
 
 
 class ConsoleSection(Section, frozen=True):
     """How the console looks and how often it looks."""
 
     theme: Annotated[
-        Literal["", "dark", "light", "high-contrast", "16-colours"],
-        Meta(description='"dark", "light", "high-contrast" or "16-colours"; "" is what was chosen last.'),
+        Literal["", "dark", "light", "contrast", "ansi"],
+        Meta(description='"dark", "light", "contrast" or "ansi" (16 colours); "" is what fits the terminal.'),
     ] = ""
     ascii: Annotated[bool, Meta(description="Draw with plain ASCII characters only.")] = False
     read_only: Annotated[bool, Meta(description="Hide and refuse everything that changes something.")] = False

@@ -76,7 +76,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> Non
         ("[console]\nascii = 1", "key 'console.ascii' expected true or false, got a whole number"),
         (
             '[console]\ntheme = "pink"',
-            'key \'console.theme\' cannot be \'pink\'; possible: "", "dark", "light", "high-contrast", "16-colours"',
+            'key \'console.theme\' cannot be \'pink\'; possible: "", "dark", "light", "contrast", "ansi"',
         ),
         ("[stack]\nprofiles = [1]", "key 'stack.profiles[0]' expected a string, got a whole number"),
         ('[[probes]]\nname = "x"', "key 'probes[0].url' is missing"),

@@ -237,6 +237,16 @@ class _Known:
         self.kept = kept
 
 
+def is_stack_directory(directory: Path | str) -> bool:
+    """Whether opsconsole can be started here: a compose file, or an `opsconsole.toml` that says where one is."""
+    here = Path(directory).absolute()
+    try:
+        config = configuration.load_from(here)
+    except SourceError:
+        return True  # a broken opsconsole.toml is reported as such, not as a directory without a stack
+    return files.holds_stack(here, config)
+
+
 # --- pure parts ------------------------------------------------------------------------------------
 
 
