@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -402,21 +401,6 @@ def demo_like(clock: Clock) -> DemoSources:
 
 
 # --- size ------------------------------------------------------------------------------------------
-
-
-def test_the_cost_grows_with_the_number_of_containers_and_no_faster() -> None:
-    def cost(number: int) -> float:
-        sources = demo_sources(containers=number)
-        containers = sources.engine.containers()
-        rounds = []
-        for _ in range(5):
-            before = time.process_time()
-            sources.engine.usage(containers)
-            sources.engine.volumes(containers)
-            rounds.append(time.process_time() - before)
-        return min(rounds)
-
-    assert cost(2000) < 12 * cost(400)
 
 
 def test_reading_logs_of_a_thousand_containers_stays_bounded(clock: Clock) -> None:
