@@ -109,7 +109,9 @@ def _probes(stack: Stack, settings: list[Setting]) -> Iterator[str]:
     for setting in settings:
         yield from _comment(f"{setting.key}: {setting.description}")
     example = ("backend", "http://127.0.0.1:8080/health", "an example")
-    seen = [(one.name, mask_text(one.url), f"found: {one.origin} of {one.service or one.name}") for one in stack.endpoints]
+    seen = [
+        (one.name, mask_text(one.url), f"found: {one.origin} of {one.service or one.name}") for one in stack.endpoints
+    ]
     for name, url, origin in seen or [example]:
         yield f"#[[probes]]  # {_one_line(origin)}"
         yield f"#name = {toml_value(name)}"

@@ -19,6 +19,8 @@ from opsconsole.stack.rendered import Rendered
 RETRY_SECONDS = 30.0
 """After a failure that no change of a file mends (a timeout, no Compose): how long until it is tried again."""
 
+NO_COMPOSE = "Docker Compose is not installed: the compose file is read without it, includes and drift are not known"
+
 Hashes = Mapping[str, frozenset[str]]
 """Service -> config hashes that its containers carry."""
 
@@ -79,8 +81,7 @@ class FileReader:
         if command is None:
             self._retry_at = self._clock() + RETRY_SECONDS
             problems.append(
-                f"Docker Compose is not installed: the compose file is read without it, and what it includes "
-                f"from elsewhere is not known; {compose.NO_COMPOSE_HINT}"
+                f"{NO_COMPOSE}; install it with `apt-get install docker-compose-plugin` or see opsconsole doctor"
             )
         else:
             try:
