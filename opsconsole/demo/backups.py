@@ -14,7 +14,7 @@ class DemoBackups:
     """See `BackupSource`. The newest good backup was taken `newest_good_hours` before the demo began."""
 
     def __init__(self, began: datetime, *, newest_good_hours: float = 3.0) -> None:
-        self._backups = _backups(began.replace(microsecond=0) - timedelta(hours=newest_good_hours))
+        self._backups = _backups(began.replace(second=0, microsecond=0) - timedelta(hours=newest_good_hours))
 
     def look(self, stack: Stack) -> tuple[Backup, ...]:
         return self._backups
