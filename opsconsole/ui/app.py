@@ -130,6 +130,13 @@ class ConsoleApp(App[Project | None], inherit_bindings=False):
         if self._loop is not None:
             self._loop.call_soon_threadsafe(lambda: self.exit(return_code=code))
 
+    def _fatal_error(self) -> None:
+        """End with a traceback. The framework's own shows the values of variables, and they may be secrets."""
+        from rich.traceback import Traceback
+
+        self.bell()
+        self.panic(Traceback(show_locals=False, width=None))
+
     def get_default_screen(self) -> Screen[None]:
         return ConsoleScreen(id="console")
 

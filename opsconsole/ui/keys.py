@@ -72,10 +72,13 @@ def key_name(key: str) -> str:
     return key.upper() if key.startswith("f") and key[1:].isdigit() else key
 
 
-def bindings(actions: Iterable[Action]) -> list[Binding]:
-    """The Textual bindings of some actions."""
+def bindings(actions: Iterable[Action], *, priority: bool = False) -> list[Binding]:
+    """The Textual bindings of some actions.
+
+    With `priority` they are taken before the focused widget sees the key, and so in the order typed.
+    """
     return [
-        Binding(key, action.run, action.label, show=False, tooltip=action.help)
+        Binding(key, action.run, action.label, show=False, tooltip=action.help, priority=priority)
         for action in actions
         for key in action.keys
     ]

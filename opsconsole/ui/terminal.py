@@ -21,6 +21,8 @@ from typing import Any
 
 GRACE_SECONDS = 1.0
 """Between asking the app to leave and ending the process."""
+LOST_GRACE_SECONDS = 0.3
+"""The same when there is no terminal left to give back; meanwhile the framework reads it in a loop."""
 WRITER_THREAD = "textual-output"
 _LEAVE_SCREEN = "\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?2004l\x1b[?1004l\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?7h"
 
@@ -70,17 +72,17 @@ class TerminalGuard:
         for number, handler in self._signals.items():
             signal.signal(number, handler)
 
-    def end(self, code: int) -> None:
-        """Ask the app to leave; end the process if it has not within GRACE_SECONDS. Any thread; once."""
-        if not self._ending.acquire(blocking=False):
-            return
-        threading.Thread(target=self._insist, args=(code,), name="terminal-guard-end", daemon=True).start()
+    def end(self, code: int, grace: float = GRACE_SECONDS) -> None:
+        """Ask the app to leave; end the process if it has not within `grace` seconds. From any thread."""
+        if not self._ending.acquire(blocking=False) and grace >= GRACE_SECONDS:
+            return  # under way; only what leaves less time counts again
+        threading.Thread(target=self._insist, args=(code, grace), name="terminal-guard-end", daemon=True).start()
         with contextlib.suppress(Exception):  # a loop that is closed already: the thread above ends us
             self._leave(code)
 
-    def _insist(self, code: int) -> None:
+    def _insist(self, code: int, grace: float) -> None:
         # Also when the app has left: the interpreter joins threads at its end, and one may hang in a source.
-        threading.Event().wait(GRACE_SECONDS)
+        threading.Event().wait(grace)
         restore_terminal(self._attributes)
         os._exit(code)
 
@@ -89,7 +91,7 @@ class TerminalGuard:
 
     def _on_thread_fault(self, arguments: threading.ExceptHookArgs) -> None:
         if arguments.thread is not None and arguments.thread.name == WRITER_THREAD:
-            self.end(128 + signal.SIGHUP)
+            self.end(128 + signal.SIGHUP, LOST_GRACE_SECONDS)
         else:
             self._excepthook(arguments)
 
@@ -99,12 +101,12 @@ class TerminalGuard:
         try:
             poll.register(sys.__stdin__.fileno(), 0)  # type: ignore[union-attr]
         except (OSError, ValueError):
-            self.end(128 + signal.SIGHUP)
+            self.end(128 + signal.SIGHUP, LOST_GRACE_SECONDS)
             return
         while not self._left.is_set():
             # A second at most, for a console that has been left while the process goes on.
             if poll.poll(1000) and not self._left.is_set():
-                self.end(128 + signal.SIGHUP)
+                self.end(128 + signal.SIGHUP, LOST_GRACE_SECONDS)
                 return
 
 

@@ -214,7 +214,7 @@ class Standing:
 def container_standing(container: Container, service: Service | None = None) -> Standing:
     """State, health and exit code in one word or two: `healthy`, `running`, `exited 137`, `out of memory`.
 
-    A one-shot service that ended with 0 is `done`.
+    A service that is made to end, and ended with 0, is `done`.
     """
     state = container.state
     if state == "running":
@@ -224,13 +224,25 @@ def container_standing(container: Container, service: Service | None = None) -> 
             return Standing("out of memory", Tone.BAD, 0)
         code = container.exit_code
         if code == 0:
-            done = service is not None and service.one_shot
+            done = service is not None and _is_job(container, service)
             return Standing("done", Tone.GOOD, 8) if done else Standing("stopped", Tone.MUTED, 5)
+        if code in _STOPPED_BY_SOMEBODY and state == "exited":
+            return Standing(f"stopped {code}", Tone.WARNING, 3)
         said = "dead" if state == "dead" else "exited"
         return Standing(said if code is None else f"{said} {code}", Tone.BAD, 1)
     if state == "created" and container.error:
         return Standing("cannot start", Tone.BAD, 0)
     return _STATES.get(state, Standing(state or "unknown", Tone.WARNING, 3))
+
+
+_STOPPED_BY_SOMEBODY = (137, 143)
+"""Exit codes after `docker stop`: SIGKILL after the grace period, and SIGTERM."""
+
+
+def _is_job(container: Container, service: Service) -> bool:
+    """Whether it is made to end: waited for, or nothing restarts it, checks it or connects to it."""
+    serves = service.role or service.has_healthcheck or service.ports
+    return service.one_shot or (container.restart_policy in ("", "no", "on-failure") and not serves)
 
 
 _RUNNING = {

@@ -6,11 +6,12 @@ Something that an alert says already is not said twice.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from opsconsole.model import AlertState, BackupState, Safety, Severity, Snapshot, SourceState
+from opsconsole.model import Alert, AlertState, BackupState, Safety, Severity, Snapshot, SourceState
 from opsconsole.ui.panes.container_rows import ContainerRow, rows_of
 from opsconsole.ui.wording import Tone, plural, severity_tone
 
@@ -30,68 +31,91 @@ class Concern:
 
 def concerns(snapshot: Snapshot) -> list[Concern]:
     """Everything that needs attention, worst first, longest-lasting first among equals."""
-    found = [*_alerts(snapshot)]
-    told = {(alert.subject, _topic(alert.rule)) for alert in snapshot.alerts if alert.state is AlertState.FIRING}
-    for topic, concern in (*_sources(snapshot), *_services(snapshot), *_databases(snapshot), *_data(snapshot)):
-        if (concern.subject, topic) not in told and ("*", topic) not in told:
-            found.append(concern)
+    seen = [*_sources(snapshot), *_services(snapshot), *_databases(snapshot), *_data(snapshot)]
+    firing = {_topic(alert) for alert in snapshot.alerts if alert.state is AlertState.FIRING}
+    visible_now = {topic for topic, _ in seen}
+    found = [
+        _of_alert(alert)
+        for alert in snapshot.alerts
+        # What is seen already need not be said again as something that will soon be an alert.
+        if alert.state is AlertState.FIRING or (alert.state is AlertState.PENDING and _topic(alert) not in visible_now)
+    ]
+    found += [concern for topic, concern in seen if topic not in firing]
     return sorted(found, key=lambda concern: (concern.rank, concern.since or snapshot.sampled_at))
 
 
-_TOPICS = (
-    "container",
-    "service",
-    "health",
-    "restart",
-    "oom",
-    "database",
-    "mongodb",
-    "redis",
-    "backup",
-    "volume",
-    "probe",
-)
-_SAME_TOPIC = {"container": "service", "health": "service", "restart": "service", "oom": "service"}
-_SAME_TOPIC |= {"mongodb": "database", "redis": "database"}
+Topic = tuple[str, str]
+"""(kind, subject): what a concern and an alert have in common when they are about the same thing."""
+
+_KIND_OF_RULE = {
+    "container-down": "service",
+    "container-unhealthy": "service",
+    "crash-loop": "service",
+    "service-missing": "service",
+    "database-down": "database",
+    "database-refused": "database",
+    "volume-risk": "volume",
+    "backup-failed": "backup",
+    "engine-unreachable": "source",
+    "source-failing": "source",
+}
 
 
-def _topic(rule: str) -> str:
-    """What kind of thing an alert rule is about: `container-down` -> `service`."""
-    word = next((topic for topic in _TOPICS if topic in rule), rule)
-    return _SAME_TOPIC.get(word, word)
+def _topic(alert: Alert) -> Topic:
+    return _KIND_OF_RULE.get(alert.rule, alert.rule), alert.subject
 
 
-def _alerts(snapshot: Snapshot) -> Iterator[Concern]:
-    for alert in snapshot.alerts:
-        if alert.state is AlertState.RESOLVED:
+def _of_alert(alert: Alert) -> Concern:
+    if alert.state is AlertState.PENDING:
+        return Concern(7, Tone.ACCENT, "pending", alert.subject, alert.message, alert.since, alert.action)
+    rank = 0 if alert.severity is Severity.CRITICAL else 3
+    word = alert.severity.value
+    return Concern(rank, severity_tone(alert.severity), word, alert.subject, alert.message, alert.since, alert.action)
+
+
+_BEHIND_THE_ENGINE = ("describe", "usage", "volumes", "sizes", "access")
+
+
+def _sources(snapshot: Snapshot) -> Iterator[tuple[Topic, Concern]]:
+    failing = {name: one for name, one in snapshot.readings.items() if one.state is SourceState.FAILED}
+    for name, reading in failing.items():
+        if "engine" in failing and name in _BEHIND_THE_ENGINE:
             continue
-        if alert.state is AlertState.PENDING:
-            yield Concern(7, Tone.ACCENT, "pending", alert.subject, alert.message, alert.since, alert.action)
-        else:
-            rank = 0 if alert.severity is Severity.CRITICAL else 3
-            tone, word = severity_tone(alert.severity), alert.severity.value
-            yield Concern(rank, tone, word, alert.subject, alert.message, alert.since, alert.action)
-
-
-def _sources(snapshot: Snapshot) -> Iterator[tuple[str, Concern]]:
-    for name, reading in snapshot.readings.items():
-        if reading.state is SourceState.FAILED:
-            rank = 0 if name == "engine" else 2
-            text = f"{name} cannot be read: {reading.problem or 'no answer'}"
-            yield "source", Concern(rank, Tone.BAD, "unreachable", name, text, reading.failing_since, reading.hint)
+        text = f"{name} cannot be read: {reading.problem or 'no answer'}"
+        rank = 0 if name == "engine" else 2
+        yield (
+            ("source", name),
+            Concern(rank, Tone.BAD, "unreachable", name, text, reading.failing_since, reading.hint),
+        )
     for problem in snapshot.stack.problems if snapshot.stack else ():
-        yield "stack", Concern(4, Tone.WARNING, "stack", "stack", problem)
+        yield ("stack", problem), Concern(4, Tone.WARNING, "stack", "stack", problem)
 
 
-def _services(snapshot: Snapshot) -> Iterator[tuple[str, Concern]]:
-    for row in rows_of(snapshot):
+def _services(snapshot: Snapshot) -> Iterator[tuple[Topic, Concern]]:
+    rows = rows_of(snapshot)
+    shared = Counter(row.container.service for row in rows if row.container is not None)
+    none_at_all = bool(rows) and all(row.container is None for row in rows)
+    for row in rows:
+        subject = row.name
+        if row.container is not None:
+            alone = row.container.service and shared[row.container.service] == 1
+            subject = row.container.service if alone else row.container.name
+        elif none_at_all and snapshot.stack is not None:
+            subject = snapshot.stack.name
         if row.standing.tone is not Tone.GOOD and row.standing.word != "starting":
-            rank = 1 if row.standing.tone is Tone.BAD else 3
-            tone = Tone.BAD if row.standing.tone is Tone.BAD else Tone.WARNING
+            bad = row.standing.tone is Tone.BAD
             since = row.container.finished_at if row.container and not row.running else None
-            yield "service", Concern(rank, tone, row.standing.word, row.name, _why(row), since)
+            yield (
+                ("service", subject),
+                Concern(
+                    1 if bad else 3, Tone.BAD if bad else Tone.WARNING, row.standing.word, row.name, _why(row), since
+                ),
+            )
         if row.container is not None and row.container.drift:
-            yield "drift", Concern(5, Tone.WARNING, "drift", row.name, f"{row.name}: {row.container.drift}")
+            yield (
+                ("drift", subject),
+                Concern(5, Tone.WARNING, "drift", row.name, f"{row.name}: {row.container.drift}"),
+            )
 
 
 def _why(row: ContainerRow) -> str:
@@ -107,28 +131,30 @@ def _why(row: ContainerRow) -> str:
     return f"{row.name} is {row.standing.word}{restarts}"
 
 
-def _databases(snapshot: Snapshot) -> Iterator[tuple[str, Concern]]:
+def _databases(snapshot: Snapshot) -> Iterator[tuple[Topic, Concern]]:
     for status in snapshot.databases:
-        if not status.reachable and status.sampled_at is None and not status.problem:
-            continue  # not asked yet
-        if not status.reachable:
-            kind = "MongoDB" if status.target.kind == "mongodb" else "Redis"
-            text = f"{kind} {status.target.name}: {status.problem or 'no answer'}"
-            yield (
-                "database",
-                Concern(1, Tone.BAD, "unreachable", status.target.name, text, status.sampled_at, status.hint),
-            )
+        if status.reachable or (status.sampled_at is None and not status.problem):
+            continue  # answering, or not asked yet
+        kind = "MongoDB" if status.target.kind == "mongodb" else "Redis"
+        on_host = status.target.name == "host"
+        text = f"{kind} {'on the host' if on_host else status.target.name}: {status.problem or 'no answer'}"
+        subject = f"{status.target.kind} on the host" if on_host else status.target.name
+        yield (
+            ("database", subject),
+            Concern(1, Tone.BAD, "unreachable", status.target.name, text, status.sampled_at, status.hint),
+        )
 
 
-def _data(snapshot: Snapshot) -> Iterator[tuple[str, Concern]]:
+def _data(snapshot: Snapshot) -> Iterator[tuple[Topic, Concern]]:
     for volume in snapshot.volumes:
         if volume.safety is Safety.AT_RISK:
-            yield "volume", Concern(4, Tone.WARNING, "at risk", volume.name, f"{volume.name}: {volume.reason}")
+            text = f"{volume.name}: {volume.reason}"
+            yield ("volume", volume.name), Concern(4, Tone.WARNING, "at risk", volume.name, text)
     counted = [backup for backup in snapshot.backups if not backup.in_future]
     newest = max(counted, key=lambda backup: backup.taken_at, default=None)
     if newest is not None and newest.state in (BackupState.DAMAGED, BackupState.INCOMPLETE):
         text = f"newest backup {newest.id}: {newest.problem or newest.state.value}"
-        yield "newest-backup", Concern(4, Tone.WARNING, newest.state.value, newest.id, text, newest.taken_at)
+        yield ("backup", "backups"), Concern(4, Tone.WARNING, newest.state.value, newest.id, text, newest.taken_at)
 
 
 def unknown_yet(snapshot: Snapshot) -> Sequence[str]:

@@ -28,7 +28,7 @@ class ConfirmScreen(ModalScreen[bool]):
     """True only when the operator moved to the second button and pressed it."""
 
     actions: ClassVar[tuple[Action, ...]] = ACTIONS
-    BINDINGS = cast(Any, bindings(ACTIONS))
+    BINDINGS = cast(Any, bindings(ACTIONS, priority=True))  # Tab and Enter typed ahead stay Tab, then Enter
     AUTO_FOCUS = "#cancel"
     DEFAULT_CSS = """
     ConfirmScreen { align: center middle; background: $background 60%; }
