@@ -121,7 +121,6 @@ class Monitor:
         self._subscribers: list[Callable[[Snapshot], None]] = []
         self._changed = False
         self._collections_at = 0.0
-        self._usage_samples = 0
         self._started = False
         self.snapshot = Snapshot(sampled_at=clock(), demo=sources.demo, readings=dict(self._readings))
 
@@ -201,10 +200,16 @@ class Monitor:
             return self.snapshot
 
     def _rates_unknown(self) -> bool:
-        """A first sample has no rates. Two failed looks, or nothing that runs, end the wait too."""
-        if self._readings["usage"].state is not SourceState.OK:
-            return False
-        return self._usage_samples < 2 and any(container.state == "running" for container in self._containers())
+        """A first sample has no rates. Who failed is not waited for."""
+        usage, host = self._parts.get("usage", {}), self._parts.get("host")
+        readings = self._readings
+        if readings["host"].state is SourceState.OK and host is not None and host.cpu_percent is None:
+            return True
+        return readings["usage"].state is SourceState.OK and any(
+            usage[container.id].cpu_percent is None
+            for container in self._containers()
+            if container.state == "running" and container.id in usage
+        )
 
     # --- one look at each source ---------------------------------------------------------------
 
@@ -248,7 +253,6 @@ class Monitor:
                 self._history.add(f"cpu.{container_id}", at, used.cpu_percent)
                 self._history.add(f"memory.{container_id}", at, used.memory_bytes)
             self._history.forget(("cpu", "memory"), (container.id for container in self._containers()))
-        self._usage_samples += 1
         return usage
 
     def _look_host(self) -> object:

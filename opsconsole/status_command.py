@@ -177,12 +177,12 @@ def _percent(value: float | None) -> str:
 
 
 def size(number: int | None) -> str:
-    """Bytes in decimal units, as disks and `docker` speak: `1.2 GB`."""
+    """Bytes in binary units, as `docker stats` and the console show them: `1.2 GiB`."""
     if number is None:
         return "-"
     import humanize  # 8 ms, not needed for --help
 
-    return humanize.naturalsize(number)
+    return humanize.naturalsize(number, binary=True)
 
 
 def age(then: datetime, now: datetime) -> str:
