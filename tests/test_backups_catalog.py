@@ -318,6 +318,17 @@ def test_archive_that_is_none(backups: Path, data: bytes, state: BackupState, wo
     assert backup.state is state and words in backup.problem, backup
 
 
+def test_an_archive_is_never_good_wherever_it_breaks_off(backups: Path) -> None:
+    """Between two blocks, too, where everything that is there is right."""
+    data = samples.mongo_archive(each=1)
+    whole = archive_file(backups, data)
+    assert whole.parts[0].ok
+    ends = [at + 4 for at in range(len(data)) if data.startswith(samples.TERMINATOR, at)]
+    assert len(ends) == 9 and ends.pop() == len(data)
+    for end in ends:
+        assert archive_file(backups, data[:end]).state is BackupState.DAMAGED, end
+
+
 def test_archive_of_another_database(backups: Path) -> None:
     backup = archive_file(backups, samples.mongo_archive("test"))
     assert backup.state is BackupState.INCOMPLETE
