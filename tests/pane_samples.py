@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
+from textual.pilot import Pilot
 
 from opsconsole.model import (
     AccessRate,
@@ -39,6 +43,7 @@ from opsconsole.model import (
     VolumeKind,
     VolumeUse,
 )
+from opsconsole.ui.app import ConsoleApp
 
 NOW = datetime(2025, 3, 14, 14, 2, 11, tzinfo=UTC)
 MB, GB = 1 << 20, 1 << 30
@@ -558,3 +563,24 @@ def _history(containers: tuple[Container, ...]) -> dict[str, tuple[float, ...]]:
         found[f"cpu.{container.id}"] = wave(20 + number, 15, 6 + number)
         found[f"memory.{container.id}"] = wave(4e8, 2e7, 30)
     return found
+
+
+# --- the screen ------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def console(
+    snapshot: Snapshot, *, pane: str = "deploy", size: tuple[int, int] = (120, 40), **options: Any
+) -> AsyncIterator[tuple[ConsoleApp, Pilot[Any]]]:
+    """The console on one Snapshot, one pane open and painted."""
+    app = ConsoleApp(None, clock=lambda: NOW, theme="dark", **{"ascii_only": False, **options})
+    async with app.run_test(size=size) as pilot:
+        app.snapshot = snapshot
+        await app.go(pane)
+        await pilot.pause()
+        yield app, pilot
+
+
+def painted(app: ConsoleApp) -> list[str]:
+    """The lines of the screen as they stand in the terminal."""
+    return [strip.text for strip in app.screen._compositor.render_strips(app.size)]

@@ -218,7 +218,7 @@ def processes(host: HostSample | None, width: int, glyphs: Glyphs, most: int = 1
     if host is None:
         return [*lines, _waiting()]
     if not host.processes:
-        return [*lines, Content.styled("None listed yet.", Tone.MUTED)]
+        return [*lines, Content.styled("No process is listed yet.", Tone.MUTED)]
     user = 10 if width >= 56 else 0
     name = 16 if width >= 72 else 0
     head = fit("pid", 8, right=True) + fit("cpu", 7, right=True) + fit("memory", 8, right=True) + "  "

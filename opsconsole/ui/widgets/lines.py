@@ -22,6 +22,13 @@ def fit(text: str, width: int, *, right: bool = False, ellipsis: str = "…") ->
     return padding + text if right else text + padding
 
 
+def cut(line: Content, width: int, glyphs: Glyphs) -> Content:
+    """A line in at most `width` cells; what is cut off is marked."""
+    if line.cell_length <= width or not glyphs.ascii:
+        return line.truncate(width, ellipsis=True)
+    return line.truncate(max(0, width - 1)) + glyphs.ellipsis
+
+
 def shorten_middle(text: str, width: int, *, ellipsis: str = "…") -> str:
     """At most `width` cells, both ends kept: the end of a path or an id says more than its middle."""
     text = printable(text)

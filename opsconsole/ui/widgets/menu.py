@@ -12,7 +12,8 @@ from textual.message import Message
 from textual.widget import Widget
 
 from opsconsole.ui.keys import Action, bindings
-from opsconsole.ui.wording import Tone
+from opsconsole.ui.widgets.lines import cut
+from opsconsole.ui.wording import UNICODE, Tone
 
 IN_MENU = (
     Action("cursor(-1)", ("up", "k"), "Up", "Move up.", palette=False),
@@ -63,7 +64,8 @@ class Menu(Widget, can_focus=True, inherit_bindings=False):
         lines = []
         for index, text in enumerate(self._lines):
             line = Content.assemble(" ", (str(index + 1), Tone.ACCENT), f"  {text}")
-            line = line.truncate(width, ellipsis=True, pad=True)
+            line = cut(line, width, getattr(self.app, "glyphs", UNICODE))
+            line = line.pad_right(max(0, width - line.cell_length))
             if index == self._cursor:
                 line = Content(line.plain).stylize(self.get_visual_style("menu--cursor"))
             lines.append(line)

@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from opsconsole.ui.keys import Action, bindings
 from opsconsole.ui.widgets.sheet import Painter, Sheet
+from opsconsole.ui.wording import UNICODE
 
 IN_TEXT = (
     Action("lines(-1)", ("up", "k"), "Up", "Move up.", palette=False),
@@ -58,6 +59,8 @@ class Detail(Scrolled):
         height: auto; max-height: 45%; padding: 0 1; border-top: solid $foreground 20%;
         scrollbar-size-vertical: 0;
         &.-open { max-height: 100%; height: 1fr; border-top: none; scrollbar-size-vertical: 1; }
+        &.-plain { border-top: ascii $foreground 20%; }
+        &.-plain.-open { border-top: none; }
     }
     """
 
@@ -68,6 +71,9 @@ class Detail(Scrolled):
         self.sheet = Sheet()
         super().__init__(self.sheet)
         self.can_focus = False
+
+    def on_mount(self) -> None:
+        self.set_class(getattr(self.app, "glyphs", UNICODE).ascii, "-plain")
 
     @property
     def is_open(self) -> bool:

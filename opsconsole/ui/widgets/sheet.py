@@ -13,6 +13,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from opsconsole.text import printable
+from opsconsole.ui.widgets.lines import cut
 from opsconsole.ui.wording import UNICODE, Tone
 
 Painter = Callable[[int], Sequence[Content]]
@@ -70,7 +71,4 @@ class Sheet(Widget):
             return [self._cut(Content.styled(said, Tone.BAD), width)]
 
     def _cut(self, line: Content, width: int) -> Content:
-        glyphs = getattr(self.app, "glyphs", UNICODE)
-        if line.cell_length <= width or not glyphs.ascii:
-            return line.truncate(width, ellipsis=True)
-        return line.truncate(max(0, width - 1)) + glyphs.ellipsis
+        return cut(line, width, getattr(self.app, "glyphs", UNICODE))

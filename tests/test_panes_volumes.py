@@ -1,0 +1,97 @@
+"""The pane of volumes: worst first, sizes with their age, one sentence that says why."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from opsconsole.model import Safety, Volume, VolumeKind
+from opsconsole.ui.panes.volumes import size_said, summary, worst_first
+from opsconsole.ui.widgets.scrolled import Detail
+from opsconsole.ui.wording import UNICODE
+from tests import pane_samples
+from tests.pane_samples import MB, NOW, ago, console, painted
+
+DATA = Volume(key="volume:data", kind=VolumeKind.NAMED, name="data")
+
+
+def test_the_worst_stands_first_and_databases_before_files() -> None:
+    names = [(volume.safety, volume.name) for volume in worst_first(pane_samples.well().volumes)]
+    assert [safety for safety, _ in names[:3]] == [Safety.AT_RISK, Safety.NOT_IN_BACKUP, Safety.ORPHANED]
+    assert names[3] == (Safety.PERSISTENT, "thynk_mongo")
+
+
+@pytest.mark.parametrize(
+    ("volume", "measured", "said"),
+    [
+        (msgspec.structs.replace(DATA, size_bytes=1200 * MB, size_at=ago(minutes=4)), True, "1.2 GiB · 4 m ago"),
+        (msgspec.structs.replace(DATA, size_bytes=0, size_at=NOW), True, "0 B · just now"),
+        (DATA, False, "measuring…"),
+        (DATA, True, "not measured"),
+        (msgspec.structs.replace(DATA, kind=VolumeKind.TMPFS), False, "in memory"),
+    ],
+)
+def test_a_size_says_its_age_or_why_there_is_none(volume: Volume, measured: bool, said: str) -> None:
+    assert size_said(volume, NOW, UNICODE, measured=measured) == said
+
+
+def test_the_summary_counts_every_safety_and_admits_unmeasured_volumes() -> None:
+    (line,) = summary(pane_samples.well().volumes, 120, UNICODE)
+    assert line.plain == (
+        "✗ 1 at risk   ▲ 1 not in any backup   ○ 1 orphaned   ✓ 3 persistent   at least 6.5 GiB together"
+    )
+
+
+async def test_rows_name_safety_size_and_users_and_the_reason_stands_below() -> None:
+    async with console(pane_samples.well(), pane="volumes", size=(120, 40)) as (app, pilot):
+        lines = painted(app)
+        row = next(line for line in lines if "./backend/uploads" in line)
+        assert "▲ not in any backup" in row and "1.2 GiB · 4 m ago" in row and "bind mount" in row
+        below = "\n".join(lines)
+        assert "At risk: An anonymous volume holds Redis' data" in below
+        assert "redis → /data (read and write, not running)" in below
+        await pilot.press("down")
+        await pilot.pause()
+        below = "\n".join(painted(app))
+        assert "No backup that was found has a part for these files." in below
+        assert "api → /app/uploads" in below and "nginx → /usr/share/nginx/uploads" in below
+
+
+async def test_enter_gives_the_whole_pane_to_the_selected_volume_and_esc_gives_it_back() -> None:
+    snapshot = pane_samples.well()
+    uses = tuple(msgspec.structs.replace(snapshot.volumes[0].used_by[0], destination=f"/data/{n}") for n in range(60))
+    worst = msgspec.structs.replace(snapshot.volumes[1], used_by=uses)
+    snapshot = msgspec.structs.replace(snapshot, volumes=(worst,))
+    async with console(snapshot, pane="volumes", size=(80, 24)) as (app, pilot):
+        assert not any("/data/59" in line for line in painted(app))
+        await pilot.press("enter")
+        await pilot.pause()
+        assert not any("Used by" in line for line in painted(app))
+        await pilot.press("G")
+        await pilot.pause()
+        assert any("/data/59" in line for line in painted(app))
+        await pilot.press("escape")
+        await pilot.pause()
+        assert any("Used by" in line for line in painted(app))
+        await pilot.press("enter", "enter")
+        await pilot.pause()
+        assert not app.query_one(Detail).is_open
+        assert any("Used by" in line for line in painted(app))
+
+
+async def test_the_open_volume_that_vanishes_gives_the_rows_back() -> None:
+    snapshot = pane_samples.well()
+    async with console(snapshot, pane="volumes") as (app, pilot):
+        await pilot.press("enter")
+        app.publish(msgspec.structs.replace(snapshot, volumes=()))
+        await pilot.pause(0.2)
+        assert not app.query_one(Detail).is_open
+        assert any("nothing it writes outlives its containers" in line for line in painted(app))
+
+
+async def test_the_filter_finds_volumes_by_the_service_that_uses_them() -> None:
+    async with console(pane_samples.well(), pane="volumes") as (app, pilot):
+        await pilot.press("slash", *"mongodb")
+        await pilot.pause()
+        text = "\n".join(painted(app))
+        assert "thynk_mongo" in text and "./backend/uploads" not in text
