@@ -67,8 +67,9 @@ class Neighbourhood:
         """Where `host:port` is for this host, when `asker` (a service; "" is this host itself) says it."""
         config = self.services.get(asker)
         mode = config.network_mode if config else ""
-        if config is not None and host.lower() in config.extra_hosts:
-            host = config.extra_hosts[host.lower()]
+        written = host
+        if config is not None:
+            host = config.extra_hosts.get(host.lower(), host)
         if host.lower() in _HOST_NAMES:
             return self._on_this_host(port)
         if is_loopback(host):
@@ -79,7 +80,7 @@ class Neighbourhood:
         service = self._names.get(host.lower())
         if service:
             return self.service_place(service, port)
-        return Place(host=host, port=port)
+        return Place(host=host, port=port, moved=host != written)
 
     def service_place(self, service: str, port: int) -> Place:
         """Where a port of a service's container is for this host: published first, then the container's address."""

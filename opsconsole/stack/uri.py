@@ -77,10 +77,7 @@ def parse_uri(text: str) -> Uri | None:
     scheme = scheme.lower()
     if not separator or scheme not in SCHEMES or any(character.isspace() for character in rest):
         return None
-    # An "@" belongs to the credentials as long as another one follows before the options begin.
-    before_options = rest.partition("?")[0]
-    at = before_options.rfind("@") if "@" in before_options else rest.rfind("@") if "@" in rest.split("/")[0] else -1
-    userinfo, tail = (rest[:at], rest[at + 1 :]) if at >= 0 else ("", rest)
+    userinfo, tail = _split_credentials(rest)
     location, _, query = tail.partition("?")
     authority, _, path = location.partition("/")
     user, colon, password = userinfo.partition(":")
@@ -95,6 +92,21 @@ def parse_uri(text: str) -> Uri | None:
         path=unquote(path),
         options=tuple(parse_qsl(query, keep_blank_values=True)),
     )
+
+
+# What may follow the credentials: hosts, a database (which has no colon in its name), options.
+_BEHIND_CREDENTIALS = re.compile(r"[\w.,:%\[\]-]*(?:/[^:?@]*)?(?:\?.*)?", re.DOTALL)
+
+
+def _split_credentials(rest: str) -> tuple[str, str]:
+    """Credentials and what follows them. A password may hold every sign that separates the parts."""
+    options = rest.find("?")
+    places = [found.start() for found in re.finditer("@", rest)]
+    # The last "@" before the options; one behind the first "?" only if nothing else makes sense.
+    for at in sorted(places, key=lambda at: (at > options >= 0, -at)):
+        if _BEHIND_CREDENTIALS.fullmatch(rest, at + 1):
+            return rest[:at], rest[at + 1 :]
+    return "", rest
 
 
 def _decoded(text: str) -> str:
