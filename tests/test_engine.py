@@ -42,6 +42,7 @@ class Bridge:
         self._port = 0
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listener: socket.socket | None = None
+        self._drops = 0
         self.open()
 
     @property
@@ -75,6 +76,10 @@ class Bridge:
                     end.shutdown(socket.SHUT_RDWR)
         self._pairs.clear()
 
+    def drop_next(self) -> None:
+        """End the next connection that asks something, without an answer."""
+        self._drops = 1
+
     def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
@@ -84,21 +89,24 @@ class Bridge:
             far = socket.socket(socket.AF_UNIX)
             far.connect(self._target)
             self._pairs.append((near, far))
-            threading.Thread(target=_carry, args=(near, far), daemon=True).start()
+            threading.Thread(target=self._carry, args=(near, far), daemon=True).start()
 
-
-def _carry(near: socket.socket, far: socket.socket) -> None:
-    with selectors.DefaultSelector() as selector, near, far:
-        selector.register(near, selectors.EVENT_READ, far)
-        selector.register(far, selectors.EVENT_READ, near)
-        while True:
-            for key, _ in selector.select():
-                source: Any = key.fileobj
-                with contextlib.suppress(OSError):
-                    if content := source.recv(65536):
-                        key.data.sendall(content)
-                        continue
-                return
+    def _carry(self, near: socket.socket, far: socket.socket) -> None:
+        with selectors.DefaultSelector() as selector, near, far:
+            selector.register(near, selectors.EVENT_READ, far)
+            selector.register(far, selectors.EVENT_READ, near)
+            while True:
+                for key, _ in selector.select():
+                    source: Any = key.fileobj
+                    with contextlib.suppress(OSError):
+                        content = source.recv(65536)
+                        if content and self._drops and source is near:
+                            self._drops -= 1
+                            return
+                        if content:
+                            key.data.sendall(content)
+                            continue
+                    return
 
 
 @pytest.fixture
@@ -585,6 +593,12 @@ def test_a_kept_connection_that_died_is_not_a_fault(mps: Stack, bridge: Callable
     source.containers(project=mps.project)
     link.hang_up()
     assert len(source.containers(project=mps.project)) == 4
+    link.drop_next()
+    assert len(source.containers(project=mps.project)) == 4
+    container = source.containers(project=mps.project)[0].id
+    link.drop_next()
+    with pytest.raises(SourceError, match="ended the connection"):
+        source.start(container)  # an order is never given twice
 
 
 def test_a_silent_stream_is_taken_up_again_where_it_ended(
@@ -606,9 +620,24 @@ def test_a_silent_stream_is_taken_up_again_where_it_ended(
     before = watch.calls
     run("web")
     wait_until(lambda: watch.calls > before, 10, "nothing was told")
+    times = len(opened)
+    wait_until(lambda: len(opened) > times + 1, 10, "the stream is not opened anew")
+    assert all(opened[1:])
     watch.stop.set()
     watch.thread.join(5)
     assert watch.fault is None
+
+
+def test_what_changed_while_nobody_watched_is_looked_at_again(
+    engine: Engine, run: Callable[..., str], project: str, source: DockerEngine
+) -> None:
+    container = run("web")
+    assert look(source, project)["web"].restart_policy == "no"
+    engine.docker("update", "--restart", "always", container)
+    assert look(source, project)["web"].restart_policy == "no"
+    watch = Watch(source)
+    assert look(source, project)["web"].restart_policy == "always"
+    watch.stop.set()
 
 
 def test_an_engine_that_hangs_is_not_waited_for(tmp_path: Path) -> None:
