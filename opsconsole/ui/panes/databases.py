@@ -139,6 +139,7 @@ class DatabasesPane(Pane):
         row: Row = event.record
         if self._filter:  # found: show it where it stands
             self._table.back()
+            self._filter = ""
             if not self._is_open(row.parent):
                 self._toggled ^= {row.parent}
             self._refill("")
