@@ -23,7 +23,7 @@ from redis.retry import Retry
 
 from opsconsole.model import RedisStatus
 from opsconsole.sources.connection import Connection
-from opsconsole.sources.network import Explained, explain, place_of, secrets_of, user_of
+from opsconsole.sources.network import Explained, Fault, explain, fault_of, greeting, place_of, secrets_of, user_of
 from opsconsole.sources.redis_parse import standing_problem, status_from_info
 from opsconsole.text import mask_text, printable
 
@@ -76,10 +76,11 @@ class RedisServer:
         try:
             return self._look_once()
         except AuthenticationError as error:
-            if self._needless_password or not _NO_PASSWORD_SET.search(str(error)):
+            if not self._needless_password and not _NO_PASSWORD_SET.search(str(error)):
                 raise
             self.close()
-            self._needless_password = True
+            # The server asks for none, or does so by now.
+            self._needless_password = not self._needless_password
             return self._look_once()
         except CutOff:
             if not kept:
@@ -158,10 +159,18 @@ class RedisServer:
             "write redis://:password@host:6379, with @ : / in the password percent-encoded",
         )
 
+    def _said_at_the_door(self, error: Exception) -> str:
+        """Why the server hung up: it says so before it is asked, and redis-py asks before it listens."""
+        if isinstance(error, AuthenticationError | ResponseError) or fault_of(error) is not Fault.CLOSED:
+            return ""
+        host, _, port = place_of(self.connection.uri).rpartition(":")
+        said = greeting(host.strip("[]"), int(port)) if host and port.isdigit() else None
+        return (said or b"").decode(errors="replace")
+
     def _explain(self, error: Exception) -> Explained:
         origin = printable(self.connection.target.origin)
         where = f" ({origin})" if origin else ""
-        text = str(error)
+        text = str(error) + self._said_at_the_door(error)
         user = printable(user_of(self.connection.uri) or "default")
         if isinstance(error, AuthenticationError):
             if secrets_of(self.connection.uri):

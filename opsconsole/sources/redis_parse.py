@@ -114,10 +114,11 @@ def _last_save(fields: Mapping[str, str]) -> datetime | None:
     saved = _number(fields, "rdb_last_save_time")
     if not saved or fields.get("rdb_saves") == "0":
         return None
-    if "rdb_saves" not in fields:  # Redis < 7 does not count them
-        now, uptime = _number(fields, "server_time_usec"), _number(fields, "uptime_in_seconds")
-        if now is not None and uptime is not None and saved <= now // 1_000_000 - uptime + 1:
-            return None
+    # `rdb_saves` (since 7.0) already counts a save that is still being written, and older ones do not have it.
+    now, uptime = _number(fields, "server_time_usec"), _number(fields, "uptime_in_seconds")
+    finished = (_number(fields, "rdb_last_bgsave_time_sec") or 0) >= 0 and "rdb_saves" in fields
+    if not finished and now is not None and uptime is not None and saved <= now // 1_000_000 - uptime + 1:
+        return None
     return datetime.fromtimestamp(saved, UTC)
 
 
