@@ -85,6 +85,11 @@ class Console:
             except OSError:  # the other end has gone
                 assert text in self.seen, f"it ended without {text!r}: {self.seen[-2000:]!r}"
 
+    def wait_for_silence(self, seconds: float = 0.5) -> None:
+        """Until nothing has been painted for a while: a write that is under way would notice the loss by itself."""
+        while select.select([self.screen], [], [], seconds)[0]:
+            self.seen += os.read(self.screen, 65536)
+
     def type(self, keys: bytes) -> None:
         os.write(self.master, keys)
 
@@ -117,6 +122,7 @@ def console() -> Iterator[Start]:
         one = Console(*arguments, controlling=controlling, screen_apart=screen_apart)
         made.append(one)
         one.wait_for(b"All is well")
+        one.wait_for_silence()
         return one
 
     yield start
