@@ -47,7 +47,7 @@ from opsconsole.ui.app import ConsoleApp
 
 NOW = datetime(2025, 3, 14, 14, 2, 11, tzinfo=UTC)
 MB, GB = 1 << 20, 1 << 30
-HOSTILE = "x[/red][@click=app.exit]\x1b]52;c;aGk=\x07\x1b[31m\u202eevil\n日本語"
+HOSTILE = "\x1b]52;c;aGk=\x07\u202e[/red][@click=app.exit]\n日本語"
 SOURCES = ("stack", "engine", "usage", "volumes", "sizes", "host", "databases", "probes", "access", "backups")
 
 
@@ -169,7 +169,7 @@ def _with_texts(value: object, name: str = "") -> object:
     if isinstance(value, list | tuple):
         return [_with_texts(each, name) for each in value]
     if isinstance(value, str) and name not in _OURS and not _is_time(value):
-        return f"{value}{HOSTILE}"
+        return f"{HOSTILE}{value}"
     return value
 
 
