@@ -31,7 +31,7 @@ def real_sources(directory: Path, config: Config, *, project: str = "", read_onl
     return Sources(
         stack=discovery,
         engine=engine,
-        host=HostSampler(DiskHistory(history)),
+        host=HostSampler(DiskHistory(history), names={str(directory): "stack"}),
         databases=Databases(discovery.connections),
         probes=HttpProbes(),
         backups=Catalog(),

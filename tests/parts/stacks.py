@@ -232,7 +232,7 @@ def _address(stack: Stack) -> None:
     """Where a test on the host reaches the stack's databases."""
     mongo = f"{LOCAL}:{stack.ports['MONGO_PORT']}"
     if stack.name == "mps":
-        stack.mongo_uri = f"mongodb://admin:password@{mongo}/{stack.database}?authSource=admin"
+        stack.mongo_uri = f"mongodb://admin:mongo-secret@{mongo}/{stack.database}?authSource=admin"
         stack.redis_url = f"redis://:redis-secret@{LOCAL}:{stack.ports['REDIS_PORT']}"
     elif stack.name == "smokava-rs":
         stack.mongo_uri = f"mongodb://{mongo}/{stack.database}?directConnection=true"
