@@ -480,3 +480,12 @@ class Feed:
         self.snapshot = snapshot
         for callback in list(self._callbacks):
             callback(snapshot)
+
+
+def painted(app: Any) -> list[str]:
+    """What is on the screen now, line by line: the compositor's strips, not what widgets believe."""
+    return [strip.text for strip in app.screen._compositor.render_strips()]
+
+
+def text_of(app: Any) -> str:
+    return "\n".join(painted(app))

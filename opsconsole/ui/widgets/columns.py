@@ -78,8 +78,9 @@ def fit(columns: Sequence[Column[R]], width: int, natural: Mapping[str, int]) ->
 
 
 def _start_width(column: Column[Any], natural: Mapping[str, int]) -> int:
-    least = max(column.width, len(column.title))
+    title = len(column.title) + column.sortable  # the sign of the order stands beside it
+    least = max(column.width, title)
     if column.grow and column.key in natural:
         # A column whose texts are all short gives its room to the others.
-        return max(len(column.title), min(least, natural[column.key]))
+        return max(title, min(least, natural[column.key]))
     return least

@@ -417,9 +417,8 @@ class RowHead(Widget):
             if fitted.column.key == self._lines.sort_key:
                 sign = glyphs.descending if self._lines.reverse else glyphs.ascending
                 title = sign + title if right else title + sign
-            # One cell more than the title needs is not always there: the sign may use the gap.
-            titles.append(clipped(title, fitted.width, "", right=right))
-        return Strip([Segment(clipped(" " * GUTTER + gap.join(titles), width, ""), style)])
+            titles.append(clipped(title, fitted.width, glyphs.ellipsis, right=right))
+        return Strip([Segment(clipped(" " * GUTTER + gap.join(titles), width, " "), style)])
 
     def on_click(self, event: events.Click) -> None:
         x = event.x - GUTTER
