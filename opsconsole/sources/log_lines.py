@@ -56,9 +56,11 @@ class _Unfinished:
     pieces: list[bytes] = field(default_factory=list)
     kept: int = 0
     length: int = 0
+    last: bytes = b""
 
     def add(self, piece: bytes) -> None:
         self.length += len(piece)
+        self.last = piece[-1:] or self.last
         if self.kept < LONGEST:
             piece = piece[: LONGEST - self.kept]
             self.pieces.append(piece)
@@ -186,7 +188,8 @@ class LineReader:
         raw = b"".join(unfinished.pieces)
         text = raw.removesuffix(b"\r").decode("utf-8", "replace")
         if unfinished.length > LONGEST:
-            text = f"{text} … [cut: this line was {unfinished.length:,} bytes long]"
+            length = unfinished.length - (unfinished.last == b"\r")
+            text = f"{text} … [cut: this line was {length:,} bytes long]"
         self._last_at = unfinished.at
         return LogLine(unfinished.at, self.service, self.container, text, kind == 2)
 

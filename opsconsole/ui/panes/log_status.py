@@ -74,7 +74,7 @@ class LogState:
 
 def status_lines(state: LogState, width: int, glyphs: Glyphs) -> list[Content]:
     """The lines under the log; a fact that does not fit goes on the next line."""
-    lines = flowed([_where(state, glyphs), *_facts(state, glyphs)], width)
+    lines = flowed([_where(state, glyphs), *_facts(state, width, glyphs)], width)
     if state.problem:
         lines.insert(0, Content.assemble((f"{glyphs.bad} {printable(state.problem)}", Tone.BAD)))
     if state.note:
@@ -91,7 +91,7 @@ def _where(state: LogState, glyphs: Glyphs) -> Content:
     return Content.assemble((f"{glyphs.good} following", Tone.GOOD))
 
 
-def _facts(state: LogState, glyphs: Glyphs) -> list[Content]:
+def _facts(state: LogState, width: int, glyphs: Glyphs) -> list[Content]:
     facts = [Content.assemble((state.range, Tone.STRONG))]
     if state.waiting:
         facts.append(Content.assemble((f"{glyphs.busy} reading", Tone.ACCENT)))
@@ -114,7 +114,7 @@ def _facts(state: LogState, glyphs: Glyphs) -> list[Content]:
         facts.append(Content.assemble((f"{count(state.forgotten)} older ones not kept", Tone.MUTED)))
     if state.left:
         facts.append(_fact("from column", str(state.left + 1)))
-    if state.times is not Times.OFF and state.zone:
+    if state.times is not Times.OFF and width >= 80:
         facts.append(_fact("times in", state.zone))
     return facts
 

@@ -68,7 +68,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def __init__(self, store: LogStore | None = None, *, ascii_only: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.store = store or LogStore()
+        self.store = store if store is not None else LogStore()
         self.look = RowLook(ascii=ascii_only)
         self.shown = LogFilter()
         self.following = True
