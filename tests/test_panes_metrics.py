@@ -40,7 +40,7 @@ async def test_everything_the_runbook_asks_for_is_on_one_screen() -> None:
         "pending warning",
         "resolved",
         "since",
-        "→ Free space: docker image prune",
+        "→ Free space: docker image prune, old logs, old backups.",
     ):
         assert said in text, said
 

@@ -159,7 +159,7 @@ class BackupsPane(RowsAndDetail[Backup]):
     def _columns(self) -> tuple[Column[Backup], ...]:
         return (
             Column("state", "State", 12, self._state, order=lambda backup: _RANK[backup.state]),
-            Column("id", "Backup", 15, lambda backup: backup.id, grow=True, most=48),
+            Column("id", "Backup", 15, lambda backup: backup.id, grow=True, most=28),
             Column("age", "Age", 8, self._age, align="right", order=lambda backup: backup.taken_at, descending=True),
             Column(
                 "size",
@@ -172,8 +172,9 @@ class BackupsPane(RowsAndDetail[Backup]):
                 descending=True,
             ),
             Column("parts", "Parts", 20, self._parts, priority=2, grow=True, most=70),
-            Column("taken", "Taken (local)", 19, lambda backup: local_time(backup.taken_at), priority=3),
-            Column("layout", "Layout", 10, lambda backup: backup.layout, priority=4),
+            Column("taken", "Taken (local)", 16, lambda backup: local_time(backup.taken_at)[:16], priority=3),
+            # Wider than its words: on 120 cells the room is better used by the parts.
+            Column("layout", "Layout", 20, lambda backup: backup.layout, priority=4),
         )
 
     def _state(self, backup: Backup) -> CellText:

@@ -10,7 +10,7 @@ from textual.widgets import Input
 from opsconsole.model import Collection, DatabaseStatus, MongoDatabase, MongoStatus
 from opsconsole.ui.widgets.columns import CellText, Column
 from opsconsole.ui.widgets.row_table import RowTable
-from opsconsole.ui.wording import Glyphs, Tone, count, plural, size
+from opsconsole.ui.wording import UNKNOWN, Glyphs, Tone, count, plural, size
 
 INTERNAL = ("admin", "config", "local")
 """MongoDB's own databases: listed, but behind the application's."""
@@ -146,4 +146,7 @@ def _searched(row: Row) -> str:
 
 
 def _kind(row: Row) -> str:
-    return plural(len(row.database.collections), "collection") if row.collection is None else row.collection.kind
+    if row.collection is not None:
+        return row.collection.kind
+    known = row.database.collections
+    return plural(len(known), "collection") if known or not row.database.data_bytes else UNKNOWN

@@ -64,6 +64,7 @@ class DatabasesPane(Pane):
     topics = frozenset({"databases"})
     sources = ("databases",)
     actions = (
+        Action("fold", ("enter",), "fold", "Open or close the database under the cursor.", footer=10),
         Action("fold_all", ("x",), "fold all", "Open every database, or close all of them.", footer=12),
         Action("servers(-1)", ("left_square_bracket",), "Servers up", "Scroll the servers' facts up.", shown="["),
         Action("servers(1)", ("right_square_bracket",), "Servers down", "Scroll the servers' facts down.", shown="]"),
@@ -136,7 +137,13 @@ class DatabasesPane(Pane):
         self._table.show(rows_of(self._statuses, self._is_open))
 
     def on_row_table_chosen(self, event: RowTable.Chosen) -> None:
-        row: Row = event.record
+        self._fold(event.record)
+
+    def action_fold(self) -> None:
+        if self._table.current is not None:
+            self._fold(self._table.current)
+
+    def _fold(self, row: Row) -> None:
         if self._filter:  # found: show it where it stands
             self._table.back()
             self._filter = ""
@@ -155,6 +162,11 @@ class DatabasesPane(Pane):
         wanted = set() if opened else keys
         self._toggled = {key for key in keys if (key in wanted) != self._begins_open(key)}
         self._refill(self._filter)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("fold", "fold_all"):
+            return bool(self._table.records)
+        return True
 
     def action_servers(self, step: int) -> None:
         self._facts.action_lines(step)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from textual.content import Content
 from textual.widget import Widget
 
+from opsconsole.ui.keys import Action
 from opsconsole.ui.panes.base import Pane
 from opsconsole.ui.widgets.row_table import RowTable
 from opsconsole.ui.widgets.scrolled import Detail
@@ -22,6 +23,10 @@ class RowsAndDetail(Pane, Generic[R]):
     RowsAndDetail > .summary { padding: 0 1; }
     RowsAndDetail > RowTable { height: 1fr; min-height: 4; }
     """
+
+    actions: ClassVar[tuple[Action, ...]] = (
+        Action("open_detail", ("enter",), "details", "Show all that is known about the row.", footer=10),
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +66,16 @@ class RowsAndDetail(Pane, Generic[R]):
         self._show_detail()
 
     def on_row_table_chosen(self, event: RowTable.Chosen) -> None:
-        self.detail.open([self.table])
+        self.action_open_detail()
+
+    def action_open_detail(self) -> None:
+        if self.table.current is not None:
+            self.detail.open([self.table])
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "open_detail":
+            return self.table.current is not None and not self.detail.is_open
+        return True
 
     def on_detail_closed(self, event: Detail.Closed) -> None:
         self._close_detail()

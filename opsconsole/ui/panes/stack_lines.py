@@ -46,9 +46,8 @@ def alerts(
         return [*lines, Content.styled("Nothing is measured yet.", Tone.MUTED)]
     if not found:
         return [*lines, Content.assemble((f"{glyphs.good} ", Tone.GOOD), "None. Every rule is within its limit.")]
-    names = longest((f"{alert.rule} {alert.subject}" for alert in found), 8, 26)
     for alert in sorted(found, key=_urgency):
-        lines += _alert(alert, now, width, names, glyphs)
+        lines += _alert(alert, now, width, glyphs)
     return lines
 
 
@@ -56,7 +55,7 @@ def _urgency(alert: Alert) -> tuple[int, bool, float]:
     return _ORDER[alert.state], alert.severity is not Severity.CRITICAL, -alert.since.timestamp()
 
 
-def _alert(alert: Alert, now: datetime, width: int, names: int, glyphs: Glyphs) -> list[Content]:
+def _alert(alert: Alert, now: datetime, width: int, glyphs: Glyphs) -> list[Content]:
     over = alert.state is AlertState.RESOLVED
     tone = Tone.GOOD if over else severity_tone(alert.severity)
     if alert.state is AlertState.PENDING:
@@ -66,17 +65,15 @@ def _alert(alert: Alert, now: datetime, width: int, names: int, glyphs: Glyphs) 
         (fit(f"{sign(tone, glyphs)} {word}", 19), tone),
         (fit(since(alert.since, now), 23), Tone.MUTED),
     )
-    about = f"{alert.rule} {alert.subject}"
-    action = f"{glyphs.arrow} {alert.action}" if alert.action and not over else ""
+    about = "" if alert.subject in alert.message else f"{alert.subject}: "
     beside = width >= ALERTS_SIDE_BY_SIDE
-    indent = head.cell_length + names + 2 if beside else 2
-    lines = wrapped(alert.message, width, indent=indent)
-    if action:
-        lines += wrapped(action, width, indent=indent, style=Tone.ACCENT)
+    indent = head.cell_length if beside else 2
+    lines = wrapped(about + alert.message, width, indent=indent)
+    if alert.action and not over:
+        lines += wrapped(f"{glyphs.arrow} {alert.action}", width, indent=indent, style=Tone.ACCENT)
     if not beside:
-        return [head + Content.styled(printable(about), Tone.STRONG), *lines]
-    left = head + Content.styled(fit(about, names, ellipsis=glyphs.ellipsis), Tone.STRONG) + Content("  ")
-    return [left + lines[0][indent:], *lines[1:]] if lines else [left]
+        return [head + Content.styled(printable(alert.rule), Tone.MUTED), *lines]
+    return [head + lines[0][indent:], *lines[1:]]
 
 
 def since(at: datetime, now: datetime) -> str:

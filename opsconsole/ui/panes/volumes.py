@@ -128,14 +128,14 @@ class VolumesPane(RowsAndDetail[Volume]):
                 "name",
                 "Name",
                 16,
-                lambda volume: shorten_middle(volume.name, 40, ellipsis=self.glyphs.ellipsis),
+                self._name_shown,
                 grow=True,
                 most=40,
             ),
             Column(
                 "size",
                 "Size",
-                17,
+                20,
                 lambda volume: size_said(volume, self.now, self.glyphs, measured=self._measured),
                 priority=1,
                 align="right",
@@ -145,6 +145,10 @@ class VolumesPane(RowsAndDetail[Volume]):
             Column("used", "Used by", 16, lambda volume: users_said(volume.used_by), priority=2, grow=True, most=70),
             Column("kind", "Kind", 16, lambda volume: _KIND[volume.kind], priority=3),
         )
+
+    def _name_shown(self, volume: Volume) -> CellText:
+        most = 20 if volume.kind is VolumeKind.ANONYMOUS else 40  # 64 hexadecimal digits say no more than 20
+        return shorten_middle(volume.name, most, ellipsis=self.glyphs.ellipsis)
 
     def _safety(self, volume: Volume) -> CellText:
         tone = _TONE[volume.safety]
