@@ -408,6 +408,7 @@ class Monitor:
                 self._lock.wait_for(lambda: self._changed or self._stopping.is_set(), timeout=5.0)
                 if self._stopping.is_set():
                     return
+                self._changed = False
                 self._publish()  # after 5 quiet seconds too: ages grow and pending alerts come due
                 snapshot = self.snapshot
             for callback in tuple(self._subscribers):
@@ -419,7 +420,6 @@ class Monitor:
 
     def _publish(self) -> None:
         """Put the Snapshot together. Called with the lock held; every part is immutable."""
-        self._changed = False
         now = self.clock()
         stack: Stack | None = self._parts.get("stack")
         containers = _with_usage(self._parts.get("engine", ()), self._parts.get("usage", {}))

@@ -1,0 +1,104 @@
+"""`make screenshots`: the pictures in `screenshots/`, painted by the real program on the demo stack.
+
+The clock stands still at a moment of its own and the demo is a function of seed and clock, so a picture
+changes only when the program does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from opsconsole.demo import demo_sources
+from opsconsole.monitor import Monitor
+from opsconsole.ui.app import ConsoleApp
+
+FOLDER = Path(__file__).parents[1] / "screenshots"
+MOMENT = datetime(2026, 3, 12, 14, 32, 10, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: its file name, what is typed first, the size of the terminal."""
+
+    name: str
+    keys: Sequence[str] = ()
+    size: tuple[int, int] = (120, 40)
+    theme: str = "dark"
+    ascii_only: bool = False
+
+
+PICTURES = (
+    Picture("overview"),
+    Picture("containers", ["c"]),
+    Picture("container", ["c", "enter"]),
+    Picture("volumes", ["v"]),
+    Picture("logs", ["l"]),
+    Picture("metrics", ["m"]),
+    Picture("alerts", ["m"], size=(160, 50)),
+    Picture("databases", ["D"]),
+    Picture("backups", ["b"]),
+    Picture("deploy", ["d"]),
+    Picture("help", ["question_mark"]),
+    Picture("overview-80x24", size=(80, 24)),
+    Picture("logs-80x24", ["l"], size=(80, 24)),
+    Picture("overview-200x60", size=(200, 60)),
+    Picture("overview-light", theme="light"),
+    Picture("overview-ascii", ascii_only=True, size=(80, 24)),
+)
+
+
+async def paint(picture: Picture) -> str:
+    """The SVG of one picture."""
+    monitor = Monitor(demo_sources(clock=lambda: MOMENT), clock=lambda: MOMENT)
+    app = ConsoleApp(monitor, theme=picture.theme, ascii_only=picture.ascii_only, clock=lambda: MOMENT)
+    async with app.run_test(size=picture.size, notifications=True) as pilot:
+        await asyncio.to_thread(monitor.wait_until_settled, 15)
+        await pilot.press(*picture.keys)
+        # Streams of the logs pane deliver on a timer: wait until two looks at the screen are alike.
+        before, now = "", app.export_screenshot(title="opsconsole")
+        for _ in range(40):
+            await pilot.pause(0.25)
+            before, now = now, app.export_screenshot(title="opsconsole")
+            if before == now:
+                break
+        if app.faults:
+            raise app.faults[0]
+        return now
+
+
+def self_contained(svg: str) -> str:
+    """Without the web font that the export names (a picture should not ask anybody), with every space kept."""
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+    svg = svg.replace("Fira Code, monospace", "Fira Code, DejaVu Sans Mono, monospace")
+    # librsvg drops the no-break spaces that a text begins with, unless it is told to keep them.
+    return svg.replace("<svg ", '<svg xml:space="preserve" ', 1)
+
+
+def main() -> int:
+    converter = shutil.which("rsvg-convert")
+    if converter is None:
+        print("rsvg-convert is missing: apt-get install librsvg2-bin fonts-dejavu-core", file=sys.stderr)
+        return 1
+    wanted = set(sys.argv[1:])
+    FOLDER.mkdir(exist_ok=True)
+    for picture in PICTURES:
+        if wanted and picture.name not in wanted:
+            continue
+        svg = FOLDER / f"{picture.name}.svg"
+        svg.write_text(self_contained(asyncio.run(paint(picture))))
+        png = svg.with_suffix(".png")
+        subprocess.run([converter, "--width", "1600", str(svg), "-o", str(png)], check=True, timeout=60)
+        print(png.relative_to(FOLDER.parent))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
