@@ -297,7 +297,8 @@ def troubled(now: datetime) -> dict[str, Any]:
         RedisStatus(target=redis, reachable=True, rdb_last_status="err", aof_last_status="err"),
     )
     parts["probes"] = tuple(
-        Probe(endpoint=Endpoint(name=f"p{n}", url="u"), ok=False, requests=30, errors=n + 9, average_seconds=9)
+        # Two of them have the same name.
+        Probe(endpoint=Endpoint(name=f"p{n % 3}", url="u"), ok=False, requests=30, errors=n + 9, average_seconds=9)
         for n in range(4)
     )
     parts["backups"] = (good_backup(now, 100), good_backup(now, 1, id="x", state=BackupState.DAMAGED))

@@ -32,6 +32,7 @@ class Site:
         self.headers: list[dict[str, str]] = []
         self.wait = 0.0
         self.body = b"ok"
+        self.finished = False
         site = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -45,6 +46,7 @@ class Site:
                 self.end_headers()
                 with contextlib.suppress(OSError):
                     self.wfile.write(site.body)
+                    site.finished = True
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -208,6 +210,8 @@ def test_a_server_that_hangs(tcp: Callable[..., int], site: Callable[..., Site],
             assert good.ok and not slow.ok
             assert slow.problem.endswith("no answer within 0.6 s")
         assert (slow.requests, slow.errors) == (2, 2)
+        if how != "dripping headers":
+            wait_until(lambda: "probe-api" not in {t.name for t in threading.enumerate()}, 3, "the thread hangs, too")
     finally:
         released.set()
 
@@ -215,9 +219,8 @@ def test_a_server_that_hangs(tcp: Callable[..., int], site: Callable[..., Site],
 def test_a_large_body_is_not_read_to_its_end(site: Callable[..., Site]) -> None:
     server = site({"/": 200})
     server.body = b"x" * 30_000_000
-    begun = time.monotonic()
     assert Watch(configured(f"{server.url}/")).one().ok
-    assert time.monotonic() - begun < 2
+    assert not server.finished
 
 
 def test_the_window_of_five_minutes(site: Callable[..., Site]) -> None:

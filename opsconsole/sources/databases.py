@@ -141,8 +141,6 @@ class _Watched:
         if not answered or latest is None:
             seconds = self._looks.waiting_seconds
             return self.gone(f"no answer for {seconds:.0f} seconds", "it hangs or is overloaded: see its log")
-        if latest.refused and latest.sampled_at is None:
-            self._good = None  # what was seen with a password that is refused now is not its present state
         if not latest.reachable:
             return self.gone(latest.problem, latest.hint, latest)
         self._good = latest

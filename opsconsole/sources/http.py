@@ -241,7 +241,7 @@ class Asker:
 
         with self._lock:
             if self._transport is None:
-                # No proxy of the environment stands between this host and its own containers.
+                # Bare: no proxy of the environment, no cookie jar, no redirect between us and the service.
                 limits = httpx.Limits(max_keepalive_connections=0)
                 self._transport = httpx.HTTPTransport(trust_env=False, limits=limits)
             return self._transport

@@ -18,7 +18,6 @@ from redis.backoff import NoBackoff
 from redis.connection import Connection as Link
 from redis.connection import parse_url
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
-from redis.exceptions import ConnectionError as CutOff
 from redis.retry import Retry
 
 from opsconsole.model import RedisStatus
@@ -52,7 +51,7 @@ class RedisServer:
     def look(self) -> RedisStatus:
         """How the server is. Never raises: what is wrong stands in the status."""
         try:
-            return self._look_again_if_cut_off()
+            return self._look_with_or_without_password()
         except Explained as failure:
             found = failure
         except (RedisError, OSError, ValueError) as error:
@@ -70,9 +69,8 @@ class RedisServer:
 
     # --- a look --------------------------------------------------------------------------------
 
-    def _look_again_if_cut_off(self) -> RedisStatus:
-        """A kept connection dies with the server's process: the second try opens a new one."""
-        kept = self._client is not None
+    def _look_with_or_without_password(self) -> RedisStatus:
+        """A password that the server does not ask for makes the login fail, and says more than that."""
         try:
             return self._look_once()
         except AuthenticationError as error:
@@ -81,12 +79,6 @@ class RedisServer:
             self.close()
             # The server asks for none, or does so by now.
             self._needless_password = not self._needless_password
-            return self._look_once()
-        except CutOff:
-            if not kept:
-                raise
-            self.close()
-            self._needless_password = False
             return self._look_once()
 
     def _look_once(self) -> RedisStatus:
