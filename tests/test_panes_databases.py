@@ -116,6 +116,22 @@ async def test_a_stack_without_databases_says_where_was_looked() -> None:
         assert "No MongoDB and no Redis" in text and "MONGODB_URI" in text and "[mongodb] url" in text
 
 
+async def test_servers_that_have_no_room_are_reached_with_the_brackets() -> None:
+    many = tuple(
+        msgspec.structs.replace(REDIS, target=msgspec.structs.replace(REDIS.target, name=f"cache-{number}"))
+        for number in range(6)
+    )
+    snapshot = msgspec.structs.replace(pane_samples.well(), databases=(MONGO, *many))
+    async with console(snapshot, pane="databases", size=(80, 24)) as (app, pilot):
+        assert not any("cache-5" in line for line in painted(app))
+        await pilot.press(*["right_square_bracket"] * 40)
+        await pilot.pause()
+        assert any("cache-5" in line for line in painted(app))
+        await pilot.press(*["left_square_bracket"] * 40)
+        await pilot.pause()
+        assert any("MongoDB" in line for line in painted(app))
+
+
 # --- the tree --------------------------------------------------------------------------------------
 
 

@@ -174,7 +174,7 @@ class BackupsPane(RowsAndDetail[Backup]):
             Column("parts", "Parts", 20, self._parts, priority=2, grow=True, most=70),
             Column("taken", "Taken (local)", 16, lambda backup: local_time(backup.taken_at)[:16], priority=3),
             # Wider than its words: on 120 cells the room is better used by the parts.
-            Column("layout", "Layout", 20, lambda backup: backup.layout, priority=4),
+            Column("layout", "Layout", 30, lambda backup: backup.layout, priority=4),
         )
 
     def _state(self, backup: Backup) -> CellText:

@@ -66,8 +66,15 @@ class DatabasesPane(Pane):
     actions = (
         Action("fold", ("enter",), "fold", "Open or close the database under the cursor.", footer=10),
         Action("fold_all", ("x",), "fold all", "Open every database, or close all of them.", footer=12),
+        Action(
+            "servers(1)",
+            ("right_square_bracket",),
+            "servers",
+            "Scroll the servers' facts down.",
+            footer=14,
+            shown="[ ]",
+        ),
         Action("servers(-1)", ("left_square_bracket",), "Servers up", "Scroll the servers' facts up.", shown="["),
-        Action("servers(1)", ("right_square_bracket",), "Servers down", "Scroll the servers' facts down.", shown="]"),
     )
 
     def __init__(self) -> None:
@@ -166,7 +173,7 @@ class DatabasesPane(Pane):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("fold", "fold_all"):
             return bool(self._table.records)
-        return True
+        return action != "servers" or self._facts.max_scroll_y > 0
 
     def action_servers(self, step: int) -> None:
         self._facts.action_lines(step)
