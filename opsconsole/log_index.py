@@ -32,6 +32,7 @@ class LogIndex:
         self._rows = array("q")  # first row of each shown line, from the index's own zero; unused without heights
         self._rows_end = 0
         self._rows_gone = 0  # rows that left at the top
+        self._gone = 0  # those of them that `forget` has not told yet
         self._plain_first = store.first  # without a filter: the first number
 
     @property
@@ -51,7 +52,7 @@ class LogIndex:
 
     def advance(self, seconds: float = 0.01) -> bool:
         """Look at lines that were not looked at yet, for about this long. True when none is left."""
-        self._next = max(self._next, self.store.first)
+        self._drop()
         if self._shows is None and self._height is None:
             self._next = self.store.end
             return True
@@ -70,7 +71,12 @@ class LogIndex:
         return self.complete
 
     def forget(self) -> int:
-        """Leave out what the store has forgotten; how many rows went at the top."""
+        """Leave out what the store has forgotten; how many rows went at the top since this was last asked."""
+        self._drop()
+        gone, self._gone = self._gone, 0
+        return gone
+
+    def _drop(self) -> None:
         first = self.store.first
         if self._shows is not None:
             gone = bisect_left(self._numbers, first)
@@ -79,12 +85,12 @@ class LogIndex:
             gone = max(0, min(first, self._next) - self._plain_first)
             self._plain_first = max(self._plain_first, first)
         self._next = max(self._next, first)
-        if self._height is None:
-            return gone
-        del self._rows[:gone]
-        before = self._rows_gone
-        self._rows_gone = self._rows[0] if self._rows else self._rows_end
-        return self._rows_gone - before
+        if self._height is not None:
+            del self._rows[:gone]
+            before = self._rows_gone
+            self._rows_gone = self._rows[0] if self._rows else self._rows_end
+            gone = self._rows_gone - before
+        self._gone += gone
 
     def at(self, row: int) -> tuple[int, int]:
         """The number of the line on a row, and which of the line's own rows that is. IndexError beyond the end."""
