@@ -72,6 +72,22 @@ def _disk(limits: Thresholds, disk: Disk) -> Iterable[Finding]:
             hold_seconds=limits.disk_minutes * 60,
             clear_seconds=CLEAR_SECONDS,
         )
+    yield from _inodes(limits, disk)
+    if disk.full_in_days is not None and disk.full_in_days < limits.disk_full_days:
+        yield Finding(
+            rule="disk-full-soon",
+            subject=disk.mount,
+            severity=Severity.CRITICAL if disk.full_in_days < 1 else Severity.WARNING,
+            message=f"disk {disk.mount} is full in about {_days(disk.full_in_days)} at its present growth "
+            f"(limit {limits.disk_full_days:g} days)",
+            action="find what grows (logs, volumes, backups) and make room",
+            value=disk.full_in_days,
+            limit=limits.disk_full_days,
+            clear_seconds=CLEAR_SECONDS,
+        )
+
+
+def _inodes(limits: Thresholds, disk: Disk) -> Iterable[Finding]:
     if disk.inodes_total and disk.inodes_free is not None:
         used = 100.0 * (disk.inodes_total - disk.inodes_free) / disk.inodes_total
         if used > limits.disk_percent:
@@ -87,18 +103,6 @@ def _disk(limits: Thresholds, disk: Disk) -> Iterable[Finding]:
                 hold_seconds=limits.disk_minutes * 60,
                 clear_seconds=CLEAR_SECONDS,
             )
-    if disk.full_in_days is not None and disk.full_in_days < limits.disk_full_days:
-        yield Finding(
-            rule="disk-full-soon",
-            subject=disk.mount,
-            severity=Severity.CRITICAL if disk.full_in_days < 1 else Severity.WARNING,
-            message=f"disk {disk.mount} is full in about {_days(disk.full_in_days)} at its present growth "
-            f"(limit {limits.disk_full_days:g} days)",
-            action="find what grows (logs, volumes, backups) and make room",
-            value=disk.full_in_days,
-            limit=limits.disk_full_days,
-            clear_seconds=CLEAR_SECONDS,
-        )
 
 
 def _days(days: float) -> str:

@@ -33,16 +33,15 @@ def status_from_info(
     """
     fields = fields_from(info)
     known = settings or {}
-    limit = _number(fields, "maxmemory")
-    status = RedisStatus(
+    return RedisStatus(
         target=target,
         reachable=True,
         version=fields.get("valkey_version") or fields.get("redis_version", ""),
-        role={"slave": "replica"}.get(fields.get("role", ""), fields.get("role", "")),
+        role=fields.get("role", "").replace("slave", "replica"),
         uptime_seconds=_number(fields, "uptime_in_seconds"),
         memory_used=_number(fields, "used_memory"),
         memory_peak=_number(fields, "used_memory_peak"),
-        memory_limit=limit or None,  # 0 is "no limit"
+        memory_limit=_number(fields, "maxmemory") or None,  # 0 is "no limit"
         eviction_policy=fields.get("maxmemory_policy", ""),
         evicted_keys=_number(fields, "evicted_keys"),
         clients=_number(fields, "connected_clients"),
@@ -60,7 +59,6 @@ def status_from_info(
         loading=fields.get("loading") == "1",
         sampled_at=now,
     )
-    return status
 
 
 def standing_problem(status: RedisStatus, info: str, settings: Mapping[str, str]) -> tuple[str, str]:
