@@ -214,6 +214,25 @@ def test_without_compose_the_file_is_read_and_the_problem_named(copy: Path) -> N
     assert seen.problems[0].startswith("Docker Compose is not installed")
 
 
+def test_a_compose_that_hangs_is_given_up_once_and_tried_again_later(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = tmp_path / "calls"
+    program = tmp_path / "docker"
+    program.write_text(f"#!/bin/sh\n[ $2 = version ] && exec echo 2.40.3\necho x >> {calls}\nexec sleep 60\n")
+    program.chmod(0o755)
+    (copy / ".env.production.local").write_text("A=1\n")  # more than one way to render
+    monkeypatch.setattr("opsconsole.stack.compose.TIMEOUT_SECONDS", 0.5)
+    discovery = StackDiscovery(copy, Config(), environment={"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    seen = discovery.look(())
+    assert [problem for problem in seen.problems if "did not answer within" in problem]
+    assert len(seen.services) == 4
+    asked = len(calls.read_text().split())
+    assert asked <= 2  # the configuration and its hashes, at once
+    assert discovery.look(()) is seen
+    assert len(calls.read_text().split()) == asked
+
+
 def test_a_directory_without_a_stack_is_no_fault_but_nothing_to_look_at(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no compose file in") as raised:
         StackDiscovery(tmp_path, Config()).look(())

@@ -34,6 +34,10 @@ _UNSET = re.compile(r'(?:The \\?"?)(?P<name>[A-Za-z_]\w*)\\?"? variable is not s
 _LOG_LINE = re.compile(r'^time="[^"]*" level=(?P<level>\w+) msg="(?P<message>(?:[^"\\]|\\.)*)"')
 
 
+class ComposeHangs(SourceError):
+    """Compose was asked and did not answer in time: asking it again at once would take as long."""
+
+
 class ComposeCommand(msgspec.Struct, frozen=True):
     """A Compose that answers: the words to call it with and its version."""
 
@@ -173,7 +177,7 @@ def _run(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise SourceError(
+        raise ComposeHangs(
             f"Compose did not answer within {TIMEOUT_SECONDS:.0f} s",
             "the host is overloaded, or a file is on a dead mount",
         ) from None

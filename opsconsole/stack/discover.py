@@ -29,6 +29,7 @@ from opsconsole.stack.reading import FileReader, Reading, stamps
 from opsconsole.stack.rendered import Rendered, ServiceConfig
 from opsconsole.text import printable
 
+_NO_IMAGES: dict[str, str] = {}
 _RUNNING = frozenset({"running", "paused", "restarting"})
 
 
@@ -83,7 +84,7 @@ class StackDiscovery:
                 )
             reading = self._reader.read(choice, _hashes(own))
             commit = self._repository.look()
-            image_ids = self._images.look() if own else {}
+            image_ids = self._images.look() if own else _NO_IMAGES
             key = (id(choice), id(reading), id(image_ids), commit, self._config_problem, containers_key(own))
             if self._known is None or self._known.key != key:
                 read = self._read_services(reading, own)
@@ -102,8 +103,7 @@ class StackDiscovery:
 
     def connections(self, stack: Stack, containers: Sequence[Container]) -> tuple[Connection, ...]:
         """How this host logs in to each database of the stack: for the clients that connect, and nobody else."""
-        with self._lock:
-            known = self._known
+        known = self._known  # without the lock: a look that waits for Compose must not hold up the databases
         if known is None:
             return ()
         own = _of_project(containers, known.choice.name)

@@ -123,6 +123,8 @@ class FileReader:
                 rendered = compose.render(command, asked, self._environment, hashes)
             except SourceError as error:
                 failure = failure or error
+                if isinstance(error, compose.ComposeHangs):
+                    break
                 continue
             matches = sum(rendered.hashes.get(service) in carried for service, carried in hashes.items())
             tried.append((matches, -len(rendered.missing_variables), rendered))
