@@ -6,7 +6,19 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from opsconsole.alert_findings import Finding, Restarts, Thresholds, one_line, rule, size, unknown
-from opsconsole.model import Backup, BackupState, Disk, Probe, Safety, Severity, Snapshot, SourceState, Stack
+from opsconsole.model import (
+    BEHIND_THE_ENGINE,
+    SOURCE_WORDS,
+    Backup,
+    BackupState,
+    Disk,
+    Probe,
+    Safety,
+    Severity,
+    Snapshot,
+    SourceState,
+    Stack,
+)
 
 CLEAR_SECONDS = 60.0
 """A measured value must be below its limit for so long: one that swings around it is one alert, not twenty."""
@@ -258,18 +270,6 @@ def _has_data(stack: Stack, snapshot: Snapshot) -> bool:
 
 # --- our own sources -------------------------------------------------------------------------------
 
-_NAMES = {
-    "stack": "the stack's files",
-    "usage": "the usage of the containers",
-    "volumes": "the volumes",
-    "host": "the host",
-    "databases": "the databases",
-    "probes": "the health addresses",
-    "access": "the access logs",
-    "backups": "the backups",
-}
-_BEHIND_THE_ENGINE = frozenset({"describe", "usage", "volumes", "sizes", "access"})
-
 
 @rule("", "engine-unreachable", "source-failing")
 def sources(limits: Thresholds, snapshot: Snapshot, now: datetime, restarts: Restarts) -> Iterable[Finding]:
@@ -283,12 +283,12 @@ def sources(limits: Thresholds, snapshot: Snapshot, now: datetime, restarts: Res
             message=f"the container engine cannot be reached: {one_line(engine.problem)}",
             action=engine.hint or "systemctl status docker",
         )
-    for name in sorted(failing.keys() - {"engine"} - (_BEHIND_THE_ENGINE if "engine" in failing else frozenset())):
+    for name in sorted(failing.keys() - {"engine"} - (BEHIND_THE_ENGINE if "engine" in failing else frozenset())):
         reading = failing[name]
         yield Finding(
             rule="source-failing",
             subject=name,
-            message=f"{_NAMES.get(name, name)} cannot be read: {one_line(reading.problem)}",
+            message=f"{SOURCE_WORDS.get(name, name)} cannot be read: {one_line(reading.problem)}",
             action=reading.hint or "run opsconsole doctor",
             hold_seconds=limits.source_seconds,
             since=reading.failing_since,

@@ -51,6 +51,25 @@ class SourceState(StrEnum):
     ABSENT = "absent"  # nothing there to look at
 
 
+SOURCE_WORDS = {
+    "engine": "the engine",
+    "describe": "the engine",
+    "stack": "the stack's files",
+    "usage": "container usage",
+    "volumes": "the list of volumes",
+    "sizes": "volume sizes",
+    "host": "the host",
+    "databases": "the databases",
+    "probes": "the health endpoints",
+    "access": "the access logs",
+    "backups": "the backup directory",
+}
+"""What an operator calls each source (the keys of `Snapshot.readings`)."""
+
+BEHIND_THE_ENGINE = frozenset({"describe", "usage", "volumes", "sizes", "access"})
+"""Sources that fail with the engine: when it is away, naming it is enough."""
+
+
 class Reading(Record, frozen=True):
     """How fresh one source's part of the Snapshot is, and what is wrong with it if something is."""
 

@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 
 from opsconsole.model import (
+    SOURCE_WORDS,
     AlertState,
     BackupState,
     Container,
@@ -79,9 +80,13 @@ def _title(snapshot: Snapshot) -> Iterator[str]:
 
 def _attention(snapshot: Snapshot) -> Iterator[str]:
     lines = []
+    troubles: dict[str, list[str]] = {}  # one engine that is away fails several sources with the same words
     for reading in snapshot.readings.values():
         if reading.state is SourceState.FAILED:
-            lines.append(f"  cannot look  {reading.source}: {reading.problem}" + _hint(reading.hint))
+            name = SOURCE_WORDS.get(reading.source, reading.source)
+            troubles.setdefault(reading.problem + _hint(reading.hint), []).append(name)
+    for trouble, names in troubles.items():
+        lines.append(f"  cannot look  {', '.join(dict.fromkeys(names))}: {trouble}")
     for problem in snapshot.stack.problems if snapshot.stack else ():
         lines.append(f"  stack        {problem}")
     for alert in snapshot.alerts:

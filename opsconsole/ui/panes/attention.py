@@ -11,7 +11,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from opsconsole.model import Alert, AlertState, BackupState, Safety, Severity, Snapshot, SourceState
+from opsconsole.model import (
+    BEHIND_THE_ENGINE,
+    SOURCE_WORDS,
+    Alert,
+    AlertState,
+    BackupState,
+    Safety,
+    Severity,
+    Snapshot,
+    SourceState,
+)
 from opsconsole.ui.panes.container_rows import ContainerRow, rows_of
 from opsconsole.ui.wording import Tone, plural, severity_tone
 
@@ -73,15 +83,12 @@ def _of_alert(alert: Alert) -> Concern:
     return Concern(rank, severity_tone(alert.severity), word, alert.subject, alert.message, alert.since, alert.action)
 
 
-_BEHIND_THE_ENGINE = ("describe", "usage", "volumes", "sizes", "access")
-
-
 def _sources(snapshot: Snapshot) -> Iterator[tuple[Topic, Concern]]:
     failing = {name: one for name, one in snapshot.readings.items() if one.state is SourceState.FAILED}
     for name, reading in failing.items():
-        if "engine" in failing and name in _BEHIND_THE_ENGINE:
+        if "engine" in failing and name in BEHIND_THE_ENGINE:
             continue
-        text = f"{name} cannot be read: {reading.problem or 'no answer'}"
+        text = f"{SOURCE_WORDS.get(name, name)} cannot be read: {reading.problem or 'no answer'}"
         rank = 0 if name == "engine" else 2
         yield (
             ("source", name),
@@ -159,4 +166,5 @@ def _data(snapshot: Snapshot) -> Iterator[tuple[Topic, Concern]]:
 
 def unknown_yet(snapshot: Snapshot) -> Sequence[str]:
     """Sources that have not answered once: nothing can be called well before they have."""
-    return [name for name, reading in snapshot.readings.items() if reading.state is SourceState.WAITING]
+    waiting = [name for name, reading in snapshot.readings.items() if reading.state is SourceState.WAITING]
+    return list(dict.fromkeys(SOURCE_WORDS.get(name, name) for name in waiting))

@@ -8,28 +8,13 @@ from datetime import datetime
 from rich.cells import cell_len
 from textual.content import Content
 
-from opsconsole.model import Reading
+from opsconsole.model import SOURCE_WORDS, Reading
 from opsconsole.text import printable
 from opsconsole.ui.widgets.lines import wrapped
 from opsconsole.ui.wording import Glyphs, Tone, age, duration
 
 MOST_LINES = 4
 """Of one fault, on a narrow screen: a long message must not push the last data out of sight."""
-
-
-NAMES = {
-    "engine": "the engine",
-    "describe": "the engine",
-    "stack": "the stack's files",
-    "usage": "container usage",
-    "volumes": "the list of volumes",
-    "sizes": "volume sizes",
-    "host": "the host",
-    "databases": "the databases",
-    "probes": "the health endpoints",
-    "access": "the access logs",
-    "backups": "the backup directory",
-}
 
 
 def source_lines(failed: Sequence[Reading], now: datetime, width: int, glyphs: Glyphs) -> list[Content]:
@@ -46,7 +31,7 @@ def source_lines(failed: Sequence[Reading], now: datetime, width: int, glyphs: G
 
 
 def _fault(alike: Sequence[Reading], now: datetime, width: int, glyphs: Glyphs) -> list[Content]:
-    names = [NAMES.get(reading.source, reading.source) for reading in alike]
+    names = [SOURCE_WORDS.get(reading.source, reading.source) for reading in alike]
     who = ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else names[0]
     beginnings = [reading.failing_since for reading in alike if reading.failing_since]
     since = f" for {age(min(beginnings), now)}" if beginnings else ""
