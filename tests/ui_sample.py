@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -21,6 +23,7 @@ from opsconsole.model import (
     Engine,
     HealthCheck,
     HostSample,
+    LogLine,
     MongoDatabase,
     MongoStatus,
     Mount,
@@ -42,6 +45,7 @@ from opsconsole.model import (
     VolumeKind,
     VolumeUse,
 )
+from opsconsole.sources import LogRange
 
 NOW = datetime(2026, 3, 2, 3, 14, 15, tzinfo=UTC)
 MB, GB = 2**20, 2**30
@@ -449,12 +453,33 @@ PROJECTS = (
 )
 
 
+class NoLines:
+    """A log stream of containers that never wrote a line."""
+
+    problem = ""
+    caught_up = True
+
+    def read(self) -> list[LogLine]:
+        return []
+
+    def retarget(self, containers: Sequence[Container]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class NoLogs:
+    def open(self, containers: Sequence[Container], wanted: LogRange) -> NoLines:
+        return NoLines()
+
+
 class Feed:
     """Hands Snapshots to the console as the monitor does; asks nobody."""
 
-    def __init__(self, snapshot: Snapshot | None = None, sources: Any = None) -> None:
+    def __init__(self, snapshot: Snapshot | None = None, engine: Any = None) -> None:
         self.snapshot = snapshot
-        self.sources = sources
+        self.sources = SimpleNamespace(logs=NoLogs(), engine=engine)
         self.focused: list[frozenset[str]] = []
         self.refreshed = 0
         self.running = False
@@ -489,3 +514,10 @@ def painted(app: Any) -> list[str]:
 
 def text_of(app: Any) -> str:
     return "\n".join(painted(app))
+
+
+async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+    """Let the app work until the condition holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for is on the screen, no event tells of it
+            await asyncio.sleep(0.01)

@@ -29,6 +29,7 @@ from opsconsole.ui.panes.base import Pane
 from opsconsole.ui.widgets.footer import Footer, StatusLine
 from opsconsole.ui.widgets.header import Header, PaneTabs
 from opsconsole.ui.widgets.row_table import RowTable
+from opsconsole.ui.widgets.scrollbars import draw_scrollbars
 from opsconsole.ui.wording import ASCII, UNICODE, Tone
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class ConsoleApp(App[Project | None], inherit_bindings=False):
         self.read_only = read_only
         self.snapshot: Snapshot | None = monitor.snapshot if monitor is not None else None
         self.glyphs = ASCII if ascii_only or wants_ascii() else UNICODE
+        draw_scrollbars(ascii_only=self.glyphs.ascii)
         self.messages: deque[Report] = deque(maxlen=500)
         self.faults: list[Exception] = []  # a pane that could not show a Snapshot; the tests look here
         self.busy: dict[int, str] = {}  # what is under way in the background, in words
@@ -206,13 +208,13 @@ class ConsoleApp(App[Project | None], inherit_bindings=False):
         self.snapshot, self._latest = self._latest, None
         with self.batch_update():
             self._say_header()
-            self._show_pane()
+            self.show_pane()
             receive = getattr(self.screen, "receive", None)
             if receive is not None:
                 receive(self.snapshot)
 
-    def _show_pane(self) -> None:
-        """One pane that cannot show something must not take the console with it."""
+    def show_pane(self) -> None:
+        """Show the Snapshot in the visible pane. One that cannot show something does not take the console with it."""
         if self.pane is None or self.snapshot is None:
             return
         try:
@@ -252,7 +254,7 @@ class ConsoleApp(App[Project | None], inherit_bindings=False):
         if self.monitor is not None:
             self.monitor.focus(pane.topics)
         pane.entered()
-        self._show_pane()
+        self.show_pane()
         pane.take_focus()
         self.refresh_footer()
         return pane

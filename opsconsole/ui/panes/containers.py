@@ -133,12 +133,19 @@ class ContainersPane(Pane):
     def _summary(self, rows: Sequence[ContainerRow], hidden: int) -> Content:
         good, total = tally(rows)
         tone = Tone.GOOD if good == total else Tone.WARNING
-        parts: list[tuple[str, str]] = [(f"{sign(tone, self.glyphs)} {good} of {total} as they should be", tone)]
+        parts: list[tuple[str, str]] = [(f"{sign(tone, self.glyphs)} {good} of {total} well", tone)]
         drifting = sum(1 for row in rows if row.container and row.container.drift)
         if drifting:
-            parts.append((f"   {drifting} drifting from the compose file", Tone.WARNING))
+            parts.append(
+                (
+                    f"   {drifting} drifting from the compose file"
+                    if self.size.width >= 100
+                    else f"   {drifting} drifting",
+                    Tone.WARNING,
+                )
+            )
         if hidden:
-            parts.append((f"   {plural(hidden, 'stopped one')} hidden (a shows)", Tone.MUTED))
+            parts.append((f"   {plural(hidden, 'stopped one')} hidden, a shows all", Tone.MUTED))
         if marked := len(self.table.marked):
             parts.append((f"   {marked} marked", Tone.ACCENT))
         return Content.assemble(*parts)
@@ -186,11 +193,12 @@ class ContainersPane(Pane):
             self.show(self._snapshot)
 
     async def action_logs(self) -> None:
+        from opsconsole.ui.panes.logs import LogsPane
+
         names = list(dict.fromkeys(_service_name(row) for row in self.table.targets))
         pane = await self.console_app.go("logs")
-        only = getattr(pane, "only", None)
-        if only is not None:
-            only(names)
+        assert isinstance(pane, LogsPane)
+        pane.follow_services(names)
 
     def action_restart(self) -> None:
         self._ask(Verb.RESTART)

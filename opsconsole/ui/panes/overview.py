@@ -72,8 +72,8 @@ class OverviewPane(Pane):
         self.app.push_screen(AttentionScreen())
 
     def on_resize(self, event: events.Resize) -> None:
-        if self._snapshot is not None:
-            self.show(self._snapshot)
+        if self.display:
+            self.console_app.show_pane()
 
     def _most_concerns(self) -> int:
         """A third of the screen, so that what is well is seen too."""

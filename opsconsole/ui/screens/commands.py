@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 from textual.content import Content
 
-from opsconsole.ui.keys import Action
+from opsconsole.ui.keys import Action, bindings
 from opsconsole.ui.panes import sections
 from opsconsole.ui.screens.picking import PickingScreen
 from opsconsole.ui.widgets.columns import Column
@@ -35,9 +36,14 @@ COLUMNS: tuple[Column[Command], ...] = (
 )
 
 
+LEAVE = (Action("back", ("escape", "ctrl+c"), "back", "Go back.", palette=False),)
+
+
 class CommandsScreen(PickingScreen[Command, tuple[str, Action]]):
     """Gives (pane to go to first, action)."""
 
+    # Taken before the filter sees them: one Esc closes the palette.
+    BINDINGS = cast(Any, bindings(LEAVE, priority=True))
     keys_line = "type to find   Enter do it   Esc back"
 
     def heading(self) -> Content:
