@@ -6,7 +6,6 @@ there is read strictly, because a misspelt threshold is a threshold that does no
 
 from __future__ import annotations
 
-import difflib
 import re
 import types
 from collections.abc import Iterator
@@ -285,6 +284,8 @@ def _explain(message: str, raw: dict[str, Any]) -> tuple[str, str]:
 
 def _explain_unknown(where: str, key: str) -> tuple[str, str]:
     """A misspelt key or table: the closest that exists, or where a known key belongs."""
+    import difflib  # 4 ms that only a mistake costs
+
     shown = printable(key)
     table = where.split("[")[0]
     sections = section_types()
