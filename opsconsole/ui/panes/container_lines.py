@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from opsconsole.model import Container, Mount
@@ -57,8 +58,9 @@ def fact_lines(label: str, value: str, width: int, tone: str = Tone.PLAIN) -> li
     for line in printable(value, lines=True).split("\n"):
         wrapped += Content.styled(line, tone).wrap(room, overflow="fold")
     shown = printable(label)
-    if len(shown) >= LABEL_CELLS:
-        return [Content.styled(shown, Tone.MUTED), *(line.pad_left(LABEL_CELLS) for line in wrapped)]
+    if cell_len(shown) >= LABEL_CELLS:
+        names = Content.styled(shown, Tone.MUTED).wrap(max(8, width), overflow="fold")
+        return [*names, *(line.pad_left(LABEL_CELLS) for line in wrapped)]
     first = Content.assemble((shown.ljust(LABEL_CELLS), Tone.MUTED), wrapped[0] if wrapped else "")
     return [first, *(line.pad_left(LABEL_CELLS) for line in wrapped[1:])]
 

@@ -139,8 +139,8 @@ def services(frame: Frame, most: int) -> list[Content]:
     if len(shown) < len(ordered):
         rest = ordered[len(shown) :]
         well, of = tally(rest)
-        more = "all well" if well == of else f"{well} of them well"
-        lines.append(Content.styled(f"and {plural(of, 'more', 'more')}, {more}: c shows all", Tone.MUTED))
+        more = "all well" if well == of else f"{well} well"
+        lines.append(Content.styled(f"and {count(of)} more, {more} (c)", Tone.MUTED))
     return lines
 
 
