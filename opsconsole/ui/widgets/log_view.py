@@ -106,7 +106,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
     def know(self, labels: Mapping[str, str]) -> None:
         """What is shown for each container id."""
         before = self.look.label_width, self.look.labels
-        self.look.name(labels, most=20 if self.size.width >= 90 else 12)
+        self.look.name(labels, most=20 if self._width >= 90 else 12)
         if (self.look.label_width, self.look.labels) != before:
             self._changed_layout()
 
@@ -239,10 +239,15 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             if not painter.left <= start < painter.left + painter.room:
                 painter.left = max(0, start - painter.room // 3) if end > painter.room else 0
 
+    @property
+    def _width(self) -> int:
+        """Cells of a row. `size` counts the scrollbar's column too."""
+        return self.scrollable_size.width
+
     # --- keeping the index -------------------------------------------------------------------------
 
     def _new_index(self) -> LogIndex:
-        width = self.size.width - self.look.prefix_width
+        width = self._width - self.look.prefix_width
         height = (lambda line: height_of(line, width)) if self._wrap_next and width > 0 else None
         return LogIndex(self.store, self.shown if self.shown else None, height)
 
@@ -295,7 +300,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         self.post_message(self.Moved())
 
     def _place(self, gone: int, *, top: int | None = None) -> None:
-        self.virtual_size = Size(self.size.width, self._index.height)
+        self.virtual_size = Size(self._width, self._index.height)
         if self.following:
             self._move(self.max_scroll_y)
         elif top is not None:
@@ -331,7 +336,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
                 self.post_message(self.Moved())
 
     def on_resize(self, event: events.Resize) -> None:
-        self._painter.width = self.size.width
+        self._painter.width = self._width
         if self._wrap_next:
             self._rebuild()
         self._repaint()
