@@ -11,7 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,8 +56,9 @@ PICTURES = (
 )
 
 
-async def paint(picture: Picture) -> str:
-    """The SVG of one picture."""
+@asynccontextmanager
+async def painted(picture: Picture) -> AsyncIterator[ConsoleApp]:
+    """The console after the keys of a picture, when it has stopped changing."""
     monitor = Monitor(demo_sources(clock=lambda: MOMENT), clock=lambda: MOMENT)
     app = ConsoleApp(monitor, theme=picture.theme, ascii_only=picture.ascii_only, clock=lambda: MOMENT)
     async with app.run_test(size=picture.size, notifications=True) as pilot:
@@ -71,7 +73,13 @@ async def paint(picture: Picture) -> str:
                 break
         if app.faults:
             raise app.faults[0]
-        return now
+        yield app
+
+
+async def paint(picture: Picture) -> str:
+    """The SVG of one picture."""
+    async with painted(picture) as app:
+        return app.export_screenshot(title="opsconsole")
 
 
 def self_contained(svg: str) -> str:
