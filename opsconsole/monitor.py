@@ -52,7 +52,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DEFAULT_PACES: dict[str, Pace] = {
-    "engine": Pace(focused=30, background=60),  # events say what changed; this only catches what they missed
+    "engine": Pace(focused=10, background=10),  # events say what changed; this tells a quiet engine from one that hangs
     "describe": Pace(focused=60, background=60),
     "stack": Pace(focused=5, background=15),  # a look that changed nothing costs a few stat() calls
     "usage": Pace(focused=2, background=10),
