@@ -208,6 +208,16 @@ async def test_hostile_text_is_shown_as_text_in_exactly_its_columns() -> None:
         assert "\x1b" not in text and "\x07" not in text and "\u202e" not in text
 
 
+async def test_a_change_is_painted_also_after_a_resize() -> None:
+    async with shown(records(5)) as (app, pilot):
+        for turn, (width, height) in enumerate(((60, 12), (80, 30), (40, 9), (60, 12))):
+            await pilot.resize_terminal(width, height)
+            await pilot.pause()
+            app.table.show([replace(row, size=1000 + turn) for row in records(5)])
+            await pilot.pause()
+            assert text_of(app).count(str(1000 + turn)) == 5
+
+
 async def test_only_what_changed_is_painted_again() -> None:
     rows = records(1000)
     async with shown(rows, width=100, height=40) as (app, pilot):

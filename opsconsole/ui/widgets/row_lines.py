@@ -228,13 +228,12 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def _repaint_changed(self) -> None:
-        """Refresh only the lines whose cells, mark or cursor differ from what is painted."""
+        """Refresh only the lines whose cells, mark or cursor differ from what is known to be painted."""
         if not self.is_attached or not self.size:
             return
         top = self.scroll_offset.y
-        for y, painted in list(self._painted.items()):
-            index = top + y
-            if index >= len(self.rows) or self._signature(index) != painted:
+        for y in range(min(self.size.height, len(self.rows) - top)):
+            if self._signature(top + y) != self._painted.get(y):
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def _signature(self, index: int) -> tuple[Any, ...]:
