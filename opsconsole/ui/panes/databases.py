@@ -93,6 +93,14 @@ class DatabasesPane(Pane):
         yield self._facts
         yield self._table
 
+    def on_mount(self) -> None:
+        # Whether there is more to scroll to is known only after the layout.
+        self.watch(self._facts, "show_vertical_scrollbar", self._say_keys, init=False)
+
+    def _say_keys(self) -> None:
+        if self.console_app.pane is self:
+            self.console_app.refresh_footer()
+
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= SIDE_BY_SIDE, "-wide")
         self.set_class(event.size.height < ROOMY, "-compact")
@@ -173,7 +181,7 @@ class DatabasesPane(Pane):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("fold", "fold_all"):
             return bool(self._table.records)
-        return action != "servers" or self._facts.max_scroll_y > 0
+        return action != "servers" or bool(self._facts.show_vertical_scrollbar)
 
     def action_servers(self, step: int) -> None:
         self._facts.action_lines(step)
