@@ -83,11 +83,11 @@ def status_lines(state: LogState, width: int, glyphs: Glyphs) -> list[Content]:
 
 
 def _where(state: LogState, glyphs: Glyphs) -> Content:
+    if not state.follows:
+        return Content.assemble(("not following, 0 does", Tone.MUTED))
     if not state.following:
         new = f", {plural(state.new_lines, 'new line')} below" if state.new_lines else ""
         return Content.assemble((f"{glyphs.warning} paused{new}", f"bold {Tone.WARNING}"), (" f follows", Tone.MUTED))
-    if not state.follows:
-        return Content.assemble(("not following", Tone.MUTED))
     return Content.assemble((f"{glyphs.good} following", Tone.GOOD))
 
 

@@ -106,6 +106,7 @@ class LogsPane(Pane):
 
     def on_mount(self) -> None:
         self.view.look.ascii = self.glyphs.ascii
+        self.picker.set_class(self.glyphs.ascii, "-ascii")
         self._timer = self.set_interval(frame_seconds(), self._frame, pause=True)
 
     # --- what the shell and other panes call ---------------------------------------------------------

@@ -47,8 +47,8 @@ class ServicePicker(ScrollView, can_focus=True, inherit_bindings=False):
             background: $block-cursor-background; color: $block-cursor-foreground; text-style: bold;
         }
         &:nocolor:focus > .picker--cursor { text-style: reverse; }
+        &.-ascii { border-right: ascii $border; }
     }
-    .-ascii ServicePicker { border-right: ascii $border; }
     """
 
     class Picked(Message):
@@ -91,7 +91,7 @@ class ServicePicker(ScrollView, can_focus=True, inherit_bindings=False):
         name = self.services[row]
         on = not self.chosen or name in self.chosen
         box = "[x] " if name in self.chosen else "[ ] " if self.chosen else " \u00b7  "
-        if self.screen.has_class("-ascii"):
+        if self.has_class("-ascii"):
             box = box.replace("\u00b7", "-")
         text = set_cell_size(printable(name), max(0, width - _BOX))
         if row == self._cursor:
