@@ -108,6 +108,24 @@ async def test_columns_by_width(size: tuple[int, int]) -> None:
         assert ("Container" in heading and "Image" in heading) == (size[0] >= 200)
 
 
+async def test_every_snapshot_is_painted_as_it_comes_also_after_dialogs_and_messages() -> None:
+    snapshot = sample.well()
+    async with opened(snapshot) as (app, _, _, pilot):
+        for percent, key in ((11.0, "r"), (22.0, "escape"), (33.0, "j"), (44.0, "T"), (55.0, "escape"), (66.0, "k")):
+            busy = tuple(
+                msgspec.structs.replace(one, usage=msgspec.structs.replace(one.usage, cpu_percent=percent))
+                for one in snapshot.containers
+            )
+            app.publish(msgspec.structs.replace(snapshot, containers=busy))
+            await until(lambda: app.snapshot is not None and app.snapshot.containers == busy)  # noqa: B023
+            await pilot.pause()
+            if len(app.screen_stack) == 1:
+                assert text_of(app).count(f"{percent:.0f} %") == len(busy)
+            await pilot.press(key)
+            app.report(f"{key} was pressed")  # the line that comes takes a line from the table
+            await pilot.pause()
+
+
 async def test_what_is_wrong_with_the_row_is_said_in_a_sentence() -> None:
     async with opened(sample.troubled()) as (app, _, _, pilot):
         assert "curl: (22) The requested URL returned error: 500" in text_of(app)

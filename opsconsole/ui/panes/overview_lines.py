@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from textual.content import Content
 
-from opsconsole.model import Backup, BackupState, DatabaseStatus, Disk, MongoStatus, Safety, Snapshot, SourceState
+from opsconsole.model import (
+    Backup,
+    BackupState,
+    DatabaseStatus,
+    Disk,
+    MongoStatus,
+    RedisStatus,
+    Safety,
+    Snapshot,
+    SourceState,
+    Volume,
+    VolumeKind,
+)
 from opsconsole.text import printable
 from opsconsole.ui.panes.attention import concerns, unknown_yet
 from opsconsole.ui.panes.container_rows import ContainerRow, cpu_cell, memory_cell, rows_of, tally, uptime_cell
@@ -23,6 +35,7 @@ from opsconsole.ui.wording import (
     duration,
     percent,
     plural,
+    short_id,
     short_size,
     sign,
     size,
@@ -282,10 +295,7 @@ def _mongo_facts(status: MongoStatus) -> list[str]:
     return [printable(fact) for fact in facts if fact]
 
 
-def _redis_facts(status: object) -> list[str]:
-    from opsconsole.model import RedisStatus
-
-    assert isinstance(status, RedisStatus)
+def _redis_facts(status: RedisStatus) -> list[str]:
     keys = sum(space.keys for space in status.keyspaces)
     facts = [
         f"{status.operations_per_second:.0f} ops/s" if status.operations_per_second is not None else "",
@@ -334,7 +344,7 @@ def volumes(frame: Frame) -> list[Content]:
         (Safety.NOT_IN_BACKUP, Tone.WARNING),
         (Safety.ORPHANED, Tone.MUTED),
     ):
-        names = [printable(volume.name) for volume in found if volume.safety is safety]
+        names = [_volume_name(volume) for volume in found if volume.safety is safety]
         if names:
             left = Content.assemble(
                 (f"{sign(tone, glyphs)} {len(names)} {safety.value}", tone), f"  {', '.join(names)}"
@@ -343,6 +353,11 @@ def volumes(frame: Frame) -> list[Content]:
     if len(lines) == 1:
         lines.append(Content.styled(f"{glyphs.good} all persistent", Tone.GOOD))
     return lines
+
+
+def _volume_name(volume: Volume) -> str:
+    """The name; of one that the engine made up itself, its beginning."""
+    return short_id(volume.name) if volume.kind is VolumeKind.ANONYMOUS else printable(volume.name)
 
 
 def probes(frame: Frame) -> list[Content]:
