@@ -40,6 +40,9 @@ T = TypeVar("T")
 DELIVERY_SECONDS = 0.1
 """Snapshots reach the screen at most this often, however fast they are published."""
 
+ASKING_SECONDS = 1.0
+"""F5 is seen to be taken for so long, also when every answer is the same as before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -105,6 +108,7 @@ class ConsoleApp(App[Project | None], inherit_bindings=False):
         self._latest: Snapshot | None = None
         self._announced = False
         self._delivered_at = 0.0
+        self._asking_until = 0.0
         self._mouse_ours = True
         self._unsubscribe: Callable[[], None] = lambda: None
         self._wanted_theme = theme
@@ -231,7 +235,8 @@ class ConsoleApp(App[Project | None], inherit_bindings=False):
         self.refresh_footer()
 
     def _say_header(self) -> None:
-        self.header.show(self.snapshot, self.clock(), read_only=self.read_only, glyphs=self.glyphs)
+        asking = time.monotonic() < self._asking_until
+        self.header.show(self.snapshot, self.clock(), read_only=self.read_only, glyphs=self.glyphs, asking=asking)
 
     # --- panes -------------------------------------------------------------------------------------
 
@@ -390,6 +395,8 @@ class ConsoleApp(App[Project | None], inherit_bindings=False):
     def action_redraw(self) -> None:
         if self.monitor is not None:
             self.monitor.refresh()
+            self._asking_until = time.monotonic() + ASKING_SECONDS
+            self._say_header()
         self.screen.refresh(layout=True)
         # What another program wrote over the screen is not known to the compositor: paint every line again.
         self.refresh(repaint=True, layout=True)

@@ -58,10 +58,19 @@ class _Part:
 
 
 def header_line(
-    snapshot: Snapshot | None, now: datetime, width: int, *, read_only: bool, glyphs: Glyphs = UNICODE
+    snapshot: Snapshot | None,
+    now: datetime,
+    width: int,
+    *,
+    read_only: bool,
+    glyphs: Glyphs = UNICODE,
+    asking: bool = False,
 ) -> Content:
-    """Stack, host, engine and commit at the left; alerts, age of the data and modes at the right."""
-    left, right = _left_parts(snapshot), _right_parts(snapshot, now, read_only)
+    """Stack, host, engine and commit at the left; alerts, age of the data and modes at the right.
+
+    `asking` stands for the age while the answer to a key is awaited.
+    """
+    left, right = _left_parts(snapshot), _right_parts(snapshot, now, read_only, asking)
     for rank in (9, 8, 7, 6, 5, 4, 3):
         if _length(left) + _length(right) + 1 <= width:
             break
@@ -91,7 +100,7 @@ def _left_parts(snapshot: Snapshot | None) -> list[_Part]:
     return parts
 
 
-def _right_parts(snapshot: Snapshot | None, now: datetime, read_only: bool) -> list[_Part]:
+def _right_parts(snapshot: Snapshot | None, now: datetime, read_only: bool, asking: bool) -> list[_Part]:
     parts = []
     if snapshot is not None and snapshot.demo:
         parts.append(_Part(" DEMO ", "bold reverse $warning", 0))
@@ -99,7 +108,7 @@ def _right_parts(snapshot: Snapshot | None, now: datetime, read_only: bool) -> l
         parts.append(_Part(" READ-ONLY ", "bold reverse $accent", 0))
     if snapshot is not None:
         parts.append(_Part(*alert_words(snapshot), 1))
-    parts.append(_Part(*data_words(snapshot, now), 2))
+    parts.append(_Part(*(("asking", Tone.ACCENT) if asking else data_words(snapshot, now)), 2))
     return parts
 
 
@@ -118,11 +127,13 @@ class Header(Widget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: tuple[Snapshot | None, datetime, bool, Glyphs] | None = None
+        self._said: tuple[Snapshot | None, datetime, bool, Glyphs, bool] | None = None
         self._shown = Content("")
 
-    def show(self, snapshot: Snapshot | None, now: datetime, *, read_only: bool, glyphs: Glyphs) -> None:
-        self._said = (snapshot, now, read_only, glyphs)
+    def show(
+        self, snapshot: Snapshot | None, now: datetime, *, read_only: bool, glyphs: Glyphs, asking: bool = False
+    ) -> None:
+        self._said = (snapshot, now, read_only, glyphs, asking)
         line = self._line()
         if not line.is_same(self._shown):
             self.refresh()
@@ -130,8 +141,8 @@ class Header(Widget):
     def _line(self) -> Content:
         if self._said is None:
             return Content("")
-        snapshot, now, read_only, glyphs = self._said
-        return header_line(snapshot, now, self.content_size.width, read_only=read_only, glyphs=glyphs)
+        snapshot, now, read_only, glyphs, asking = self._said
+        return header_line(snapshot, now, self.content_size.width, read_only=read_only, glyphs=glyphs, asking=asking)
 
     def render(self) -> Content:
         self._shown = self._line()
