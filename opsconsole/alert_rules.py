@@ -18,6 +18,7 @@ from opsconsole.model import (
     Snapshot,
     SourceState,
     Stack,
+    volume_words,
 )
 
 CLEAR_SECONDS = 60.0
@@ -204,7 +205,7 @@ def volumes(limits: Thresholds, snapshot: Snapshot, now: datetime, restarts: Res
                 rule="volume-risk",
                 subject=volume.name,
                 severity=Severity.CRITICAL if volume.database else Severity.WARNING,
-                message=f"{volume.name} is at risk: {one_line(volume.reason)}",
+                message=f"{volume_words(volume)} is at risk: {one_line(volume.reason)}",
                 action="take a backup now, then give it a named volume in the compose file",
             )
 

@@ -298,6 +298,16 @@ class Volume(Record, frozen=True):
     reason: str = ""  # one sentence: why this safety
 
 
+def volume_words(volume: Volume) -> str:
+    """What an operator calls it: 64 hexadecimal digits and a container's name say less than the service does."""
+    first = next(iter(volume.used_by), None)
+    if volume.kind is VolumeKind.ANONYMOUS:
+        return f"{first.service or first.container}'s volume {volume.name[:12]}" if first else volume.name[:12]
+    if volume.kind in (VolumeKind.TMPFS, VolumeKind.LAYER) and first:
+        return f"{first.service or first.container}:{first.destination}"
+    return volume.name
+
+
 # --- host ------------------------------------------------------------------------------------------
 
 

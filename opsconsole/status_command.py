@@ -20,6 +20,7 @@ from opsconsole.model import (
     Snapshot,
     SourceState,
     to_json,
+    volume_words,
 )
 from opsconsole.text import printable
 
@@ -161,7 +162,7 @@ def _probes(snapshot: Snapshot) -> Iterator[str]:
 def _volumes(snapshot: Snapshot) -> Iterator[str]:
     for volume in snapshot.volumes:
         if volume.safety is not Safety.PERSISTENT:
-            yield f"Volume {volume.name}  {volume.safety}: {volume.reason}"
+            yield f"Volume {volume_words(volume)}  {volume.safety}: {volume.reason}"
 
 
 def _backups(snapshot: Snapshot) -> Iterator[str]:

@@ -21,6 +21,7 @@ from opsconsole.model import (
     Severity,
     Snapshot,
     SourceState,
+    volume_words,
 )
 from opsconsole.ui.panes.container_rows import ContainerRow, rows_of
 from opsconsole.ui.wording import Tone, plural, severity_tone
@@ -155,7 +156,7 @@ def _databases(snapshot: Snapshot) -> Iterator[tuple[Topic, Concern]]:
 def _data(snapshot: Snapshot) -> Iterator[tuple[Topic, Concern]]:
     for volume in snapshot.volumes:
         if volume.safety is Safety.AT_RISK:
-            text = f"{volume.name}: {volume.reason}"
+            text = f"{volume_words(volume)}: {volume.reason}"
             yield ("volume", volume.name), Concern(4, Tone.WARNING, "at risk", volume.name, text)
     counted = [backup for backup in snapshot.backups if not backup.in_future]
     newest = max(counted, key=lambda backup: backup.taken_at, default=None)
