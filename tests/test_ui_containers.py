@@ -111,18 +111,19 @@ async def test_columns_by_width(size: tuple[int, int]) -> None:
 async def test_every_snapshot_is_painted_as_it_comes_also_after_dialogs_and_messages() -> None:
     snapshot = sample.well()
     async with opened(snapshot) as (app, _, _, pilot):
-        for percent, key in ((11.0, "r"), (22.0, "escape"), (33.0, "j"), (44.0, "T"), (55.0, "escape"), (66.0, "k")):
+        keys = ("r", "escape", "M", "", "escape", "", "T", "escape", "")  # M says something, which takes a line
+        for percent, key in zip(range(11, 100, 11), keys, strict=True):
             busy = tuple(
-                msgspec.structs.replace(one, usage=msgspec.structs.replace(one.usage, cpu_percent=percent))
+                msgspec.structs.replace(one, usage=msgspec.structs.replace(one.usage, cpu_percent=float(percent)))
                 for one in snapshot.containers
             )
             app.publish(msgspec.structs.replace(snapshot, containers=busy))
             await until(lambda: app.snapshot is not None and app.snapshot.containers == busy)  # noqa: B023
             await pilot.pause()
             if len(app.screen_stack) == 1:
-                assert text_of(app).count(f"{percent:.0f} %") == len(busy)
-            await pilot.press(key)
-            app.report(f"{key} was pressed")  # the line that comes takes a line from the table
+                assert text_of(app).count(f"{percent} %") == len(busy)
+            if key:
+                await pilot.press(key)
             await pilot.pause()
 
 
