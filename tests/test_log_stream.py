@@ -157,6 +157,7 @@ def test_ranges(shell: Shell, opened: Callable[..., LogStream]) -> None:
     since = datetime.fromtimestamp(tail[0].at // 1000 / 1_000_000, UTC)
     assert len(read_all(opened(source, [web], since=since, follow=False))) in range(10, 500)
     assert read_all(opened(source, [web], since=datetime.now(UTC) + timedelta(hours=1))) == []
+    assert read_all(opened(source, [web], tail=0, follow=False)) == []
     assert read_all(opened(source, [], tail=10)) == []
 
 

@@ -49,7 +49,7 @@ class Attachment:
         self.retry_at = 0.0  # infinity: not until somebody says that it runs again
         self.leave_by: float | None = None
         self.problem = ""
-        self.over = False
+        self.over = wanted.tail == 0 and not wanted.follow
         # Made after the stream was opened: all that it ever wrote is wanted.
         self._new = new
         self._opened_at = opened_at
