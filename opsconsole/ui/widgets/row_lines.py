@@ -322,9 +322,14 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         if not self.rows or index == self._cursor:
             self._reveal()
             return
+        before = self._cursor
         self._cursor, self._cursor_key = index, self._keys[index]
         self._reveal()
-        self._repaint_changed()
+        # Only these two lines differ: to compare the cells of all would take longer than to paint them.
+        top = self.scroll_offset.y
+        for line in (before - top, index - top):
+            if 0 <= line < self.size.height:
+                self.refresh(Region(0, line, self.size.width, 1))
         self.post_message(self.Moved(self.current))
 
     def _reveal(self) -> None:

@@ -37,7 +37,8 @@ class Sheet(Widget):
         before, self._lines = self._drawn, None
         width = self.content_size.width
         if not width:
-            self.refresh(layout=True)
+            if self.display:  # one that is hidden is laid out when it is shown
+                self.refresh(layout=True)
             return
         lines = self._at(width)
         if len(lines) != len(before):
