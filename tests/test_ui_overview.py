@@ -10,7 +10,9 @@ import pytest
 from opsconsole.model import Alert, AlertState, Reading, Severity, Snapshot, SourceState
 from opsconsole.ui.app import ConsoleApp
 from opsconsole.ui.panes.attention import concerns
-from opsconsole.ui.panes.overview_lines import Frame, attention, backups, databases, host, probes, services, volumes
+from opsconsole.ui.panes.overview_data_lines import backups, databases, probes, volumes
+from opsconsole.ui.panes.overview_frame import Frame
+from opsconsole.ui.panes.overview_lines import attention, host, services
 from opsconsole.ui.wording import ASCII, UNICODE
 from tests import ui_sample as sample
 from tests.ui_sample import NOW, Feed, ago, painted, text_of

@@ -7,27 +7,25 @@ wanted by the compose file; `a` also shows those left behind by an earlier file 
 
 from __future__ import annotations
 
-import signal
-import subprocess
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from textual.app import SuspendNotSupported
 from textual.content import Content
 from textual.widget import Widget
 
 from opsconsole.model import Snapshot
-from opsconsole.operations.containers import Outcome, Target, Verb, apply, shell_command, shell_problem, summary
+from opsconsole.operations.containers import Outcome, Target, Verb, apply, summary
 from opsconsole.text import printable
 from opsconsole.ui.keys import Action
 from opsconsole.ui.panes import container_rows as cells
 from opsconsole.ui.panes.base import Pane
+from opsconsole.ui.panes.container_columns import columns
 from opsconsole.ui.panes.container_rows import ContainerRow, rows_of, tally
 from opsconsole.ui.screens.confirm import ConfirmScreen
-from opsconsole.ui.widgets.columns import Column
+from opsconsole.ui.shell import open_shell
 from opsconsole.ui.widgets.row_table import RowTable
 from opsconsole.ui.widgets.sheet import Sheet
-from opsconsole.ui.wording import UNKNOWN, Tone, age, plural, short_id, sign
+from opsconsole.ui.wording import Tone, plural, short_id, sign
 
 CONSEQUENCE = {
     Verb.START: "It is started as it is; the compose file is not read again.",
@@ -58,11 +56,11 @@ class ContainersPane(Pane):
 
     def __init__(self) -> None:
         super().__init__()
-        self._now = datetime.now(UTC)
+        self.now = datetime.now(UTC)
         self._all_stopped = False
         self._snapshot: Snapshot | None = None
         self.table: RowTable[ContainerRow] = RowTable(
-            self._columns(), key=lambda row: row.key, empty="Looking for containers", search=_searched
+            columns(self), key=lambda row: row.key, empty="Looking for containers", search=_searched
         )
         self.summary = Sheet(classes="summary")
         self.note = Sheet(classes="drift")
@@ -72,54 +70,11 @@ class ContainersPane(Pane):
         yield self.table
         yield self.note
 
-    def _columns(self) -> Sequence[Column[ContainerRow]]:
-        def network(row: ContainerRow) -> str:
-            usage = row.usage
-            if usage is None:
-                return UNKNOWN
-            return cells.flow(usage.network_received_rate, usage.network_sent_rate)
-
-        def block(row: ContainerRow) -> str:
-            usage = row.usage
-            return UNKNOWN if usage is None else cells.flow(usage.block_read_rate, usage.block_written_rate)
-
-        def image_age(row: ContainerRow) -> tuple[str, str]:
-            created = row.container.image_created if row.container else None
-            return (age(created, self._now) if created else ""), Tone.MUTED
-
-        return (
-            Column("service", "Service", 16, lambda row: row.name, grow=True, most=32),
-            Column("state", "State", 15, lambda row: cells.standing_cell(row, self.glyphs), grow=True, most=17,
-                   order=lambda row: row.standing.rank),
-            Column("drift", "Drift", 5, cells.drift_cell, priority=3, order=lambda row: cells.drift_cell(row)[0] == ""),
-            Column("cpu", "CPU", 6, cells.cpu_cell, priority=1, align="right", descending=True,
-                   order=lambda row: row.usage and row.usage.cpu_percent),
-            Column("memory", "Memory", 11, cells.memory_cell, priority=2, align="right", descending=True,
-                   order=lambda row: row.usage and row.usage.memory_bytes),
-            Column("uptime", "Up", 8, lambda row: cells.uptime_cell(row, self._now), priority=4, align="right",
-                   order=lambda row: row.container and row.container.started_at, descending=True),
-            Column("restarts", "Rst", 3, cells.restarts_cell, priority=5, align="right", descending=True,
-                   order=lambda row: row.container and row.container.restarts),
-            Column("exit", "Exit", 4, cells.exit_cell, priority=7, align="right"),
-            Column("network", "Net in out/s", 12, network, priority=8, align="right", descending=True,
-                   order=lambda row: row.usage and row.usage.network_received_rate),
-            Column("block", "Disk r w/s", 11, block, priority=9, align="right", descending=True,
-                   order=lambda row: row.usage and row.usage.block_written_rate),
-            Column("ports", "Ports", 9, lambda row: cells.ports_text(row.container.ports if row.container else ()),
-                   priority=6, grow=True, most=28),
-            Column("image", "Image", 12, lambda row: (cells.image_cell(row), Tone.MUTED), priority=10, grow=True,
-                   most=48),
-            Column("image_age", "Built", 7, image_age, priority=11, align="right",
-                   order=lambda row: row.container and row.container.image_created),
-            Column("name", "Container", 14, lambda row: (row.container.name if row.container else "", Tone.MUTED),
-                   priority=12, grow=True, most=44),
-        )  # fmt: skip
-
     # --- showing -----------------------------------------------------------------------------------
 
     def show(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._now = snapshot.sampled_at
+        self.now = snapshot.sampled_at
         everything = rows_of(snapshot, all_stopped=True)
         rows = everything if self._all_stopped else [row for row in everything if not row.stale]
         hidden = len(everything) - len(rows)
@@ -256,43 +211,15 @@ class ContainersPane(Pane):
             return True
         return False
 
-    # --- shell -------------------------------------------------------------------------------------
-
     def action_shell(self) -> None:
-        if self._refused("a shell"):
-            return
         row = self.table.current
-        if row is None or row.container is None or not row.running:
+        if self._refused("a shell") or row is None or row.container is None or not row.running:
             return
-        target = Target.of(row.container)
-        endpoint = self._snapshot.engine.endpoint if self._snapshot and self._snapshot.engine else ""
         if self._snapshot is not None and self._snapshot.demo:
             self.console_app.report("The demo stack has no real containers to open a shell in.", Tone.WARNING)
             return
-
-        def told(problem: str) -> None:
-            if problem:
-                self.console_app.report(problem, Tone.BAD)
-            else:
-                self._open_shell(shell_command(endpoint, target.id), target)
-
-        self.console_app.in_background(lambda: shell_problem(endpoint, target), told, f"shell in {target.name}")
-
-    def _open_shell(self, command: list[str], target: Target) -> None:
-        try:
-            with self.app.suspend():
-                print(f"\nShell in {printable(target.name)} ({short_id(target.id)}). exit comes back to opsconsole.\n")
-                # Ctrl+C in the shell is meant for the shell. The operator ends it, so there is no timeout.
-                before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-                try:
-                    subprocess.run(command, check=False)
-                finally:
-                    signal.signal(signal.SIGINT, before)
-        except SuspendNotSupported:
-            self.console_app.report("This terminal cannot be handed over to a shell.", Tone.BAD)
-            return
-        self.app.refresh(layout=True)
-        self.console_app.report(f"The shell in {target.name} was left.", Tone.GOOD)
+        endpoint = self._snapshot.engine.endpoint if self._snapshot and self._snapshot.engine else ""
+        open_shell(self.console_app, endpoint, Target.of(row.container))
 
 
 def _service_name(row: ContainerRow) -> str:

@@ -15,9 +15,10 @@ from textual.widget import Widget
 
 from opsconsole.model import Snapshot
 from opsconsole.ui.keys import Action
+from opsconsole.ui.panes import overview_data_lines as data
 from opsconsole.ui.panes import overview_lines as panels
 from opsconsole.ui.panes.base import Pane
-from opsconsole.ui.panes.overview_lines import Frame
+from opsconsole.ui.panes.overview_frame import Frame
 from opsconsole.ui.widgets.scrolled import Scrolled
 from opsconsole.ui.widgets.sheet import Sheet
 
@@ -105,12 +106,12 @@ class OverviewPane(Pane):
             # Charts only where everything else has its room too.
             return panels.host(frame, chart_rows=4 if self.size.height >= 45 else 0)
 
-        rest: tuple[Panel, ...] = (panels.databases, panels.backups, panels.volumes, panels.probes)
+        rest: tuple[Panel, ...] = (data.databases, data.backups, data.volumes, data.probes)
         if columns == 1:
             return ((services, host, *rest),)
         if columns == 2:
             return ((services,), (host, *rest))
-        return ((services,), (host, panels.databases), (panels.backups, panels.volumes, panels.probes))
+        return ((services,), (host, data.databases), (data.backups, data.volumes, data.probes))
 
 
 class PanelSheet(Sheet):
