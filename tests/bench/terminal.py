@@ -1,4 +1,8 @@
-"""A program in a real pseudo-terminal: what it paints, when, and what it costs."""
+"""A program in a real pseudo-terminal: what it paints, when, and what it costs.
+
+Unlike the terminal of the tests nothing is interpreted while the program runs: bytes are kept with the time they
+came, so that measuring costs the measured program next to nothing. `screen.py` reads them afterwards.
+"""
 
 from __future__ import annotations
 
@@ -7,43 +11,44 @@ import os
 import pty
 import re
 import select
-import signal
 import struct
+import subprocess
+import sys
 import termios
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 
 import psutil
 
+COLUMNS, ROWS = 120, 40
+
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][0-9A-B]|.)", re.DOTALL)
+# How a terminal is told apart, and what a contributor's own settings would change.
+_FOREIGN = ("NO_COLOR", "SSH_CONNECTION", "SSH_TTY", "TMUX", "TERM_PROGRAM", "COLUMNS", "LINES", "TEXTUAL")
 
 
 class Terminal:
-    """Runs `argv` in a pty of `columns` x `rows` and drains it on a thread, as a terminal would."""
+    """Runs `argv` in a pty and drains it on a thread, as a terminal would."""
 
-    def __init__(
-        self,
-        argv: Sequence[str],
-        *,
-        cwd: str = ".",
-        env: Mapping[str, str] | None = None,
-        columns: int = 120,
-        rows: int = 40,
-    ) -> None:
+    def __init__(self, argv: Sequence[str], *, cwd: str | Path = ".", env: Mapping[str, str] | None = None) -> None:
+        self._fd, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+        environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", **(env or {})}
         self.began = time.perf_counter()
-        self.pid, self._fd = pty.fork()
-        if self.pid == 0:  # the child
-            os.chdir(cwd)
-            environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(env or {})}
-            environment.pop("NO_COLOR", None)
-            os.execvpe(argv[0], list(argv), environment)
-        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self.chunks: list[tuple[float, bytes]] = []
+        self._process = subprocess.Popen(
+            argv, cwd=cwd, env=environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+        )
+        os.close(slave)
+        self.pid = self._process.pid
+        self.chunks: list[tuple[float, bytes]] = []  # what came, and when (perf_counter)
         self._arrived = threading.Condition()
         self._closed = False
-        threading.Thread(target=self._drain, daemon=True).start()
+        self._drainer = threading.Thread(target=self._drain, daemon=True)
+        self._drainer.start()
 
     def _drain(self) -> None:
         while not self._closed:
@@ -61,16 +66,18 @@ class Terminal:
                 self._arrived.notify_all()
 
     def wait_for(self, pattern: bytes, *, timeout: float = 60.0, since: int = 0) -> float:
-        """Seconds from the start of the program until `pattern` (regex, sequences removed) was painted."""
+        """When (perf_counter) `pattern` was painted: a regex over the text without its sequences, from the chunk
+        `since` on."""
         wanted, deadline, text, seen = re.compile(pattern), time.perf_counter() + timeout, b"", since
         with self._arrived:
             while True:
                 while seen < len(self.chunks):
                     at, data = self.chunks[seen]
                     seen += 1
-                    text = (text + _SEQUENCE.sub(b"", data))[-200_000:]
-                    if wanted.search(text):
-                        return at - self.began
+                    # What was looked at stays only as long as a match may straddle two chunks.
+                    text = text[-2000:] + data
+                    if wanted.search(_SEQUENCE.sub(b"", text)):
+                        return at
                 left = deadline - time.perf_counter()
                 if left <= 0 or not self._arrived.wait(left):
                     raise TimeoutError(f"{pattern!r} was not painted within {timeout:.0f} s; last: {text[-300:]!r}")
@@ -81,18 +88,6 @@ class Terminal:
         os.write(self._fd, keys)
         return at
 
-    def wait_for_output(self, *, after: float, timeout: float = 5.0) -> float:
-        """Seconds from `after` until the program wrote anything."""
-        deadline = time.perf_counter() + timeout
-        with self._arrived:
-            while True:
-                later = [at for at, _ in self.chunks[-50:] if at > after]
-                if later:
-                    return min(later) - after
-                left = deadline - time.perf_counter()
-                if left <= 0 or not self._arrived.wait(left):
-                    raise TimeoutError(f"nothing was painted within {timeout} s")
-
     def wait_until_quiet(self, seconds: float = 0.15, timeout: float = 5.0) -> None:
         """Wait until nothing was painted for `seconds`."""
         deadline = time.perf_counter() + timeout
@@ -102,18 +97,22 @@ class Terminal:
                     return
 
     def cpu_seconds(self) -> float:
+        """CPU seconds of the program, of what it runs and of what it has run."""
         return tree_cpu_seconds(self.pid)
 
-    def memory_bytes(self) -> int:
-        return int(psutil.Process(self.pid).memory_info().rss)
+    def peak_memory_bytes(self) -> int:
+        """The most memory the program has had resident at any time."""
+        status = Path(f"/proc/{self.pid}/status")
+        if not status.exists():
+            return int(psutil.Process(self.pid).memory_info().rss)
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        return int(found[1]) * 1024 if found else 0
 
     def close(self) -> None:
         self._closed = True
-        try:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            pass
+        self._process.kill()
+        self._process.wait()
+        self._drainer.join()
         os.close(self._fd)
 
     def __enter__(self) -> Terminal:
@@ -126,24 +125,15 @@ class Terminal:
 
 
 def tree_cpu_seconds(pid: int) -> float:
-    """CPU seconds of a process and its living children."""
+    """CPU seconds of a process, of its living children, and of those that have ended."""
     total = 0.0
     try:
         root = psutil.Process(pid)
         for process in (root, *root.children(recursive=True)):
             times = process.cpu_times()
             total += times.user + times.system
+            if sys.platform == "linux":
+                total += times.children_user + times.children_system
     except psutil.NoSuchProcess:
         pass
-    return total
-
-
-def engine_cpu_seconds() -> float:
-    """CPU seconds of everything that is the engine: daemon, containerd and the containers' shims."""
-    total = 0.0
-    for process in psutil.process_iter(["name", "cpu_times"]):
-        if (process.info["name"] or "").startswith(("dockerd", "containerd")):
-            times = process.info["cpu_times"]
-            if times is not None:
-                total += times.user + times.system
     return total
