@@ -475,6 +475,28 @@ def test_a_socket_without_permission_names_the_group(tmp_path: Path, engine: Eng
     assert "refuses this user (join its socket's group, usually `docker`)" in told.stdout, told.stderr
 
 
+def test_a_newer_engine_alike(newer_engine: Engine) -> None:
+    """The same lines from an engine that names its streams and starts containers otherwise."""
+    newer = Shell(newer_engine, f"{run_name()}logs-newer")
+    source = DockerLogs(newer_engine.docker_host)
+    streams: list[LogStream] = []
+    try:
+        for options in (("--init",), ("--init", "--tty")):
+            web = newer.start("web", "exec /usr/local/bin/hostile", options=options)
+            newer.wait_for(web, "the last line")
+            streams.append(source.open([web], LogRange()))
+            lines = texts(read_all(streams[-1]))
+            assert lines[-1] == "the last line"
+            assert lines[-2].endswith("[cut: this line was 1,048,597 bytes long]")
+            newer.restart(web)
+            again = texts(read_until(streams[-1], lambda lines: "the last line" in texts(lines)))
+            assert again == lines
+    finally:
+        for stream in streams:
+            stream.close()
+        newer.clear_away()
+
+
 # --- other ways to the engine ----------------------------------------------------------------------
 
 

@@ -359,6 +359,21 @@ async def test_search_goes_from_hit_to_hit_and_marks_them() -> None:
         assert any("line 7 needle" in text for text in painted(pilot.app))
 
 
+async def test_the_hit_stays_in_sight_when_lines_are_wrapped() -> None:
+    view = LogView()
+    async with LogApp(view).run_test(size=(40, 10)) as pilot:
+        view.add([line(f"{number} {'needle' if number == 60 else 'x' * 150}") for number in range(100)])
+        await pilot.pause()
+        view.search_for(pattern("needle"))
+        view.find_next(-1)
+        await until(lambda: any("60 needle" in text for text in painted(pilot.app)))
+        row = next(row for row, text in enumerate(painted(pilot.app)) if "needle" in text)
+        view.set_wrap(True)
+        await until(lambda: not view.building)
+        await pilot.pause()
+        assert "60 needle" in painted(pilot.app)[row]
+
+
 async def test_a_hit_far_to_the_right_is_brought_into_sight() -> None:
     view = LogView()
     async with LogApp(view).run_test(size=(40, 5)) as pilot:

@@ -286,17 +286,20 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
             self._grow()
 
     def _swap(self, index: LogIndex) -> None:
-        """Show the new index, with the line at the top where it was."""
-        old = self._index
-        top = self.scroll_offset.y
+        """Show the new index, with the line that is being read where it was: the search hit, else the top one."""
+        old, top = self._index, self.scroll_offset.y
         number = old.at(top)[0] if top < old.height else self.store.end
+        offset = 0
+        hit = self._painter.hit
+        if hit is not None and top <= old.row_of(hit) < top + self.size.height:
+            number, offset = hit, old.row_of(hit) - top
         self._index, self._next = index, None
         self._painter.wrap = self._wrap_next
         self._gone = 0
         if self.is_mounted and self.text_selection is not None:
             self.screen.clear_selection()
         self._repaint()
-        self._place(0, top=index.row_of(number))
+        self._place(0, top=index.row_of(number) - offset)
         self.post_message(self.Moved())
 
     def _place(self, gone: int, *, top: int | None = None) -> None:
