@@ -20,6 +20,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.widgets import Input
 
 from opsconsole.model import Project, Snapshot
 from opsconsole.ui import terminal, themes
@@ -58,6 +59,10 @@ class ConsoleScreen(Screen[None], inherit_bindings=False):
 
     BINDINGS = [("ctrl+c", "screen.copy_text", "Copy")]  # passes on when nothing is selected
     ALLOW_SELECT = True
+
+    def on_screen_resume(self) -> None:
+        """A dialog is closed: its keys no longer count, and no focus moved to say so."""
+        cast("ConsoleApp", self.app).refresh_footer()
 
 
 def wants_ascii() -> bool:
@@ -296,10 +301,13 @@ class ConsoleApp(App[Project | None], inherit_bindings=False):
     def available(self) -> list[tuple[Widget | App[Any], Action]]:
         """What can be done now, nearest to the focus first, with the widget that does it."""
         chain: list[Any] = list(self.focused.ancestors_with_self) if self.focused else [self.pane, self]
+        if self.screen.is_modal:
+            chain = [node for node in chain if node is self.screen or self.screen in getattr(node, "ancestors", ())]
+        typing = isinstance(self.focused, Input)
         found = []
         for node in chain:
             for action in getattr(node, "actions", ()):
-                if self.can(node, action):
+                if self.can(node, action) and not (typing and action.types):
                     found.append((node, action))
         return found
 

@@ -36,9 +36,15 @@ class Action:
     def keys_shown(self) -> str:
         return self.shown or " ".join(key_name(key) for key in self.keys)
 
+    @property
+    def types(self) -> bool:
+        """Whether its key is a character where text is typed."""
+        return bool(self.keys) and (len(key_name(self.keys[0])) == 1 or self.keys[0] == "space")
+
 
 _KEY_NAMES = {
     "slash": "/",
+    "backslash": "\\",
     "question_mark": "?",
     "colon": ":",
     "exclamation_mark": "!",
@@ -108,6 +114,11 @@ EVERYWHERE = (
     Action("redraw", ("f5", "ctrl+l"), "ask now", "Ask every source now and paint the screen anew.", footer=74),
     Action("back", ("escape",), "Back", "Close what is open, drop the filter, or unmark.", palette=False),
     Action("leave", ("q", "ctrl+c"), "quit", "Leave the console; the stack goes on running.", footer=90),
+)
+
+WHILE_TYPING = (
+    Action("submit", ("enter",), "keep", "Keep what was typed.", footer=1, palette=False),
+    Action("drop", ("escape",), "drop", "Go back to what was there before.", footer=2, palette=False),
 )
 
 IN_LISTS = (

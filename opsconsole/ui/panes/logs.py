@@ -74,7 +74,7 @@ class LogsPane(Pane):
         Action("save", ("S",), "save", "Save what is shown to a file.", footer=42),
     )  # fmt: skip
     DEFAULT_CSS = """
-    LogsPane > Horizontal { height: 1fr; }
+    LogsPane > .log-body { height: 1fr; }
     LogsPane .log-state { padding: 0 1; background: $surface; height: auto; }
     """
 
@@ -98,7 +98,7 @@ class LogsPane(Pane):
         self._said: LogState | None = None
 
     def body(self) -> Iterable[Widget]:
-        with Horizontal():
+        with Horizontal(classes="log-body"):  # the prompt is a Horizontal too
             yield self.picker
             yield self.view
         yield self.prompt

@@ -17,9 +17,15 @@ if TYPE_CHECKING:
     from opsconsole.ui.app import ConsoleApp
 
 ACTIONS = (
-    Action("cancel", ("escape", "q", "ctrl+c", "n"), "cancel", "Change nothing.", palette=False),
+    Action("cancel", ("escape", "q", "ctrl+c", "n"), "cancel", "Change nothing.", footer=2, palette=False),
     Action(
-        "other_button", ("left", "right", "tab", "shift+tab", "h", "l"), "other", "The other button.", palette=False
+        "other_button",
+        ("left", "right", "tab", "shift+tab", "h", "l"),
+        "other button",
+        "The other button.",
+        footer=1,
+        shown="Tab",
+        palette=False,
     ),
 )
 

@@ -11,11 +11,13 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from opsconsole.text import printable
+from opsconsole.ui.keys import WHILE_TYPING, Action
 
 FILTER, SEARCH = "filter", "search"
 
 
 class PromptInput(Input):
+    actions: ClassVar[tuple[Action, ...]] = WHILE_TYPING
     BINDINGS: ClassVar[list[BindingType]] = [("escape", "drop", "Drop")]
 
     class Dropped(Message):

@@ -32,6 +32,7 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from opsconsole.text import printable
+from opsconsole.ui.keys import WHILE_TYPING, Action
 from opsconsole.ui.widgets.columns import CellText, Column
 from opsconsole.ui.widgets.row_lines import RowHead, RowLines
 
@@ -43,6 +44,7 @@ __all__ = ["CellText", "Column", "RowTable"]
 class FilterInput(Input):
     """Where the text of the filter is typed. Enter keeps it and returns to the rows, Esc drops it."""
 
+    actions: ClassVar[tuple[Action, ...]] = WHILE_TYPING
     BINDINGS: ClassVar[list[BindingType]] = [("escape", "drop", "Drop"), ("down", "submit", "Rows")]
 
     class Dropped(Message):
