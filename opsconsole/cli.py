@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import io
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -36,20 +39,46 @@ class UsageError(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code; prints one line on stderr when it cannot go on."""
+    _prepare_output()
     arguments = build_parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)
+        sys.stdout.flush()
         return code
     except (UsageError, SourceError) as error:
-        hint = f" {error.hint}" if isinstance(error, SourceError) and error.hint else ""
-        print(f"opsconsole: {printable(mask_text(f'{error}{hint}'))}", file=sys.stderr)
-        return 2
+        hint = f" -> {error.hint}" if isinstance(error, SourceError) and error.hint else ""
+        return _give_up(f"{error}{hint}")
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader of the pipe has gone (`| head`). Python would complain again while it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:
+        _drop_output()
+        on_the_way_out = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO) and not error.filename
+        where = "the output could not be written: " if on_the_way_out else f"{error.filename or 'the system said'}: "
+        return _give_up(f"{where}{error.strerror or error}")
+
+
+def _prepare_output() -> None:
+    """Output that cannot fail on a character, and nothing on the screen that is not meant for the operator."""
+    if sys.stdout is None:  # closed by whoever started us
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a locale without UTF-8 has not every character
+    # What a source could not do is said in its line of the screen; Python would add a traceback of its own.
+    logging.getLogger("opsconsole").addHandler(logging.NullHandler())
+
+
+def _give_up(why: str) -> int:
+    print(f"opsconsole: {printable(mask_text(why))}", file=sys.stderr)
+    return 2
+
+
+def _drop_output() -> None:
+    """The reader of the pipe has gone (`| head`), or a disk is full: Python would complain again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -212,7 +241,7 @@ def run_doctor(arguments: argparse.Namespace) -> int:
     try:
         directory, _ = find_stack(arguments.stack)
     except (UsageError, SourceError):
-        directory = Path(arguments.stack or ".").absolute()
+        directory = _absolute(arguments.stack or ".")
     checks = doctor.examine(directory)
     print(doctor.report(checks), end="")
     return 1 if any(check.failed for check in checks) else 0
@@ -265,10 +294,12 @@ def find_stack(wanted: str | None) -> tuple[Path, str]:
     """
     from opsconsole.stack.discover import is_stack_directory
 
-    path = Path(wanted or ".").expanduser().absolute()
-    if path.is_file():
+    path = _absolute(wanted or ".")
+    if os.path.isfile(path):
         path = path.parent  # `--stack docker-compose.yml` is meant as its directory
-    if path.is_dir() and is_stack_directory(path):
+    if not os.access(path, os.R_OK | os.X_OK) and _is_there(path):
+        raise UsageError(f"{path} is closed to this user; start opsconsole as its owner or with sudo.")
+    if os.path.isdir(path) and is_stack_directory(path):
         return path, ""
     projects = running_projects()
     for project in projects:
@@ -277,12 +308,36 @@ def find_stack(wanted: str | None) -> tuple[Path, str]:
         if project.directory and Path(project.directory) == path:
             return path, project.name
     names = ", ".join(project.name for project in projects) or "none"
-    if wanted is not None and not path.is_dir():
+    if wanted is not None and not os.path.isdir(path):
         raise UsageError(f"{wanted} is neither a directory nor a project on the engine (there: {names}).")
     raise UsageError(
-        f"no compose file in {path}. Go to a stack's directory or name one with --stack"
+        f"no compose file in {path}{_odd_one(path)}. Go to a stack's directory or name one with --stack"
         f" (projects on the engine: {names})."
     )
+
+
+def _absolute(path: str) -> Path:
+    try:
+        return Path(os.path.expanduser(path)).absolute()
+    except FileNotFoundError:
+        raise UsageError("the directory you are in no longer exists; go to a stack's directory.") from None
+
+
+def _is_there(path: Path) -> bool:
+    """Something is there, or a directory on the way to it does not let us see."""
+    try:
+        path.stat()
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return True
+
+
+def _odd_one(directory: Path) -> str:
+    """What Docker leaves when a missing compose file was mounted into a container."""
+    from opsconsole.stack.files import NAMES
+
+    found = next((name for name in NAMES if os.path.isdir(directory / name)), "")
+    return f" ({found} is a directory)" if found else ""
 
 
 def known_project(monitor: Monitor, directory: Path, project: str) -> str:

@@ -6,6 +6,7 @@ there is read strictly, because a misspelt threshold is a threshold that does no
 
 from __future__ import annotations
 
+import os
 import re
 import types
 from collections.abc import Iterator
@@ -211,7 +212,7 @@ def load(path: Path | str) -> Config:
 def load_from(directory: Path | str) -> Config:
     """The settings of a stack's directory; all defaults when it has no `opsconsole.toml`."""
     file = Path(directory) / FILE_NAME
-    return load(file) if file.exists() else Config()
+    return load(file) if os.path.exists(file) else Config()
 
 
 def settings() -> Iterator[Setting]:

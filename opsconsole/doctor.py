@@ -210,6 +210,9 @@ def _stack(directory: Path, config: Config, containers: tuple[Container, ...]) -
     from opsconsole.stack.discover import StackDiscovery
     from opsconsole.stack.reading import NO_COMPOSE
 
+    if not os.access(directory, os.R_OK | os.X_OK) and os.path.lexists(directory):
+        mend = "start opsconsole as its owner or with sudo"
+        return [Check(name="stack", state=FAILED, found=f"{directory} is closed to this user", mend=mend)]
     discovery = StackDiscovery(directory, config)
     try:
         stack = discovery.look(containers)
@@ -241,6 +244,9 @@ def _env_file(stack: Stack) -> Check:
         return Check(
             name="env file", state=FAILED, found=f"{path}: {error.strerror}", mend="create it or correct its name"
         )
+    if not os.access(path, os.R_OK):
+        mend = "start opsconsole as its owner or with sudo"
+        return Check(name="env file", state=WARNING, found=f"{path.name} cannot be read by this user", mend=mend)
     if others_read:
         mend = f"chmod o-r {path.name}: it holds passwords"
         return Check(name="env file", state=WARNING, found=f"{path.name} can be read by every user", mend=mend)
@@ -275,7 +281,7 @@ def _database(status: DatabaseStatus) -> Check:
 
 def _backups(stack: Stack) -> Check:
     path = Path(stack.backup_directory)
-    if not path.is_dir():
+    if not os.path.isdir(path):
         mend = "it is made by the first backup; name another one as backups.directory in opsconsole.toml"
         return Check(name="backups", state=WARNING, found=f"{path} does not exist", mend=mend)
     if not os.access(path, os.R_OK | os.X_OK):
@@ -290,7 +296,7 @@ def _disk(stack: Stack) -> Check:
     """The fuller one of the disks that hold the stack and its backups."""
     rows = []
     for path in (stack.directory, stack.backup_directory):
-        place = next(one for one in (Path(path), *Path(path).parents) if one.exists())
+        place = next(one for one in (Path(path), *Path(path).parents) if os.path.exists(one))
         usage = shutil.disk_usage(place)
         rows.append((100 * usage.free / usage.total if usage.total else 100.0, usage.free, str(place)))
     percent, free, place_name = min(rows)

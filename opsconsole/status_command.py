@@ -86,6 +86,8 @@ def _attention(snapshot: Snapshot) -> Iterator[str]:
         if reading.state is SourceState.FAILED:
             name = SOURCE_WORDS.get(reading.source, reading.source)
             troubles.setdefault(reading.problem + _hint(reading.hint), []).append(name)
+        elif reading.state is SourceState.WAITING and reading.source in ("engine", "stack"):
+            troubles.setdefault("no answer yet -> wait longer with --timeout", []).append(SOURCE_WORDS[reading.source])
     for trouble, names in troubles.items():
         lines.append(f"  cannot look  {', '.join(dict.fromkeys(names))}: {trouble}")
     for problem in snapshot.stack.problems if snapshot.stack else ():

@@ -105,7 +105,8 @@ def _from_context(name: str, directory: Path) -> Address:
 
 
 def _tls_of_context(certificates: Path, skip_verify: bool) -> TlsFiles | None:
-    present = {name: str(path) for name in ("ca", "cert", "key") if (path := certificates / f"{name}.pem").is_file()}
+    paths = {name: str(certificates / f"{name}.pem") for name in ("ca", "cert", "key")}
+    present = {name: path for name, path in paths.items() if os.path.isfile(path)}
     if not present:
         return None
     return TlsFiles(

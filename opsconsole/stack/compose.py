@@ -102,7 +102,7 @@ def render(
     if answer.returncode != 0:
         raise SourceError(
             f"the compose configuration cannot be read: {complaint(answer.stderr)}",
-            f"see the whole message with: {' '.join(_shown(command, wanted))} config",
+            f"see it all with `{' '.join(_shown(command, wanted))} config`",
         )
     try:
         raw = _loaded(answer.stdout, command)

@@ -38,7 +38,7 @@ class EnvFile(msgspec.Struct, frozen=True, kw_only=True):
 
 def find(directory: Path) -> str:
     """Path of the first candidate that exists as a file, "" if none does."""
-    return next((str(directory / name) for name in CANDIDATES if (directory / name).is_file()), "")
+    return next((str(directory / name) for name in CANDIDATES if os.path.isfile(directory / name)), "")
 
 
 def read(path: Path | str, surroundings: Mapping[str, str] | None = None) -> EnvFile:

@@ -167,9 +167,9 @@ def _compose_files(
         files = [str(directory / file) for file in one.get(CONFIG_FILES, "").split(",") if file]
         if files and all(os.path.isfile(file) for file in files):
             return tuple(files)
-    base = next((name for name in NAMES if (directory / name).is_file()), "")
+    base = next((name for name in NAMES if os.path.isfile(directory / name)), "")
     if base:
-        override = next((name for name in OVERRIDES if (directory / name).is_file()), "")
+        override = next((name for name in OVERRIDES if os.path.isfile(directory / name)), "")
         return tuple(str(directory / name) for name in (base, override) if name)
     try:
         others = sorted(name for name in os.listdir(directory) if _LOOKS_LIKE_ONE.match(name))

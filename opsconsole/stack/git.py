@@ -108,9 +108,9 @@ def _git_directory(directory: Path) -> tuple[Path, Path] | None:
     """The top of the working tree around a directory, and its git directory."""
     for top in (directory, *directory.parents):
         git = top / ".git"
-        if git.is_dir():
+        if os.path.isdir(git):
             return top, git
-        if git.is_file() and (line := _first_line(git)).startswith("gitdir: "):
+        if os.path.isfile(git) and (line := _first_line(git)).startswith("gitdir: "):
             return top, (top / line.removeprefix("gitdir: ")).resolve()
     return None
 

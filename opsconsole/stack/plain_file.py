@@ -6,6 +6,7 @@ Follows the merge of overrides, interpolation, `env_file` and `extends` within a
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -112,7 +113,7 @@ def _with_env_files(services: dict[str, Any], directory: str, variables: Mapping
             path = str(entry.get("path", "")) if isinstance(entry, Mapping) else str(entry)
             required = not (isinstance(entry, Mapping) and str(entry.get("required", "true")).lower() == "false")
             file = Path(directory, path)
-            if not file.exists() and not required:
+            if not os.path.exists(file) and not required:
                 continue
             found = envfile.read(file, variables)
             values.update(found.values)

@@ -80,30 +80,32 @@ class FileReader:
         command = self._compose()
         if command is None:
             self._retry_at = self._clock() + RETRY_SECONDS
-            problems.append(
-                f"{NO_COMPOSE}; install it with `apt-get install docker-compose-plugin` or see opsconsole doctor"
-            )
+            install = "install it with `apt-get install docker-compose-plugin` or see opsconsole doctor"
+            problems += [f"{NO_COMPOSE}; {install}", *([plain_problem] if plain_problem else [])]
+            best = plain
         else:
             try:
                 best = self._best(command, choice, hashes)
                 self._good = (choice.name, best)
             except SourceError as error:
-                problems.append(error.problem)
                 self._retry_at = self._clock() + RETRY_SECONDS
-        if best is None:
-            best, more = self._instead(choice, plain)
-            # Compose has said it already, and better.
-            problems += [*([plain_problem] if plain_problem and not problems else []), *more]
-        if best.missing_variables:
+                best, state = self._instead(choice, plain)
+                problems.append("; ".join(part for part in (error.problem, state, error.hint) if part))
+        best = best or Rendered(by="nothing")
+        problems += best.problems
+        if best.missing_variables and (command is None or best.by == "compose"):
+            # Else Compose has said what is wrong, and better.
             problems.append(_missing(best.missing_variables))
         outside = places.outside_binds(plain.services.values(), choice.directory) if plain else ()
         return Reading(rendered=best, command=command, problems=tuple(problems), outside_binds=outside)
 
-    def _instead(self, choice: Choice, plain: Rendered | None) -> tuple[Rendered, tuple[str, ...]]:
-        """What is shown when Compose cannot answer: its last good answer, else the file as we read it."""
+    def _instead(self, choice: Choice, plain: Rendered | None) -> tuple[Rendered | None, str]:
+        """What is shown when Compose cannot answer: its last good answer, else the file as we read it. And which."""
         if self._good is not None and self._good[0] == choice.name:
-            return self._good[1], ("services are shown as they were before the compose files changed",)
-        return (plain, plain.problems) if plain is not None else (Rendered(by="nothing"), ())
+            return self._good[1], "services are shown as they were before the files changed"
+        if plain is not None and plain.services:
+            return plain, "services are shown as the file reads without Compose, drift is not known"
+        return None, "services are known from their containers only"
 
     def _compose(self) -> ComposeCommand | None:
         if self._command is None or not os.path.exists(self._command.words[0]):

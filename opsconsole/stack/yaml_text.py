@@ -7,6 +7,9 @@ from typing import Any
 
 from opsconsole.text import mask_text, printable
 
+MOST_NODES = 200_000
+"""Values a compose file may have once its aliases are written out: nine levels of nine make ten lines a gigabyte."""
+
 
 class YamlError(ValueError):
     """The text is not YAML, or not a mapping. Its message is one line with the place."""
@@ -28,7 +31,20 @@ def load(text: str) -> dict[str, Any]:
         return {}
     if not isinstance(raw, dict):
         raise YamlError("expected a mapping with `services:`")
+    if _written_out(raw, {}) > MOST_NODES:
+        raise YamlError("an alias contains itself, or aliases multiply to more values than any stack has")
     return {str(key): value for key, value in raw.items()}
+
+
+def _written_out(value: Any, known: dict[int, int]) -> int:
+    """How many values this is with every alias written out; more than the most where one contains itself."""
+    if not isinstance(value, (dict, list)):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = MOST_NODES + 1  # until it is counted: whoever meets it again is inside it
+        inside = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_written_out(item, known) for item in inside)
+    return known[id(value)]
 
 
 @cache
