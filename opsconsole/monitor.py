@@ -83,6 +83,10 @@ LONGEST_NEED_WAIT = 3.0
 """Seconds a source waits for the ones it builds on. An engine that hangs must not keep files from being read."""
 
 
+class _Awaits(SourceError):
+    """What this source builds on has not answered yet: that is no answer of its own."""
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -218,9 +222,11 @@ class Monitor:
         return found
 
     def _stack_or_absent(self) -> Stack:
+        before = self._readings["stack"].state
         stack: Stack | None = self._parts.get("stack")
         if stack is None:
-            raise SourceError("waits for the stack to be found", absent=True)
+            kind = _Awaits if before is SourceState.WAITING else SourceError
+            raise kind("waits for the stack to be found", absent=True)
         return stack
 
     def _look_engine(self) -> tuple[Container, ...]:
@@ -400,7 +406,8 @@ class Monitor:
             )
             self._changed = True
             self._lock.notify_all()
-        self._settled[name].set()
+        if not isinstance(error, _Awaits):
+            self._settled[name].set()
 
     def _publish_changes(self) -> None:
         while not self._stopping.is_set():
