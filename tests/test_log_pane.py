@@ -495,7 +495,7 @@ async def test_a_real_stack_is_followed_through_a_recreate(
         assert isinstance(pane, LogsPane)
         await pilot.press("6")
         await until(lambda: "50,0" in text_of(app) and "reading" not in text_of(app), 60)
-        assert len(pane.store) == 50_001 + 13 and not pane._skipped
+        assert len(pane.store) == 50_001 + 13 and not pane.following.skipped
         await pilot.press("slash", *"flood is", "enter")
         await shown(app, "flood is over")
         await pilot.press("escape")

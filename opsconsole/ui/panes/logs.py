@@ -16,13 +16,13 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from opsconsole.log_filter import LEVELS, LogFilter, Pattern, pattern
-from opsconsole.log_names import labels_of, service_of
+from opsconsole.log_names import labels_of
 from opsconsole.log_store import LogStore
-from opsconsole.model import Container, LogLevel, LogLine, Snapshot
-from opsconsole.sources import LogStream
+from opsconsole.model import LogLevel, LogLine, Snapshot
 from opsconsole.ui.keys import Action
 from opsconsole.ui.panes.base import Pane
-from opsconsole.ui.panes.log_status import RANGES, LogState, status_lines
+from opsconsole.ui.panes.log_following import Following
+from opsconsole.ui.panes.log_status import LogState, status_lines
 from opsconsole.ui.widgets import clipboard
 from opsconsole.ui.widgets.log_prompt import FILTER, SEARCH, LogPrompt
 from opsconsole.ui.widgets.log_rows import Times
@@ -85,12 +85,7 @@ class LogsPane(Pane):
         self.picker = ServicePicker(self.view.service_style)
         self.prompt = LogPrompt()
         self.state = Sheet(classes="log-state")
-        self._containers: tuple[Container, ...] = ()
-        self._services: frozenset[str] = frozenset()  # empty: all
-        self._range = 0
-        self._stream: LogStream | None = None
-        self._targets: object = None  # what the stream was last told
-        self._skipped = 0
+        self.following = Following()
         self._stack = ""
         self._cleared = 0  # how many lines the store had seen when the stream was opened
         self._picker_wanted = False
@@ -112,13 +107,15 @@ class LogsPane(Pane):
     # --- what the shell and other panes call ---------------------------------------------------------
 
     def show(self, snapshot: Snapshot) -> None:
-        self._containers = snapshot.containers
+        following = self.following
+        following.know(snapshot.containers)
         self._stack = snapshot.stack.name if snapshot.stack else ""
-        self.picker.show(self._names(), self._services)
-        if self._stream is None:
+        self.picker.show(following.names, following.services)
+        if not following.is_open:
             self._open()
-        else:
-            self._retarget()
+        elif following.retarget():
+            # Lines of a container that is gone keep their name.
+            self.view.know({**self.view.look.labels, **labels_of(following.chosen)})
         self._say()
 
     def entered(self) -> None:
@@ -130,14 +127,14 @@ class LogsPane(Pane):
             self._timer.pause()
 
     def on_unmount(self) -> None:
-        self._close()
+        self.following.close()
 
     def follow_services(self, names: Iterable[str]) -> None:
         """Follow these services and no others; none means all."""
         services = frozenset(names)
-        if services != self._services or self._stream is None:
-            self._services = services
-            self.picker.show(self._names(), services)
+        if services != self.following.services or not self.following.is_open:
+            self.following.want(services)
+            self.picker.show(self.following.names, services)
             self._open()
         self.view.follow()
 
@@ -164,60 +161,28 @@ class LogsPane(Pane):
         self._say()
         return True
 
-    # --- the stream --------------------------------------------------------------------------------
-
-    def _names(self) -> tuple[str, ...]:
-        return tuple(sorted({service_of(container) for container in self._containers} | self._services))
-
-    def _chosen(self) -> tuple[Container, ...]:
-        return tuple(each for each in self._containers if not self._services or service_of(each) in self._services)
-
     def _open(self) -> None:
         """Read anew: other services or another range."""
-        self._close()
-        chosen = self._chosen()
         self.view.clear()
-        self._skipped, self._cleared = 0, self.store.forgotten
-        if not chosen:
-            return
-        wanted = RANGES[self._range].wanted(self.console_app.clock(), len(chosen))
-        self.view.know(labels_of(chosen))
-        self._targets = targets_of(chosen)
-        self._stream = self.console_app.sources.logs.open(chosen, wanted)
-
-    def _close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
-
-    def _retarget(self) -> None:
-        chosen = self._chosen()
-        targets = targets_of(chosen)
-        if self._stream is not None and targets != self._targets:
-            self._targets = targets
-            # Lines of a container that is gone keep their name.
-            self.view.know({**self.view.look.labels, **labels_of(chosen)})
-            self._stream.retarget(chosen)
+        self._cleared = self.store.forgotten
+        self.view.know(labels_of(self.following.chosen))
+        self.following.open(self.console_app.sources.logs, self.console_app.clock())
 
     def _frame(self) -> None:
-        if self._stream is not None:
-            lines = self._stream.read()
-            if lines:
-                self._skipped += sum(line.skipped for line in lines)
-                self.view.add(lines)
+        self.view.add(self.following.read())
         self._say()
 
     # --- what is shown -----------------------------------------------------------------------------
 
     def _say(self) -> None:
-        view, stream = self.view, self._stream
+        view, following = self.view, self.following
         state = LogState(
-            range=RANGES[self._range].label,
-            follows=RANGES[self._range].follows,
+            range=following.range.label,
+            follows=following.range.follows,
             following=view.following,
             new_lines=view.new_lines,
-            services=self._services,
-            of_services=len(self._names()),
+            services=following.services,
+            of_services=len(following.names),
             filter=view.shown.pattern.typed,
             note=view.shown.pattern.note or view.search.note,
             level=view.shown.level,
@@ -226,11 +191,11 @@ class LogsPane(Pane):
             shown=view.shown_lines,
             total=len(self.store),
             forgotten=self.store.forgotten - self._cleared,
-            skipped=self._skipped,
+            skipped=following.skipped,
             left=view.left,
             times=view.look.times,
-            problem=stream.problem if stream else "",
-            waiting=bool(stream and not stream.caught_up) or view.building,
+            problem=following.problem,
+            waiting=following.catching_up or view.building,
             zone=time.strftime("%Z"),
         )
         if state != self._said:
@@ -291,9 +256,9 @@ class LogsPane(Pane):
     # --- range, following, layout --------------------------------------------------------------------
 
     def action_range(self, number: int) -> None:
-        self._range = number
+        self.following.number = number
         self._open()
-        if not RANGES[number].follows:
+        if not self.following.range.follows:
             self.view.follow(False)
         self._say()
 
@@ -377,8 +342,3 @@ class LogsPane(Pane):
                 self.console_app.report(f"Saved {plural(written, 'line')} to {path}.", Tone.GOOD)
 
         self.console_app.in_background(lambda: write_lines(path, lines), saved, "save the log")
-
-
-def targets_of(containers: Sequence[Container]) -> object:
-    """What a stream must be told of: another container, another state."""
-    return frozenset((each.id, each.state, each.started_at) for each in containers)
