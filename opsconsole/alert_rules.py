@@ -203,7 +203,7 @@ def volumes(limits: Thresholds, snapshot: Snapshot, now: datetime, restarts: Res
         if volume.safety is Safety.AT_RISK:
             yield Finding(
                 rule="volume-risk",
-                subject=volume.name,
+                subject=volume_words(volume),
                 severity=Severity.CRITICAL if volume.database else Severity.WARNING,
                 message=f"{volume_words(volume)} is at risk: {one_line(volume.reason)}",
                 action="take a backup now, then give it a named volume in the compose file",

@@ -403,6 +403,7 @@ class MongoStatus(Record, frozen=True, tag_field="kind", tag="mongodb"):
     memory_resident: int | None = None
     cache_used: int | None = None
     cache_total: int | None = None
+    listed: bool = False  # the list of databases was read: an empty one means that there are none
     databases: tuple[MongoDatabase, ...] = ()
     sampled_at: datetime | None = None
 

@@ -48,7 +48,7 @@ def test_everything_that_is_wrong_is_found_worst_first() -> None:
         ("container-down", "worker", "out of memory"),
         ("service-missing", "nginx", "not created"),
         ("database-down", "redis", "unreachable"),
-        ("volume-risk", "3f2a", "at risk"),
+        ("volume-risk", "mongodb's volume 3f2a", "at risk"),
         ("backup-failed", "backups", "incomplete"),
     ],
 )

@@ -101,6 +101,7 @@ class DemoDatabases:
             memory_resident=int(2.5 * GB),
             cache_used=int(1.31 * GB * (1 + 0.04 * wave(self._key + 32, at, 600))),
             cache_total=int(1.5 * GB),
+            listed=True,
             databases=(self._application(at), *_SYSTEM),
             sampled_at=datetime.fromtimestamp(at, UTC),
         )

@@ -168,7 +168,9 @@ class _Watched:
         if self._lists.answer is not None:
             self._listed = self._lists.answer
         if isinstance(status, MongoStatus):
-            return msgspec.structs.replace(status, target=self.target, databases=self._listed)
+            return msgspec.structs.replace(
+                status, target=self.target, databases=self._listed, listed=self._lists.answer is not None
+            )
         return msgspec.structs.replace(status, target=self.target)
 
     # --- on the lanes' threads -----------------------------------------------------------------

@@ -157,7 +157,7 @@ def _data(snapshot: Snapshot) -> Iterator[tuple[Topic, Concern]]:
     for volume in snapshot.volumes:
         if volume.safety is Safety.AT_RISK:
             text = f"{volume_words(volume)}: {volume.reason}"
-            yield ("volume", volume.name), Concern(4, Tone.WARNING, "at risk", volume.name, text)
+            yield ("volume", volume_words(volume)), Concern(4, Tone.WARNING, "at risk", volume_words(volume), text)
     counted = [backup for backup in snapshot.backups if not backup.in_future]
     newest = max(counted, key=lambda backup: backup.taken_at, default=None)
     if newest is not None and newest.state in (BackupState.DAMAGED, BackupState.INCOMPLETE):

@@ -116,6 +116,8 @@ class DatabasesPane(Pane):
 
     def _nothing_in_them(self) -> str:
         mongo = [status for status in self._statuses if isinstance(status, MongoStatus)]
+        if any(status.reachable and status.listed for status in mongo):
+            return "There are no databases but MongoDB's own."
         if any(status.reachable for status in mongo):
             return "Listing databases and collections."
         return "Databases and collections are listed as soon as MongoDB answers."
