@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from opsconsole.alert_findings import Finding, Restarts, Thresholds, one_line, rule, size
 from opsconsole.model import Container, MongoStatus, RedisStatus, Service, Severity, Snapshot, Stack
+from opsconsole.roles import is_job
 
 RESTART_WINDOW = timedelta(minutes=10)
 
@@ -100,7 +101,7 @@ def _down(
     code = container.exit_code if container.state in ("exited", "dead") else None
     crashed = container.state == "dead" or container.oom_killed or bool(container.error)
     crashed = crashed or (code is not None and code not in _STOPPED_BY_SOMEBODY)
-    if not crashed and (not wanted or (code == 0 and _is_job(container, service))):
+    if not crashed and (not wanted or (code == 0 and is_job(container, service))):
         return
     is_database = service is not None and service.role in DATABASE_ROLES
     yield Finding(
@@ -135,16 +136,6 @@ def _how_it_is_down(container: Container, subject: str) -> str:
 def _limit_of(container: Container) -> str:
     limit = container.usage.memory_limit if container.usage else None
     return f" (limit {size(limit)})" if limit else ""
-
-
-def _is_job(container: Container, service: Service | None) -> bool:
-    """Whether it is made to end: nothing restarts it, nothing checks it and nobody connects to it."""
-    if service is None:
-        return False
-    if service.one_shot:
-        return True
-    serves = service.role or service.has_healthcheck or service.ports
-    return container.restart_policy.partition(":")[0] in ("", "no", "on-failure") and not serves
 
 
 def _unhealthy(limits: Thresholds, container: Container, subject: str) -> Iterable[Finding]:

@@ -1,9 +1,11 @@
-"""Which program an image runs, as far as the console cares, and where that program keeps its data. Pure."""
+"""What a container is for: which program an image runs, where that keeps its data, whether it is made to end. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+
+from opsconsole.model import Container, Service
 
 MONGODB = "mongodb"
 REDIS = "redis"
@@ -82,3 +84,12 @@ def _starts_server(role: str, command: str | Iterable[str]) -> bool:
     if role == REDIS and words[0].endswith(".conf"):
         return True
     return bool(_SERVERS[role].search(" ".join(words)))
+
+
+def is_job(container: Container, service: Service | None) -> bool:
+    """Whether a container is made to end: it is waited for, or nothing restarts, checks or connects to it."""
+    if service is None:
+        return False
+    serves = service.role or service.has_healthcheck or service.ports
+    policy = container.restart_policy.partition(":")[0]  # "on-failure:3"
+    return service.one_shot or (policy in ("", "no", "on-failure") and not serves)

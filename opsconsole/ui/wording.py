@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from opsconsole.model import Container, Service, Severity
+from opsconsole.roles import is_job
 
 UNKNOWN = "-"
 
@@ -224,7 +225,7 @@ def container_standing(container: Container, service: Service | None = None) -> 
             return Standing("out of memory", Tone.BAD, 0)
         code = container.exit_code
         if code == 0:
-            done = service is not None and _is_job(container, service)
+            done = is_job(container, service)
             return Standing("done", Tone.GOOD, 8) if done else Standing("stopped", Tone.MUTED, 5)
         if code in _STOPPED_BY_SOMEBODY and state == "exited":
             return Standing(f"stopped {code}", Tone.WARNING, 3)
@@ -237,12 +238,6 @@ def container_standing(container: Container, service: Service | None = None) -> 
 
 _STOPPED_BY_SOMEBODY = (137, 143)
 """Exit codes after `docker stop`: SIGKILL after the grace period, and SIGTERM."""
-
-
-def _is_job(container: Container, service: Service) -> bool:
-    """Whether it is made to end: waited for, or nothing restarts it, checks it or connects to it."""
-    serves = service.role or service.has_healthcheck or service.ports
-    return service.one_shot or (container.restart_policy in ("", "no", "on-failure") and not serves)
 
 
 _RUNNING = {
