@@ -27,6 +27,7 @@ from opsconsole.ui import terminal, themes
 from opsconsole.ui.keys import EVERYWHERE, Action, bindings
 from opsconsole.ui.panes import PANES, entry
 from opsconsole.ui.panes.base import Pane
+from opsconsole.ui.typed_ahead import TypedAhead
 from opsconsole.ui.widgets.footer import Footer, StatusLine
 from opsconsole.ui.widgets.header import Header, PaneTabs
 from opsconsole.ui.widgets.row_table import RowTable
@@ -70,7 +71,7 @@ def wants_ascii() -> bool:
     return locale.getpreferredencoding(False).lower().replace("-", "") not in ("utf8", "utf8mb4")
 
 
-class ConsoleApp(App[Project | None], inherit_bindings=False):
+class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
     CSS_PATH = "console.tcss"
     TITLE = "opsconsole"
     ENABLE_COMMAND_PALETTE = False  # `commands` opens our own, over the same actions as keys and help

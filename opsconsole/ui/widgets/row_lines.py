@@ -78,9 +78,6 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
     class MarksChanged(Message):
         pass
 
-    class FilterWanted(Message):
-        pass
-
     class Arranged(Message):
         """Columns or order are others than before: the heading must follow."""
 
@@ -92,6 +89,7 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         empty: str,
         muted: Callable[[R], bool] | None,
         search: Callable[[R], str] | None,
+        open_filter: Callable[[], None],
         sort: str,
         reverse: bool,
     ) -> None:
@@ -106,6 +104,7 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         self._empty = empty
         self._muted = muted
         self._search = search
+        self._open_filter = open_filter  # at once: the next key is for the filter already
         self._all: list[R] = []
         self._keys: list[str] = []  # of self.rows
         self._marks: set[str] = set()
@@ -369,7 +368,7 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
             self.post_message(self.Chosen(self.current))
 
     def action_filter(self) -> None:
-        self.post_message(self.FilterWanted())
+        self._open_filter()
 
     def action_mark(self) -> None:
         if self.current is None:

@@ -125,7 +125,14 @@ class RowTable(Vertical, Generic[R]):
         order they come in."""
         super().__init__(id=id, classes=classes)
         self._lines: RowLines[R] = RowLines(
-            columns, key=key, empty=empty, muted=muted, search=search, sort=sort, reverse=reverse
+            columns,
+            key=key,
+            empty=empty,
+            muted=muted,
+            search=search,
+            open_filter=self.open_filter,
+            sort=sort,
+            reverse=reverse,
         )
         self._head = RowHead(self._lines)
 
@@ -261,10 +268,6 @@ class RowTable(Vertical, Generic[R]):
     def on_row_lines_marks_changed(self, event: RowLines.MarksChanged) -> None:
         event.stop()
         self.post_message(self.Marked(self))
-
-    def on_row_lines_filter_wanted(self, event: RowLines.FilterWanted) -> None:
-        event.stop()
-        self.open_filter()
 
     def on_row_lines_arranged(self, event: RowLines.Arranged) -> None:
         event.stop()
