@@ -202,6 +202,17 @@ def test_a_flood_comes_whole_or_says_what_is_missing(shell: Shell, opened: Calla
     assert len(quick) == count + 1 and not any(line.skipped for line in quick)
     assert quick[count - 1].text == f"{count:>6}\t{text}"
 
+    # A pipe that is read slowly: reading the engine waits, and memory does not grow meanwhile.
+    queue = LineQueue(max_lines=5000)
+    held = DockerLogStream(dialer_for(None), [web], LogRange(follow=False, keep_all=True), queue=queue)
+    try:
+        wait_until(lambda: queue.full, 30, "nothing came")
+        time.sleep(0.5)
+        assert queue.put_count < 20_000
+        assert texts(read_all(held, 120)) == texts(quick)
+    finally:
+        held.close()
+
     # A reader that sleeps through it: the queue is bounded, and a mark stands where lines are missing.
     slow = DockerLogStream(dialer_for(None), [web], LogRange(follow=False), queue=LineQueue(max_lines=50_000))
     try:
