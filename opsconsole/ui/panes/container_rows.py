@@ -143,7 +143,14 @@ def flow(inward: float | None, outward: float | None) -> str:
 
 def restarts_cell(row: ContainerRow) -> tuple[str, str]:
     number = row.container.restarts if row.container else None
-    return count(number), Tone.WARNING if number else Tone.PLAIN
+    return thousands(number), Tone.WARNING if number else Tone.PLAIN
+
+
+def thousands(number: int | None) -> str:
+    """A count in four cells: `999`, `1.4k`, `12k`. The details say it in full."""
+    if number is None or number < 1000:
+        return count(number)
+    return f"{number // 100 / 10:.1f}k" if number < 10_000 else f"{number // 1000}k"
 
 
 def exit_cell(row: ContainerRow) -> tuple[str, str]:
