@@ -335,7 +335,7 @@ class Monitor:
             try:
                 part = look()
             except SourceError as error:
-                wait = self._pause(name) if error.absent else backoff
+                wait = 1.0 if isinstance(error, _Awaits) else self._pause(name) if error.absent else backoff
                 self._fail(name, error, wait)
                 backoff = FIRST_BACKOFF if error.absent else min(backoff * 2, LONGEST_BACKOFF)
             except Exception as error:  # a fault of ours must not blind the operator to everything else
@@ -382,14 +382,19 @@ class Monitor:
         now = self.clock()
         with self._lock:
             recovered = self._readings[name].state is SourceState.FAILED
+            first = self._readings[name].sampled_at is None
             self._parts[name] = part
             self._readings[name] = Reading(source=name, state=SourceState.OK, sampled_at=now)
             self._changed = True
             self._lock.notify_all()
         self._settled[name].set()
+        dependents: tuple[str, ...] = ()
         if recovered and name == "engine":
-            for dependent in ("describe", "usage", "volumes", "stack", "databases", "probes"):
-                self._wake[dependent].set()
+            dependents = ("describe", "usage", "volumes", "stack", "databases", "probes")
+        elif first and name == "stack":
+            dependents = ("databases", "probes", "backups")
+        for dependent in dependents:
+            self._wake[dependent].set()
 
     def _fail(self, name: str, error: SourceError, retry_in: float) -> None:
         now = self.clock()

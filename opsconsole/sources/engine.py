@@ -158,7 +158,7 @@ class DockerEngine:
 
     def _list(self, filters: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         params = {"all": "true", "filters": json.dumps(filters)}
-        return list(self._connection.get("/containers/json", params))
+        return list(self._connection.get("/containers/json", params) or ())
 
     def _with_details(self, row: Container) -> Container:
         with self._lock:

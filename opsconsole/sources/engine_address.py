@@ -8,8 +8,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from opsconsole.model import SourceError
+from opsconsole.text import mask_uri, printable
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 
@@ -33,6 +35,11 @@ class Address:
     tls: TlsFiles | None = None
 
     @property
+    def shown(self) -> str:
+        """The address as it may be shown: what anybody wrote into a variable acts on no terminal."""
+        return printable(mask_uri(self.host))
+
+    @property
     def socket(self) -> str:
         """Path of the unix socket, "" for an engine elsewhere."""
         return self.host.removeprefix("unix://") if self.host.startswith("unix://") else ""
@@ -41,23 +48,49 @@ class Address:
 def resolve(docker_host: str | None = None, environ: Mapping[str, str] | None = None) -> Address:
     """The engine to talk to: `docker_host`, else DOCKER_HOST, the current context, a socket that is there.
 
-    Raises SourceError when a named context cannot be read.
+    Raises SourceError when a named context cannot be read, or when what is named is no address.
     """
     environ = os.environ if environ is None else environ
     home = environ.get("HOME") or os.path.expanduser("~")
     directory = Path(environ.get("DOCKER_CONFIG") or Path(home, ".docker"))
     if docker_host:
-        return Address(_with_scheme(docker_host), "configuration", _tls_from_environment(environ, directory))
-    if host := environ.get("DOCKER_HOST"):
-        return Address(_with_scheme(host), "DOCKER_HOST", _tls_from_environment(environ, directory))
+        return _address(docker_host, "configuration", _tls_from_environment(environ, directory))
+    if host := environ.get("DOCKER_HOST", "").strip():
+        return _address(host, "DOCKER_HOST", _tls_from_environment(environ, directory))
     context = environ.get("DOCKER_CONTEXT") or _current_context(directory)
     if context and context != "default":
         return _from_context(context, directory)
     return Address(f"unix://{_default_socket(environ, home)}", "default")
 
 
-def _with_scheme(host: str) -> str:
-    return f"unix://{host}" if host.startswith("/") else host
+def _address(written: str, origin: str, tls: TlsFiles | None) -> Address:
+    """What was written as docker understands it: `/path` is a socket, `name` and `name:port` speak TCP."""
+    host = written.strip()
+    if host.startswith("/"):
+        host = f"unix://{host}"
+    elif "://" not in host:
+        host = f"tcp://{host}"
+    if host == "unix://":
+        host += DEFAULT_SOCKET
+    if not _is_usable(host):
+        shown = Address(host, origin).shown
+        raise SourceError(
+            f"{shown} ({origin}) is no engine address here", "Use unix:///path/to/docker.sock or tcp://host:port"
+        )
+    if not host.startswith(("unix://", "ssh://")) and urlsplit(host).port is None:
+        host = f"{host.rstrip('/')}:{2376 if tls else 2375}"
+    return Address(host, origin, tls)
+
+
+def _is_usable(host: str) -> bool:
+    try:
+        parts = urlsplit(host)
+        named = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # an open bracket, or a port that is no number
+        return False
+    if parts.scheme in ("tcp", "http", "https"):
+        return named and "@" not in parts.netloc and host.isprintable()
+    return parts.scheme in ("unix", "ssh")
 
 
 def _tls_from_environment(environ: Mapping[str, str], directory: Path) -> TlsFiles | None:
@@ -101,7 +134,7 @@ def _from_context(name: str, directory: Path) -> Address:
         ) from None
     skip_verify = bool(endpoint.get("SkipTLSVerify", False))
     certificates = directory / "contexts" / "tls" / digest / "docker"
-    return Address(_with_scheme(host), f"context {name}", _tls_of_context(certificates, skip_verify))
+    return _address(host, f"context {name}", _tls_of_context(certificates, skip_verify))
 
 
 def _tls_of_context(certificates: Path, skip_verify: bool) -> TlsFiles | None:

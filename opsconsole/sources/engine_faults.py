@@ -36,26 +36,28 @@ def refusal(explanation: str) -> EngineRefused:
 def explain(error: BaseException, address: Address, timeout: float) -> SourceError:
     """The SourceError for anything that docker, requests or the operating system raised."""
     causes = list(_causes(error))
+    if any(type(cause).__name__ == "BadStatusLine" for cause in causes):
+        return _no_engine(address, "it does not speak HTTP")
     for explanation in (_explain_tls, _explain_socket, _explain_network):
         if found := explanation(causes, address):
             return found
     if any(isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in causes):
         return SourceError(
-            f"The engine at {address.host} did not answer within {timeout:g} s",
+            f"The engine at {address.shown} did not answer within {timeout:g} s",
             "It is overloaded or hangs: look at `journalctl -u docker` and at the load of the host",
         )
     if any(isinstance(cause, ConnectionError) for cause in causes) or _is_broken_answer(causes):
         return ConnectionLost(
-            f"The engine at {address.host} ended the connection",
+            f"The engine at {address.shown} ended the connection",
             "It was stopped or restarted: `systemctl status docker`",
         )
-    return _explain_answer(error, address)
+    return _explain_answer(error, causes, address)
 
 
 def too_old(address: Address, api_version: str, needed: str) -> SourceError:
     """The engine speaks an older API than we can."""
     return SourceError(
-        f"The engine at {address.host} speaks API {api_version}; {needed} (Docker Engine 20.10) or newer is needed",
+        f"The engine at {address.shown} speaks API {api_version}; {needed} (Docker Engine 20.10) or newer is needed",
         "Upgrade Docker on that server",
     )
 
@@ -74,7 +76,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _explain_tls(causes: list[BaseException], address: Address) -> SourceError | None:
-    where = address.host
+    where = address.shown
     for cause in causes:
         if isinstance(cause, ssl.SSLError) or type(cause).__name__ == "TLSParameterError":
             return SourceError(
@@ -131,17 +133,17 @@ def _explain_permission(path: str) -> SourceError:
 def _explain_network(causes: list[BaseException], address: Address) -> SourceError | None:
     if address.host.startswith("ssh://"):
         return SourceError(
-            f"An engine behind SSH ({address.host}) is not supported",
+            f"An engine behind SSH ({address.shown}) is not supported",
             "Log in to that server and run opsconsole there",
         )
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return SourceError(
-            f"The name in the engine's address {address.host} is not known ({address.origin})",
+            f"The name in the engine's address {address.shown} is not known ({address.origin})",
             "Check the address, or unset DOCKER_HOST to use the local engine",
         )
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return SourceError(
-            f"No engine listens at {address.host} ({address.origin})",
+            f"No engine listens at {address.shown} ({address.origin})",
             "Check the address and port, and that the engine runs there",
         )
     if address.socket:
@@ -149,7 +151,7 @@ def _explain_network(causes: list[BaseException], address: Address) -> SourceErr
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno and not isinstance(cause, ConnectionError | TimeoutError):
             return SourceError(
-                f"The engine at {address.host} cannot be reached: {os.strerror(cause.errno)}",
+                f"The engine at {address.shown} cannot be reached: {os.strerror(cause.errno)}",
                 "Check the network and the address",
             )
     return None
@@ -160,12 +162,21 @@ def _is_broken_answer(causes: list[BaseException]) -> bool:
     return bool(names & {"RemoteDisconnected", "ProtocolError", "IncompleteRead", "ChunkedEncodingError"})
 
 
-def _explain_answer(error: BaseException, address: Address) -> SourceError:
+def _explain_answer(error: BaseException, causes: list[BaseException], address: Address) -> SourceError:
     if explanation := getattr(error, "explanation", None):
         return refusal(explanation)
+    response = next((found for cause in causes if (found := getattr(cause, "response", None)) is not None), None)
+    if response is not None and response.status_code >= 500:
+        return SourceError(
+            f"The engine at {address.shown} answers with an error: {response.status_code} {_one_line(response.text)}",
+            "It is ill: look at `journalctl -u docker`, restart it with `sudo systemctl restart docker`",
+        )
+    return _no_engine(address, _one_line(error))
+
+
+def _no_engine(address: Address, why: str) -> SourceError:
     return SourceError(
-        f"What answers at {address.host} is not a usable Docker engine: {_one_line(error)}",
-        f"Check the address ({address.origin})",
+        f"What answers at {address.shown} is not a usable Docker engine: {why}", f"Check the address ({address.origin})"
     )
 
 
