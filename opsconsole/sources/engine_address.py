@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from opsconsole.model import SourceError
@@ -24,6 +25,13 @@ class TlsFiles:
     certificate: str = ""
     key: str = ""
     verify: bool = True
+
+    def for_sdk(self) -> Any:
+        """The same as the Docker SDK takes it. Raises its TLSParameterError when a file is missing."""
+        from docker.tls import TLSConfig
+
+        certificate = (self.certificate, self.key) if self.certificate or self.key else None
+        return TLSConfig(client_cert=certificate, ca_cert=self.authority or None, verify=self.verify)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ because one thread can then serve every container. HTTP/1.0 keeps the engine fro
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -15,13 +16,15 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
 from opsconsole.model import SourceError
+from opsconsole.sources.engine_address import DEFAULT_SOCKET, TlsFiles, resolve
+from opsconsole.text import mask_uri, printable
 
-DEFAULT_HOST = "unix:///var/run/docker.sock"
 _MOST_HEAD = 64 * 1024
 
 
 class Dialer(Protocol):
-    endpoint: str
+    @property
+    def endpoint(self) -> str: ...
 
     def dial(self, container: str, query: Mapping[str, str]) -> tuple[socket.socket, bytes]:
         """A non-blocking socket (perhaps still connecting) and the request to write to it."""
@@ -31,17 +34,43 @@ class Dialer(Protocol):
 
 
 def dialer_for(docker_host: str | None) -> Dialer:
-    """The way to the engine at this address (None: $DOCKER_HOST, else the usual socket)."""
-    host = docker_host or os.environ.get("DOCKER_HOST") or DEFAULT_HOST
-    parts = urlsplit(host)
-    if parts.scheme == "unix":
-        return PlainDialer(host, unix_path=host.removeprefix("unix://"))
-    if parts.scheme in ("tcp", "http") and not os.environ.get("DOCKER_TLS_VERIFY"):
+    """The way to the engine at this address (None: where `docker` finds it). SourceError when that is no address."""
+    address = resolve(docker_host)
+    if address.socket:
+        return PlainDialer(address.shown, unix_path=address.socket)
+    parts = urlsplit(address.host)
+    if parts.scheme in ("tcp", "http") and address.tls is None:
+        return PlainDialer(address.shown, address=(parts.hostname or "localhost", parts.port or 2375))
+    return SdkDialer(address.host, address.tls)
+
+
+class EngineDialer:
+    """The engine as `docker` finds it, looked for at the first question and until one is there to be asked."""
+
+    def __init__(self, docker_host: str | None) -> None:
+        self._docker_host = docker_host
+        self._dialer: Dialer | None = None
+
+    @property
+    def endpoint(self) -> str:
+        if self._dialer is not None:
+            return self._dialer.endpoint
+        named = self._docker_host or os.environ.get("DOCKER_HOST") or DEFAULT_SOCKET
+        return printable(mask_uri(named))
+
+    def dial(self, container: str, query: Mapping[str, str]) -> tuple[socket.socket, bytes]:
+        """OSError when the engine is not there, or when its address is none."""
         try:
-            return PlainDialer(host, address=(parts.hostname or "localhost", parts.port or 2375))
-        except ValueError:
-            raise SourceError(f"{host} is no engine address", "use unix:///path or tcp://host:port") from None
-    return SdkDialer(host)
+            dialer = self._dialer or dialer_for(self._docker_host)
+        except SourceError as error:
+            raise OSError(errno.EINVAL, error.problem) from None
+        answer = dialer.dial(container, query)
+        self._dialer = dialer
+        return answer
+
+    def hang_up(self, connection: socket.socket) -> None:
+        if self._dialer:
+            self._dialer.hang_up(connection)
 
 
 class PlainDialer:
@@ -88,8 +117,9 @@ class PlainDialer:
 class SdkDialer:
     """TLS and SSH: the SDK reads, on a thread a container, and hands on what it got in the engine's own form."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, tls: TlsFiles | None = None) -> None:
         self.endpoint = endpoint
+        self._tls = tls
         self._streams: dict[socket.socket, Any] = {}
 
     def dial(self, container: str, query: Mapping[str, str]) -> tuple[socket.socket, bytes]:
@@ -111,7 +141,9 @@ class SdkDialer:
 
         with out:
             try:
-                client = docker.DockerClient(base_url=self.endpoint, tls=_tls(), timeout=10)
+                client = docker.DockerClient(
+                    base_url=self.endpoint, tls=self._tls.for_sdk() if self._tls else False, timeout=10
+                )
                 try:
                     self._copy(client.api, ours, out, container, query)
                 finally:
@@ -142,19 +174,6 @@ class SdkDialer:
         finally:
             self._streams.pop(ours, None)
             stream.close()
-
-
-def _tls() -> Any:
-    from docker.tls import TLSConfig
-
-    if not os.environ.get("DOCKER_TLS_VERIFY"):
-        return False
-    where = os.environ.get("DOCKER_CERT_PATH") or os.path.expanduser("~/.docker")
-    return TLSConfig(
-        client_cert=(os.path.join(where, "cert.pem"), os.path.join(where, "key.pem")),
-        ca_cert=os.path.join(where, "ca.pem"),
-        verify=True,
-    )
 
 
 def _send(out: socket.socket, data: bytes) -> None:

@@ -10,17 +10,17 @@ from opsconsole.model import AccessRate, Container
 from opsconsole.sources import LogRange, LogStream
 from opsconsole.sources.log_access import AccessCounter
 from opsconsole.sources.log_stream import DockerLogStream
-from opsconsole.sources.log_wire import dialer_for
+from opsconsole.sources.log_wire import EngineDialer
 
 
 class DockerLogs:
-    """See `LogSource`. `docker_host` as in $DOCKER_HOST; None takes that, else the usual socket.
+    """See `LogSource`. `docker_host` as in $DOCKER_HOST; None is where `docker` itself finds it.
 
     Nothing is connected before the first `open` or `access`.
     """
 
     def __init__(self, docker_host: str | None = None, *, now: Callable[[], int] = time.time_ns) -> None:
-        self._dialer = dialer_for(docker_host)
+        self._dialer = EngineDialer(docker_host)
         self._now = now
         self._access = AccessCounter(self.open, lambda: datetime.fromtimestamp(now() / 1_000_000_000, UTC))
 

@@ -19,6 +19,7 @@ from opsconsole import config as configuration
 from opsconsole.config import Config
 from opsconsole.model import Container, Service, SourceError, Stack
 from opsconsole.sources.connection import Connection
+from opsconsole.sources.engine_address import resolve
 from opsconsole.stack import databases, drift, files, places, rendered
 from opsconsole.stack.address import THIS_HOST, Neighbourhood
 from opsconsole.stack.endpoints import endpoints
@@ -251,8 +252,11 @@ def is_stack_directory(directory: Path | str) -> bool:
 
 
 def engine_host(environment: Mapping[str, str]) -> str:
-    """Where ports that the engine publishes are reached: this host, or the one that DOCKER_HOST names."""
-    found = urlsplit(environment.get("DOCKER_HOST", ""))
+    """Where ports that the engine publishes are reached: this host, or the one that the engine's address names."""
+    try:
+        found = urlsplit(resolve(environ=environment).host)
+    except SourceError:
+        return THIS_HOST  # the engine is named as unreachable, with the reason
     return found.hostname or THIS_HOST if found.scheme in ("tcp", "ssh", "http", "https") else THIS_HOST
 
 
