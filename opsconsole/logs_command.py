@@ -80,7 +80,7 @@ def parse_since(text: str, now: datetime) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise BadOption(
-            f"--since {printable(text)} is no time.", "Use 5m, 2h, 1d or a time such as 2026-01-31T02:00:00Z."
+            f"--since {printable(text)} is no time", "use 5m, 2h, 1d or a time such as 2026-01-31T02:00:00Z."
         ) from None
 
 
@@ -91,7 +91,7 @@ def _range(arguments: argparse.Namespace) -> LogRange:
         since = datetime.fromtimestamp(0, UTC)  # longer ago than there are times: everything
     tail = arguments.tail
     if tail is not None and tail < 0:
-        raise BadOption("--tail needs a number of 0 or more.")
+        raise BadOption("--tail needs a number of 0 or more")
     if tail is None and since is None:
         tail = DEFAULT_TAIL
     return LogRange(since=since, tail=tail, follow=arguments.follow, keep_all=True)
@@ -110,7 +110,7 @@ def _filter(arguments: argparse.Namespace) -> LogFilter:
             level = LogLevel(wanted)
         except ValueError:
             names = ", ".join(level for level in LogLevel if level)
-            raise BadOption(f"--level {printable(arguments.level)} is no level.", f"There are: {names}.") from None
+            raise BadOption(f"--level {printable(arguments.level)} is no level", f"there are: {names}") from None
     return LogFilter(grep, level)
 
 

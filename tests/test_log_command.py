@@ -185,9 +185,9 @@ def test_no_such_service(project: Project) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--since", "yesterday"), "--since yesterday is no time. Use 5m, 2h, 1d or a time such as"),
-        (("--level", "loud"), "--level loud is no level. There are: trace, debug, info, warning, error, fatal."),
-        (("--tail", "-3"), "--tail needs a number of 0 or more."),
+        (("--since", "yesterday"), "--since yesterday is no time -> use 5m, 2h, 1d or a time such as"),
+        (("--level", "loud"), "--level loud is no level -> there are: trace, debug, info, warning, error, fatal"),
+        (("--tail", "-3"), "--tail needs a number of 0 or more"),
     ],
 )
 def test_options_that_make_no_sense(project: Project, words: tuple[str, ...], said: str) -> None:
