@@ -249,7 +249,22 @@ class Monitor:
         if before is None or before.name != stack.name:
             self._parts["stack"] = stack
             self._wake["engine"].set()  # the project's name is known now: list again by name
+            stack = self._look_again(stack, containers)
         return stack
+
+    def _look_again(self, stack: Stack, containers: Sequence[Container]) -> Stack:
+        """More may run under the project's name than from this directory: started through a symlink, or by Compose
+        v1. Their labels say with which files and env files; without these, drift would be claimed."""
+        if self._readings["engine"].state is not SourceState.OK:
+            return stack
+        try:
+            named = self.sources.engine.containers(project=stack.name)
+        except SourceError:
+            return stack  # the engine's own look says so
+        if {one.id for one in named} == {one.id for one in containers}:
+            return stack
+        self._accept("engine", named)
+        return self.sources.stack.look(named)
 
     def _look_usage(self) -> object:
         usage = self.sources.engine.usage(self._containers())
