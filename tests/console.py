@@ -53,6 +53,10 @@ class Console(Terminal):
         """The pane that is open."""
         return next((name for name in PANES if self.shows(name)(self.lines())), "")
 
+    def rests(self) -> bool:
+        """Whether it runs, shows a pane and nothing is open in it."""
+        return self.process.poll() is None and bool(self.pane()) and "quit" in self.footer_keys()
+
     def esc(self, *gone: str) -> list[str]:
         """Press Esc and wait until these are gone: a key right behind Esc would be another key (Alt and it)."""
         for text in gone:
@@ -83,15 +87,12 @@ class Console(Terminal):
         return self.lines()[row] if row >= 0 else ""
 
     def put_cursor_on(self, text: str) -> None:
-        """Move down until the cursor stands on the row with this text."""
-        self.wait_for(text)
-        self.type("g")
-        self.wait_for(lambda lines: self.cursor_row() >= 0)
-        for _ in range(len(self.lines())):
-            before = self.cursor_line()
-            if text in before:
-                return
-            row = self.cursor_row()
-            self.type("j")
-            self.wait_for(lambda lines, row=row: self.cursor_row() != row)
-        raise AssertionError(f"no row with {text!r}:\n{self.text()}")
+        """Move the cursor to the first row with this text, which is on the screen."""
+
+        def both_are_shown(lines: list[str]) -> bool:
+            return self.cursor_row() >= 0 and any(text in line for line in lines[2:-1])
+
+        lines = self.wait_for(both_are_shown)
+        steps = next(row for row, line in enumerate(lines) if row > TABS and text in line) - self.cursor_row()
+        self.type(*("j" if steps > 0 else "k" for _ in range(abs(steps))))
+        self.wait_for(lambda lines: text in self.cursor_line())

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from opsconsole.ui.panes import sections
 from tests.console import PANES, Console
 from tests.parts.engine import Engine
 from tests.parts.stacks import Stack
@@ -113,3 +114,255 @@ def walk_details(console: Console, pane: str) -> Iterator[list[str]]:
         yield console.wait_for(lambda lines: "close" in console.footer_keys())
         console.type("Enter")
         console.wait_for(lambda lines: "details" in console.footer_keys())
+
+
+# --- keys ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def kept() -> Iterator[list[Console]]:
+    """The console that the next test goes on with."""
+    found: list[Console] = []
+    yield found
+    for one in found:
+        one.close()
+
+
+@pytest.fixture
+def console(mps: Stack, kept: list[Console]) -> Iterator[Console]:
+    """One console for the tests that leave it as they found it, on a pane and nothing open; else a new one."""
+    if not kept:
+        kept.append(Console(cwd=mps.directory))
+        kept[0].started(mps.project)
+    yield kept[0]
+    if not kept[0].rests():
+        kept.pop().close()
+
+
+def test_letters_and_tab_go_to_every_pane(console: Console) -> None:
+    for pane in PANES:
+        console.go(pane)
+    console.go("overview")
+    for pane in [*list(PANES)[1:], "overview"]:
+        console.type("Tab")
+        console.wait_for(console.shows(pane))
+    for pane in [*reversed(PANES), "deploy"]:
+        console.type("Shift+Tab")
+        console.wait_for(console.shows(pane))
+
+
+def test_the_help_lists_every_key(console: Console) -> None:
+    wanted = {action.keys_shown or "Ctrl+P": action.help for place in sections("") for action in place.actions}
+    console.go("overview")
+    console.press("?", shows="no single key destroys anything")
+    entries: dict[str, str] = {}
+    console.type("g")
+    console.wait_for("Overview")
+    while True:
+        shown = console.lines()
+        entries |= {found[1]: found[2] for line in shown if (found := re.match(r"^ {3}(\S.*?) {2,}(\S.*)$", line))}
+        if any(line.startswith("   pending") for line in shown):
+            break
+        console.type("PgDn")
+        console.wait_for(lambda lines, shown=shown: lines != shown)
+    console.esc("no single key destroys anything")
+    missing = {keys for keys, said in wanted.items() if said[:40] not in " ".join(entries.values())}
+    assert not missing
+    assert wanted.keys() <= entries.keys()
+
+
+@pytest.mark.parametrize("pane", PANES)
+def test_every_key_of_the_footer_does_something_visible(console: Console, pane: str) -> None:
+    console.go(pane)
+    keys = console.footer_keys()
+    assert {"help", "quit"} <= keys.keys()
+    for label, key in keys.items():
+        console.go(pane)
+        effect = Effect(console, pane, label, key)
+        getattr(effect, label.replace(" ", "_"))()
+
+
+class Effect:
+    """What each key of a footer must show. A label that is not here fails: a new key wants its line."""
+
+    def __init__(self, console: Console, pane: str, label: str, key: str) -> None:
+        self.console, self.pane, self.key = console, pane, key
+
+    def _opens(self, shows: str) -> None:
+        self.console.press(self.key, shows=shows)
+        self.console.esc(shows)
+
+    def _toggles(self, shows: str) -> None:
+        self.console.press(self.key, shows=shows)
+        self.console.type(self.key)
+        self.console.wait_gone(shows)
+
+    def attention(self) -> None:
+        self._opens("Attention   ")
+
+    def help(self) -> None:
+        self._opens("no single key destroys anything")
+
+    def actions(self) -> None:
+        self._opens("type a part of what you want")
+
+    def next_pane(self) -> None:
+        following = [*list(PANES)[1:], "overview"][list(PANES).index(self.pane)]
+        self.console.type(self.key)
+        self.console.wait_for(self.console.shows(following))
+
+    def full_size(self) -> None:
+        names = "volumes  logs  metrics"
+        self.console.type(self.key)
+        self.console.wait_gone(names)
+        self.console.type(self.key)
+        self.console.wait_for(names)
+
+    def ask_now(self) -> None:
+        self.console.type(self.key)
+        self.console.wait_for(lambda lines: lines[0].endswith("asking"))
+
+    def quit(self) -> None:
+        """Seen where the console is left for good."""
+
+    def details(self) -> None:
+        if self.pane == "containers":
+            self._opens("Esc back")
+        else:
+            self.console.type(self.key)
+            self.console.wait_for(lambda lines: "close" in self.console.footer_keys())
+            self.console.type(self.key)
+            self.console.wait_for(lambda lines: "details" in self.console.footer_keys())
+
+    def shell(self) -> None:
+        self.console.type(self.key)
+        self.console.wait_for("Shell in ", lambda lines: not self.console.in_console)
+        self.console.type("exit\r")
+        self.console.wait_for(self.console.shows("containers"), "was left")
+        self.console.esc("was left")
+
+    def restart(self) -> None:
+        self._opens("Restart backend?")
+
+    def stop(self) -> None:
+        self._opens("Stop backend?")
+
+    def its_logs(self) -> None:
+        self.console.type(self.key)
+        self.console.wait_for(self.console.shows("logs"), "of backend")
+        self.console.press("a", shows="of 4 services")
+
+    def filter(self) -> None:
+        self._opens("regex, ! in front hides" if self.pane == "logs" else "Esc shows all")
+
+    def search(self) -> None:
+        self.console.type(self.key)
+        self.console.wait_for(lambda lines: lines[-3].startswith(" search"))
+        self.console.type("Esc")
+        self.console.wait_for(lambda lines: not lines[-3].startswith(" search"))
+
+    def level(self) -> None:
+        for shows in ("level debug and worse", "level info and worse", "level warning and worse", "level error"):
+            self.console.press(self.key, shows=shows)
+        self.console.type(self.key)
+        self.console.wait_gone("level error")
+
+    def range(self) -> None:
+        for digit, shows in enumerate(("tail", "first lines", "last minute", "last 5 minutes")):
+            self.console.type(str(digit))
+            self.console.wait_for(re.compile(rf"(following|paused).*  {shows}"))
+        self.console.type("0")
+        self.console.wait_for("following  tail")
+
+    def follow(self) -> None:
+        self.console.press(self.key, shows="paused")
+        self.console.type(self.key)
+        self.console.wait_for("following")
+
+    def pick(self) -> None:
+        self.console.type(self.key)
+        self.console.wait_for(lambda lines: "pick" not in self.console.footer_keys())
+        self.console.type("Esc")
+        self.console.wait_for(lambda lines: "pick" in self.console.footer_keys())
+
+    def mark(self) -> None:
+        row = self.console.cursor_row()
+        self.console.type(self.key)
+        self.console.wait_for(lambda lines: lines[row].startswith("●"))
+        self.console.type("Esc")
+        self.console.wait_for(lambda lines: not lines[row].startswith("●"))
+
+    def sort(self) -> None:
+        self.console.press(">", shows=re.compile("[↑↓]"))
+        self.console.type("<")
+        self.console.wait_for(lambda lines: not re.search("[↑↓]", "\n".join(lines)))
+
+    def fold(self) -> None:
+        self.console.press(self.key, shows="▸")
+        self.console.type(self.key)
+        self.console.wait_gone("▸")
+
+    def fold_all(self) -> None:
+        self.fold()
+
+    def choose(self) -> None:
+        self.console.type("jjjj", self.key)
+        self.console.wait_for(self.console.shows("logs"))
+
+
+# --- looking closer --------------------------------------------------------------------------------
+
+
+def test_filter_sort_and_marks_in_the_list_of_containers(console: Console) -> None:
+    console.go("containers")
+    console.type("/mong")  # at once, as a slow line sends it
+    console.wait_for("1 of 4  Esc shows all", "mongodb")
+    console.wait_gone(" backend ", " redis ")
+    console.wait_for("Enter keep")
+    console.press("Enter", shows="Enter details")
+    console.esc("1 of 4  Esc shows all")
+    console.wait_for(" backend ", " redis ")
+
+    def services() -> list[str]:
+        return [line.split()[0] for line in console.lines()[4:8]]
+
+    assert services() == ["backend", "frontend", "mongodb", "redis"]
+    console.press(">", shows="Service↑")
+    console.type("O")
+    console.wait_for("Service↓", lambda lines: services() == ["redis", "mongodb", "frontend", "backend"])
+    console.type("<")
+    console.wait_gone("Service↓")
+    console.wait_for(lambda lines: services() == ["backend", "frontend", "mongodb", "redis"])
+
+    console.put_cursor_on(" frontend")
+    console.press("Space", shows="1 marked")
+    console.put_cursor_on(" redis")
+    console.press("Space", shows="2 marked")
+    console.press("r", shows="Restart 2 containers?")
+    assert {"frontend", "redis"} <= {word for line in console.lines() for word in line.replace("-", " ").split()}
+    console.esc("Restart 2 containers?")
+    console.esc("2 marked")
+
+
+def test_the_palette_finds_an_action_and_does_it_where_it_belongs(console: Console) -> None:
+    console.go("containers")
+    console.put_cursor_on(" backend")
+    console.go("volumes")
+    console.type(":restart\r")
+    console.wait_for("Restart backend?")
+    console.esc("Restart backend?")
+    assert console.pane() == "containers"
+    console.type("Ctrl+P")
+    console.wait_for("type a part of what you want")
+    console.type("first lines\r")
+    console.wait_for(console.shows("logs"), "first lines")
+    console.press("0", shows="following  tail")
+
+
+def test_keys_of_one_packet_act_one_after_the_other(console: Console) -> None:
+    """What a slow line sends at once: nothing of a filter's text may act as a key."""
+    console.go("overview")
+    console.type("c/serv\rvlo")
+    console.wait_for(console.shows("overview"))
+    console.go("containers", "No row holds this text", "0 of 4")
+    console.esc("0 of 4")
