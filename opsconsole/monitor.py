@@ -245,7 +245,8 @@ class Monitor:
 
     def _look_stack(self) -> Stack:
         before: Stack | None = self._parts.get("stack")
-        stack = self.sources.stack.look(self._containers())
+        containers = self._containers()
+        stack = self.sources.stack.look(containers)
         if before is None or before.name != stack.name:
             self._parts["stack"] = stack
             self._wake["engine"].set()  # the project's name is known now: list again by name
