@@ -6,9 +6,11 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from opsconsole.model import SourceError
+from opsconsole.sources import engine_plain as plain
 from opsconsole.sources.engine_address import Address, TlsFiles, resolve
 from opsconsole.sources.engine_faults import ConnectionLost, ContainerGone, explain, refusal, too_old
 
@@ -26,7 +28,9 @@ class EngineConnection:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._client: Any = None
+        self._attempt: Future[Any] | None = None
         self._address: Address | None = None
+        self._api_version = ""  # as the last plain answer named it
 
     @property
     def address(self) -> Address:
@@ -39,17 +43,17 @@ class EngineConnection:
     def api_version(self) -> str:
         """The API version agreed on, "" while there is no connection."""
         client = self._client
-        return str(client.api_version) if client is not None else ""
+        return self._api_version or (str(client.api_version) if client is not None else "")
 
     def get(self, path: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> Any:
         """The JSON answer of a GET, asked once more when a kept connection turns out to be dead."""
-        kept = self._client is not None
+        kept = self.api_version != ""
         try:
-            return self._ask(lambda client: _json(client, path, params, timeout or self._timeout))
+            return self._get(path, params, timeout or self._timeout)
         except ConnectionLost:
             if not kept:
                 raise
-            return self._ask(lambda client: _json(client, path, params, timeout or self._timeout))
+            return self._get(path, params, timeout or self._timeout)
 
     def post(self, path: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> None:
         """Order something. Never repeated: a lost answer does not say that nothing was done."""
@@ -81,6 +85,28 @@ class EngineConnection:
     def close(self) -> None:
         self._drop(self._client)
 
+    def _get(self, path: str, params: Mapping[str, Any] | None, timeout: float) -> Any:
+        address = self.address
+        if not plain.is_plain(address):
+            return self._ask(lambda client: _json(client, path, params, timeout))
+        try:
+            answer, version = plain.get(address, path, params, timeout)
+        except plain.Refused as refused:
+            if refused.status_code == 404:
+                raise _missing(refused.explanation) from refused
+            raise explain(refused, address, timeout) from refused
+        except Exception as error:
+            self._address, self._api_version = None, ""
+            raise explain(error, address, timeout) from error
+        if version != self._api_version:
+            self._check(version, address)
+            self._api_version = version
+        return answer
+
+    def _check(self, version: str, address: Address) -> None:
+        if _numbers(version) < _numbers(OLDEST_API):
+            raise too_old(address, version, OLDEST_API)
+
     def _ask(self, question: Callable[[Any], Answer]) -> Answer:
         client = self._connected()
         try:
@@ -96,20 +122,35 @@ class EngineConnection:
             raise explain(error, self.address, self._timeout) from error
 
     def _connected(self) -> Any:
+        """The client. Whoever asks while somebody connects waits for that: an engine that hangs is not asked in a
+        queue, where the fifth would wait five times as long."""
         with self._lock:
-            if self._client is None:
-                self._address = None
-                self._client = self._connect(self.address)
-            return self._client
+            if self._client is not None:
+                return self._client
+            attempt, others = self._attempt, self._attempt is not None
+            if attempt is None:
+                attempt = self._attempt = Future()
+        if others:
+            return attempt.result()
+        try:
+            self._address = None
+            client = self._connect(self.address)
+        except BaseException as error:
+            self._attempt = None
+            attempt.set_exception(error)
+            raise
+        with self._lock:
+            self._client, self._attempt = client, None
+        attempt.set_result(client)
+        return client
 
     def _connect(self, address: Address) -> Any:
         if address.host.startswith("ssh://"):
             raise SourceError(
-                f"An engine behind SSH ({address.host}, {address.origin}) is not supported",
+                f"An engine behind SSH ({address.shown}, {address.origin}) is not supported",
                 "Log in to that server and run opsconsole there",
             )
         import docker
-        from docker.utils import version_lt
 
         try:
             client = docker.APIClient(
@@ -117,9 +158,11 @@ class EngineConnection:
             )
         except Exception as error:
             raise explain(error, address, self._timeout) from error
-        if version_lt(client.api_version, OLDEST_API):
+        try:
+            self._check(client.api_version, address)
+        except SourceError:
             client.close()
-            raise too_old(address, client.api_version, OLDEST_API)
+            raise
         return client
 
     def _drop(self, client: Any) -> None:
@@ -137,6 +180,10 @@ def _missing(explanation: str) -> SourceError:
     if "network" in what and "no such container" not in what:
         return refusal(explanation)
     return ContainerGone()
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 def socket_of(response: Any) -> socket.socket | None:
