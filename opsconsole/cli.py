@@ -204,8 +204,7 @@ def _add_demo(commands: Commands) -> None:
 
 
 def run_console(arguments: argparse.Namespace) -> int:
-    if not sys.stdout.isatty() or not sys.stdin.isatty():
-        raise UsageError("the console needs a terminal; `opsconsole status` and `opsconsole logs` work in a pipe.")
+    need_terminal()
     try:
         directory, project = find_stack(arguments.stack)
     except (UsageError, SourceError) as error:
@@ -279,12 +278,21 @@ def run_demo(arguments: argparse.Namespace) -> int:
         raise UsageError("--containers needs a number of 1 or more.")
     if arguments.status or arguments.json:
         return print_status(make_demo_monitor(arguments.containers), as_json=arguments.json, seconds=20.0)
-    if not sys.stdout.isatty() or not sys.stdin.isatty():
-        raise UsageError("the console needs a terminal; `opsconsole demo --status` works in a pipe.")
+    need_terminal()
     return open_demo(arguments)
 
 
 # --- what the commands share -----------------------------------------------------------------------
+
+
+def need_terminal() -> None:
+    """Raises UsageError where the console cannot be drawn: before anything is asked or printed."""
+    from opsconsole.ui.terminal import NoTerminal, require_terminal
+
+    try:
+        require_terminal()
+    except NoTerminal as error:
+        raise UsageError(f"the console needs a terminal: {error}") from None
 
 
 def find_stack(wanted: str | None) -> tuple[Path, str]:
@@ -427,6 +435,7 @@ def choose_and_open(arguments: argparse.Namespace, error: Exception) -> int:
 
 
 def run_app(arguments: argparse.Namespace, monitor: Monitor, note: str = "") -> int:
+    monitor.begin()  # the engine answers while the screen is imported
     from opsconsole.ui.app import ConsoleApp
 
     app = ConsoleApp(

@@ -125,17 +125,27 @@ class Monitor:
         self._subscribers: list[Callable[[Snapshot], None]] = []
         self._changed = False
         self._collections_at = 0.0
-        self._started = False
+        self._begun = False
+        self._started = threading.Event()
         self.snapshot = Snapshot(sampled_at=clock(), demo=sources.demo, readings=dict(self._readings))
 
     # --- what the faces call -------------------------------------------------------------------
 
+    def begin(self) -> None:
+        """Ask the engine for the containers and for nothing more yet: while a screen is being made, each other source
+        would take its time. `start` does the rest."""
+        if not self._begun:
+            self._begun = True
+            self._thread("engine", lambda: self._poll("engine", self._look_engine))
+            self._thread("publisher", self._publish_changes)
+
     def start(self) -> None:
-        if self._started:
+        """Watch all there is."""
+        if self._started.is_set():
             return
-        self._started = True
+        self.begin()
+        self._started.set()
         looks: dict[str, Callable[[], object]] = {
-            "engine": self._look_engine,
             "describe": self.sources.engine.describe,
             "stack": self._look_stack,
             "usage": self._look_usage,
@@ -150,7 +160,6 @@ class Monitor:
         for name, look in looks.items():
             self._thread(name, lambda name=name, look=look: self._poll(name, look))  # type: ignore[misc]
         self._thread("events", self._follow_events)
-        self._thread("publisher", self._publish_changes)
 
     def stop(self) -> None:
         """Tell every thread to end and close the sources. Returns at once; a hung source is left behind."""
@@ -238,6 +247,7 @@ class Monitor:
             return containers
         if any(not container.detailed for container in containers):
             self._accept("engine", containers)  # rows first, details after
+            self._started.wait(LONGEST_NEED_WAIT)
             while engine.inspect_missing(containers) and not self._stopping.is_set():
                 containers = engine.containers(project=project, directory="" if project else self.directory)
                 self._accept("engine", containers)

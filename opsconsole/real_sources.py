@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from opsconsole.config import Config
 from opsconsole.sources import Sources
 
+T = TypeVar("T")
 STATE_DIRECTORY = ".opsconsole"
 """What the console remembers lies beside the stack, where every operator of the server finds it."""
 
@@ -16,24 +20,75 @@ def real_sources(directory: Path, config: Config, *, project: str = "", read_onl
 
     With `read_only` not even the disk history is written.
     """
-    from opsconsole.backups.catalog import Catalog
-    from opsconsole.sources.databases import Databases
-    from opsconsole.sources.disk_history import DiskHistory
     from opsconsole.sources.engine import DockerEngine
-    from opsconsole.sources.host import HostSampler
-    from opsconsole.sources.http import HttpProbes
-    from opsconsole.sources.logs import DockerLogs
-    from opsconsole.stack.discover import StackDiscovery
 
     engine = DockerEngine()
-    history = None if read_only else directory / STATE_DIRECTORY / "disk-history.json"
-    discovery = StackDiscovery(directory, config, engine=engine, project=project)
+
+    def discovery() -> Any:
+        from opsconsole.stack.discover import StackDiscovery
+
+        return StackDiscovery(directory, config, engine=engine, project=project)
+
+    def host() -> Any:
+        from opsconsole.sources.disk_history import DiskHistory
+        from opsconsole.sources.host import HostSampler
+
+        history = None if read_only else directory / STATE_DIRECTORY / "disk-history.json"
+        return HostSampler(DiskHistory(history), names={str(directory): "stack"})
+
+    def databases() -> Any:
+        from opsconsole.sources.databases import Databases
+
+        return Databases(stack.connections)
+
+    def probes() -> Any:
+        from opsconsole.sources.http import HttpProbes
+
+        return HttpProbes()
+
+    def backups() -> Any:
+        from opsconsole.backups.catalog import Catalog
+
+        return Catalog()
+
+    def logs() -> Any:
+        from opsconsole.sources.logs import DockerLogs
+
+        return DockerLogs()
+
+    stack = late(discovery)
     return Sources(
-        stack=discovery,
+        stack=stack,
         engine=engine,
-        host=HostSampler(DiskHistory(history), names={str(directory): "stack"}),
-        databases=Databases(discovery.connections),
-        probes=HttpProbes(),
-        backups=Catalog(),
-        logs=DockerLogs(),
+        host=late(host),
+        databases=late(databases),
+        probes=late(probes),
+        backups=late(backups),
+        logs=late(logs),
     )
+
+
+def late(make: Callable[[], T]) -> T:
+    """What `make` makes, made when it is first asked for something: to import all sources takes 40 ms, in which the
+    screen is painted instead. Safe to share between threads."""
+    return cast(T, _Late(make))
+
+
+class _Late:
+    def __init__(self, make: Callable[[], object]) -> None:
+        self._make = make
+        self._made: object | None = None
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+        return getattr(self._made, name)
+
+    def close(self) -> None:
+        """What was never made has nothing to let go of."""
+        with self._lock:
+            made = self._made
+        if made is not None:
+            cast(Any, made).close()

@@ -171,6 +171,8 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
 
             self.push_screen(ProjectsScreen(self._choose), self.exit)
             return
+        if self.monitor is not None:
+            self.snapshot = self.monitor.snapshot  # the containers may be here already
         await self.go("overview")
         self._say_header()
         self.set_interval(1.0, self._say_header)
@@ -185,6 +187,8 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
     def _start_monitor(self) -> None:
         assert self.monitor is not None
         self._unsubscribe = self.monitor.subscribe(self.publish)
+        if self.monitor.snapshot is not self.snapshot:
+            self.publish(self.monitor.snapshot)
         self.monitor.start()
 
     def on_unmount(self) -> None:
