@@ -6,6 +6,7 @@ An engine that cannot be had fails the suite. Only OPSCONSOLE_TESTS=offline skip
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,10 @@ from tests.parts.install import install, install_newer_engine
 from tests.parts.machine import wait_until as wait_until
 from tests.parts.servers import Server, start_mongod, start_redis
 from tests.parts.stacks import Stack, copy_stack, running_stack
+
+# Started in the background of a script, Ctrl+C is ignored by us and by every program that we start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A developer's own settings must not reach the stacks under test.
 FOREIGN = ("COMPOSE_PROJECT_NAME", "COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES", "DOCKER_CONTEXT")
