@@ -32,6 +32,8 @@ NO_COMPOSE_HINT = (
 _VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+)")
 _UNSET = re.compile(r'(?:The \\?"?)(?P<name>[A-Za-z_]\w*)\\?"? variable is not set')
 _LOG_LINE = re.compile(r'^time="[^"]*" level=(?P<level>\w+) msg="(?P<message>(?:[^"\\]|\\.)*)"')
+# Of an env file that it cannot read, Compose quotes the line to its end: the value, which may be a password.
+_QUOTED_LINE = re.compile(r"(unterminated quoted value|in variable name) .*")
 
 
 class ComposeHangs(SourceError):
@@ -132,7 +134,7 @@ def complaint(stderr: str) -> str:
         first = f"{first} {lines[1]}"
     if found := _LOG_LINE.match(first):
         first = found["message"].replace('\\"', '"')
-    return mask_text(printable(first))
+    return mask_text(printable(_QUOTED_LINE.sub(r"\1", first)))
 
 
 def missing_variables(stderr: str) -> tuple[str, ...]:

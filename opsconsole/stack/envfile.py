@@ -48,12 +48,16 @@ def read(path: Path | str, surroundings: Mapping[str, str] | None = None) -> Env
     """
     shown = printable(str(path))
     try:
-        raw = Path(path).read_bytes()[:LONGEST]
+        with open(path, "rb") as file:
+            raw = file.read(LONGEST + 1)
     except FileNotFoundError:
         return EnvFile(path=str(path), problems=(f"env file {shown} does not exist",))
     except OSError as error:
         return EnvFile(path=str(path), problems=(f"env file {shown} cannot be read: {error.strerror}",))
     problems = []
+    if len(raw) > LONGEST:
+        problems.append(f"env file {shown} is larger than {LONGEST >> 20} MB: what comes after that is not used")
+        raw = raw[:LONGEST]
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -83,6 +83,7 @@ class FileReader:
             install = "install it with `apt-get install docker-compose-plugin` or see opsconsole doctor"
             problems += [f"{NO_COMPOSE}; {install}", *([plain_problem] if plain_problem else [])]
             best = plain
+            problems += plain.problems if plain else ()
         else:
             try:
                 best = self._best(command, choice, hashes)
@@ -92,7 +93,6 @@ class FileReader:
                 best, state = self._instead(choice, plain)
                 problems.append("; ".join(part for part in (error.problem, state, error.hint) if part))
         best = best or Rendered(by="nothing")
-        problems += best.problems
         if best.missing_variables and (command is None or best.by == "compose"):
             # Else Compose has said what is wrong, and better.
             problems.append(_missing(best.missing_variables))
