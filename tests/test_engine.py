@@ -509,6 +509,28 @@ def test_health_changes_are_told_and_health_checks_are_not(
     watch.stop.set()
 
 
+def test_what_other_projects_do_asks_for_no_new_list(
+    engine: Engine, run: Callable[..., str], project: str, source: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.containers(project=project)
+    events: list[dict[str, Any]] = []
+    monkeypatch.setattr(source, "_take", events.append)
+    watch = Watch(source)
+    flags = ("--label", f"com.docker.compose.project={project}-other", "--label", f"{LABEL}=1", "--rm")
+    other = engine.docker("run", "--detach", "--name", f"{project}-other-web-1", *flags, APP, "sleep", "600")
+    own = run("web")
+    engine.docker("kill", other)
+
+    def told_of(container: str) -> list[dict[str, Any]]:
+        about = [(event, event["Actor"]) for event in tuple(events)]
+        return [event for event, actor in about if container in (actor["ID"], actor["Attributes"].get("container"))]
+
+    wait_until(lambda: [e for e in told_of(other) if e["Action"] == "destroy"], 10, "the other's end was not told")
+    assert not any(map(source._concerns_us, told_of(other)))
+    assert {event["Action"] for event in told_of(own) if source._concerns_us(event)} >= {"create", "start"}
+    watch.stop.set()
+
+
 def test_a_burst_of_events_is_folded(engine: Engine, run: Callable[..., str], source: DockerEngine) -> None:
     container = run("web")
     watch = Watch(source)

@@ -329,9 +329,19 @@ def test_a_container_that_ended_is_not_read_and_a_new_limit_is_seen(tmp_path: Pa
 @given(st.binary())
 def test_no_kernel_file_is_strange_enough_to_raise(content: bytes) -> None:
     cgroups.parse_flat(content)
+    cgroups.flat_value(content, b"inactive_file")
     cgroups.parse_io_stat(content)
     cgroups.parse_blkio(content)
     list(cgroups.parse_membership(content.decode(errors="replace"), ID))
+
+
+@given(st.dictionaries(st.from_regex("[a-z_]{1,9}", fullmatch=True), st.integers(0, 2**60), max_size=6))
+def test_one_value_is_read_as_all_are(values: dict[str, int]) -> None:
+    content = "".join(f"{name} {value}\n" for name, value in values.items()).encode()
+    assert (
+        {name: cgroups.flat_value(content, name.encode()) for name in values} == cgroups.parse_flat(content) == values
+    )
+    assert cgroups.flat_value(content, b"0") is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**60), st.integers(0, 2**60)), max_size=5))

@@ -100,7 +100,7 @@ class CgroupReader:
         cpu = parse_flat(_read(f"{directory}/cpu.stat"))
         at, tick = datetime.now(UTC), time.monotonic()
         memory = self._optional(place, f"{directory}/memory.current")
-        inactive = parse_flat(self._optional(place, f"{directory}/memory.stat")).get("inactive_file", 0)
+        inactive = flat_value(self._optional(place, f"{directory}/memory.stat"), b"inactive_file") or 0
         if not place.limit_known:
             place.limit = _limit(self._optional(place, f"{directory}/memory.max"))
             place.limit_known = True
@@ -122,7 +122,7 @@ class CgroupReader:
         at, tick = datetime.now(UTC), time.monotonic()
         base = directories.get("memory", "")
         memory = self._optional(place, f"{base}/memory.usage_in_bytes")
-        inactive = parse_flat(self._optional(place, f"{base}/memory.stat")).get("total_inactive_file", 0)
+        inactive = flat_value(self._optional(place, f"{base}/memory.stat"), b"total_inactive_file") or 0
         if not place.limit_known:
             place.limit = _limit(self._optional(place, f"{base}/memory.limit_in_bytes"))
             place.limit_known = True
@@ -202,8 +202,19 @@ def parse_membership(text: str, container: str) -> Iterable[tuple[str, str]]:
                 yield controller, path
 
 
+def flat_value(content: bytes | None, name: bytes) -> int | None:
+    """One value of `name value` lines, as memory.stat has dozens of: to read them all takes as long as the file."""
+    lines = b"\n" + (content or b"")
+    start = lines.find(b"\n" + name + b" ")
+    if start < 0:
+        return None
+    start += len(name) + 2
+    end = lines.find(b"\n", start)
+    return _number(lines[start : end if end >= 0 else len(lines)])
+
+
 def parse_flat(content: bytes | None) -> dict[str, int]:
-    """`name value` lines, as in cpu.stat and memory.stat."""
+    """`name value` lines, as in cpu.stat."""
     pairs = (line.split() for line in (content or b"").decode(errors="replace").splitlines())
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isascii() and pair[1].isdigit()}
 

@@ -51,6 +51,7 @@ class DockerEngine:
         self._inspected: dict[str, _Inspected] = {}
         self._changes: dict[str, int] = {}  # events seen per container, to notice one during an inspect
         self._image_dates: dict[str, datetime | None] = {}
+        self._project = ""  # whose containers are listed; "" as long as that is not known by name
 
     # --- looking -----------------------------------------------------------------------------------
 
@@ -63,6 +64,7 @@ class DockerEngine:
         return parse.projects(self._list({"label": [parse.PROJECT]}))
 
     def containers(self, *, project: str = "", directory: str = "") -> tuple[Container, ...]:
+        self._project = project
         label = f"{parse.PROJECT}={project}" if project else f"{parse.DIRECTORY}={directory}" if directory else ""
         raw = [row for row in self._list({"label": [label]} if label else {}) if not parse.is_one_off(row)]
         rows = [self._with_details(parse.from_listing(row)) for row in raw]
@@ -129,7 +131,8 @@ class DockerEngine:
 
         def happened(event: dict[str, Any]) -> None:
             self._take(event)
-            folder.poke()
+            if self._concerns_us(event):
+                folder.poke()
 
         try:
             self._events.follow(opened, happened, stop)
@@ -207,6 +210,15 @@ class DockerEngine:
         else:
             self._mark_stale(container)
         self._usage.forget(container)
+
+    def _concerns_us(self, event: Mapping[str, Any]) -> bool:
+        """Whether the list of containers may be another now. What other projects do on the same engine is not."""
+        actor = event.get("Actor") or {}
+        attributes = actor.get("Attributes") or {}
+        container = actor.get("ID") if event.get("Type") == "container" else attributes.get("container")
+        if not self._project or not container or container in self._inspected:
+            return True
+        return event.get("Type") == "container" and attributes.get(parse.PROJECT) == self._project
 
     def _mark_stale(self, container_id: str) -> None:
         with self._lock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -124,6 +123,8 @@ def _current_context(directory: Path) -> str:
 
 
 def _from_context(name: str, directory: Path) -> Address:
+    import hashlib  # 2 ms that only who uses contexts pays
+
     # docker names a context's directory by the hash of its name, so that any name will do.
     digest = hashlib.sha256(name.encode()).hexdigest()
     meta = directory / "contexts" / "meta" / digest / "meta.json"
