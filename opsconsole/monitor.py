@@ -20,6 +20,7 @@ from opsconsole import alerts
 from opsconsole.history import History
 from opsconsole.model import (
     Container,
+    HostSample,
     MongoStatus,
     Project,
     Reading,
@@ -36,8 +37,14 @@ from opsconsole.text import mask_text, printable
 
 log = logging.getLogger(__name__)
 
-PUBLISH_SPACING = 0.1
-"""Seconds between two Snapshots at least: an operator reads no faster, and bursts of events are folded."""
+PUBLISH_SPACING, ROUTINE_SPACING = 0.1, 0.5
+"""Seconds between two Snapshots at least: an operator reads no faster, and bursts of events are folded. The second is
+for figures that only went on: five sources of them would have the screen compared and painted five times a second."""
+
+ROUTINE = frozenset({"usage", "host", "databases", "probes", "access"})
+
+PROCESSES_SPACING = 10.0
+"""Seconds between two lists of the host's processes while no pane shows them: each costs a file per process."""
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 30.0
 
@@ -124,7 +131,9 @@ class Monitor:
         self._alert_state = alerts.AlertMemory()
         self._subscribers: list[Callable[[Snapshot], None]] = []
         self._changed = False
+        self._urgent = False  # something changed that is no routine
         self._collections_at = 0.0
+        self._processes_at: list[float] = []
         self._begun = False
         self._started = threading.Event()
         self.snapshot = Snapshot(sampled_at=clock(), demo=sources.demo, readings=dict(self._readings))
@@ -290,7 +299,11 @@ class Monitor:
     def _look_host(self) -> object:
         stack: Stack | None = self._parts.get("stack")
         paths = [path for path in (stack.directory, stack.backup_directory) if path] if stack else []
-        sample = self.sources.host.sample(paths=paths, processes=10 if "host" in self._focus else 5)
+        before: HostSample | None = self._parts.get("host")
+        count = self._processes_due()
+        sample = self.sources.host.sample(paths=paths, processes=count)
+        if not count and before is not None:
+            sample = msgspec.structs.replace(sample, processes=before.processes)
         at = self.clock()
         with self._lock:
             for series, value in (
@@ -303,6 +316,14 @@ class Monitor:
             ):
                 self._history.add(series, at, value)
         return sample
+
+    def _processes_due(self) -> int:
+        """How many processes to list now. The first two lists come at once, for a share of CPU needs both."""
+        now, watched = time.monotonic(), "processes" in self._focus
+        if not watched and len(self._processes_at) > 1 and now - self._processes_at[-1] < PROCESSES_SPACING:
+            return 0
+        self._processes_at = [*self._processes_at[-1:], now]
+        return 10 if watched else 5
 
     def _look_volumes(self) -> tuple[Volume, ...]:
         stack: Stack | None = self._parts.get("stack")
@@ -409,6 +430,7 @@ class Monitor:
         with self._lock:
             recovered = self._readings[name].state is SourceState.FAILED
             first = self._readings[name].sampled_at is None
+            self._urgent = self._urgent or recovered or first or name not in ROUTINE
             self._parts[name] = part
             self._readings[name] = Reading(source=name, state=SourceState.OK, sampled_at=now)
             self._changed = True
@@ -436,6 +458,7 @@ class Monitor:
                 retry_at=now + timedelta(seconds=retry_in),
             )
             self._changed = True
+            self._urgent = self._urgent or self._readings[name].state is not before.state
             self._lock.notify_all()
         if not isinstance(error, _Awaits):
             self._settled[name].set()
@@ -446,7 +469,7 @@ class Monitor:
                 self._lock.wait_for(lambda: self._changed or self._stopping.is_set(), timeout=5.0)
                 if self._stopping.is_set():
                     return
-                self._changed = False
+                self._changed = self._urgent = False
                 self._publish()  # after 5 quiet seconds too: ages grow and pending alerts come due
                 snapshot = self.snapshot
             for callback in tuple(self._subscribers):
@@ -455,6 +478,9 @@ class Monitor:
                 except Exception:
                     log.exception("subscriber")
             self._stopping.wait(PUBLISH_SPACING)
+            with self._lock:
+                more = ROUTINE_SPACING - PUBLISH_SPACING
+                self._lock.wait_for(lambda: self._urgent or self._stopping.is_set(), timeout=more)
 
     def _publish(self) -> None:
         """Put the Snapshot together. Called with the lock held; every part is immutable."""

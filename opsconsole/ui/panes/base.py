@@ -37,7 +37,7 @@ class Pane(Vertical, can_focus=True):
     letter: ClassVar[str] = ""  # the key that goes here
     topics: ClassVar[frozenset[str]] = frozenset()
     """Sources that are sampled fast while this pane is visible: usage, host, databases, volumes, backups,
-    probes, stack."""
+    probes, stack; and "processes", the list of which is part of host."""
     sources: ClassVar[tuple[str, ...]] = ("engine",)
     """Readings this pane stands on (keys of `Snapshot.readings`): when one of them fails, a line at the top of
     the pane says what, why and how old the data is. The shell does this."""

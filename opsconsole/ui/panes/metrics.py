@@ -41,7 +41,7 @@ class MetricsPane(Pane):
     pane_id = "metrics"
     title = "Metrics"
     letter = "m"
-    topics = frozenset({"host", "usage", "probes", "access"})
+    topics = frozenset({"host", "processes", "usage", "probes", "access"})
     sources = ("host", "usage", "probes")
 
     def __init__(self) -> None:
