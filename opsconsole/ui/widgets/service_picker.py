@@ -114,7 +114,9 @@ class ServicePicker(ScrollView, can_focus=True, inherit_bindings=False):
     def action_switch(self) -> None:
         if self.current is not None:
             chosen = self.chosen ^ {self.current}
-            self.post_message(self.Picked(frozenset() if chosen == set(self.services) else chosen, only=False))
+            chosen = frozenset() if chosen == set(self.services) else chosen
+            self.show(self.services, chosen)  # at once: the next Space may have been typed already
+            self.post_message(self.Picked(chosen, only=False))
 
     def action_only(self) -> None:
         if self.current is not None:
