@@ -119,6 +119,10 @@ class Terminal:
         while data:
             data = data[os.write(self.master, data) :]
 
+    def click(self, row: int, column: int) -> None:
+        """Press and release the left button of the mouse on a cell (counted from 0)."""
+        self.type(f"\x1b[<0;{column + 1};{row + 1}M", f"\x1b[<0;{column + 1};{row + 1}m")
+
     def resize(self, columns: int, rows: int) -> None:
         """Give the terminal another size."""
         with self._painted:
@@ -285,7 +289,8 @@ class Terminal:
             at = sequence.end()
 
     def _feed(self, text: str) -> None:
-        pyte.Stream(self._screen).feed(text)
+        # pyte drops everything behind a joiner.
+        pyte.Stream(self._screen).feed(text.replace("\u200d", ""))
 
     def _obey(self, sequence: str) -> None:
         """What pyte does not know is done here or left out; it would print the rest of the sequence."""
