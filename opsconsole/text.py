@@ -50,7 +50,7 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 _SECRET_NAME = re.compile(
     r"pass(?!ive|enger|age)|pwd|secret|token|credential|private|api_?key|access_?key|auth_?key|encrypt"
-    r"|signing|salt|cookie|(?:^|_)key(?:_|$)|(?:^|_)auth(?:_|$)|dsn|webhook",
+    r"|signing|salt|cookie|basicauth|(?:^|_)key(?:_|$)|(?:^|_)auth(?:_|$)|dsn|webhook",
     re.IGNORECASE,
 )
 _NAMES_A_FILE = re.compile(r"_(?:file|path|dir)$", re.IGNORECASE)
@@ -65,6 +65,13 @@ _ASSIGNMENT = re.compile(
     r"(?P<name>\b[\w.-]*(?:password|passwd|secret|token|api_?key|access_?key)[\w.-]*[\"']?\s*[=:]\s*)(?P<secret>'[^']*'|\"[^\"]*\"|[^\s,;&]+)",
     re.IGNORECASE,
 )
+# What HTTP clients are given on their command line and write into their errors.
+_AUTHORIZATION = re.compile(
+    r"(?P<start>\bauthorization[\"']?\s*[:=]\s*[\"']?(?:(?:basic|bearer|token|digest)\s+)?|\bbearer\s+)"
+    r"(?P<secret>[^\s\"',;]{4,})",
+    re.IGNORECASE,
+)
+_LOGIN = re.compile(r"(?P<start>(?:^|\s)(?:-u|--user|--proxy-user)(?:=|\s+)['\"]?[^\s:'\"]+:)(?P<secret>[^\s'\"]+)")
 
 
 def is_secret_name(name: str) -> bool:
@@ -84,6 +91,12 @@ def mask_value(name: str, value: str) -> str:
     return mask_text(value)
 
 
+def secrets_in(text: str) -> tuple[str, ...]:
+    """The passwords that a command line or an address spells out."""
+    found = [*_ARGUMENT.finditer(text), *_USERINFO.finditer(text), *_LOGIN.finditer(text)]
+    return tuple(match["secret"].strip("'\"") for match in found)
+
+
 def mask_text(text: str, secrets: tuple[str, ...] = ()) -> str:
     """Free text (an error, a command line) with credentials in URIs, options and assignments masked.
 
@@ -95,4 +108,6 @@ def mask_text(text: str, secrets: tuple[str, ...] = ()) -> str:
             text = text.replace(secret, MASK)
     text = mask_uri(text)
     text = _ARGUMENT.sub(lambda found: found["flag"] + MASK, text)
+    for pattern in (_AUTHORIZATION, _LOGIN):
+        text = pattern.sub(lambda found: found["start"] + MASK, text)
     return _ASSIGNMENT.sub(lambda found: found["name"] + MASK, text)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import PurePosixPath
 
-from opsconsole.text import MASK, mask_text
+from opsconsole.text import MASK, mask_text, secrets_in
 
 # Short options that take a password, by program. mysql and its kin write the password right behind the letter.
 _PASSWORD_OPTIONS = {
@@ -42,3 +43,13 @@ def shown_command(words: Sequence[str], secrets: tuple[str, ...] = ()) -> str:
         hide_next = bool(option) and word == option
     line = " ".join(word if word == MASK or word.endswith(MASK) else shlex.quote(word) for word in shown)
     return mask_text(line, secrets)
+
+
+def secrets_of_command(words: Sequence[str]) -> tuple[str, ...]:
+    """The passwords that a command line spells out, also within the script of a shell."""
+    option = _PASSWORD_OPTIONS.get(PurePosixPath(words[0]).name, "") if words else ""
+    found = [secret for word in words for secret in secrets_in(word)]
+    for word, following in pairwise(words):
+        if word == option or secrets_in(f"{word} x"):
+            found.append(following)
+    return tuple(found)

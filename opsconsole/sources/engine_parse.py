@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import msgspec
 
 from opsconsole.model import Container, Engine, HealthCheck, Mount, NetworkAddress, Port, Project
-from opsconsole.sources.commands import shown_command
+from opsconsole.sources.commands import secrets_of_command, shown_command
 from opsconsole.text import is_secret_name, mask_text, mask_uri, mask_value
 
 PROJECT = "com.docker.compose.project"
@@ -91,7 +91,9 @@ def from_inspect(raw: Mapping[str, Any]) -> Details:
     """The answer of `GET /containers/{id}/json`."""
     state, config, host = (_mapping(raw.get(part)) for part in ("State", "Config", "HostConfig"))
     environment = parse_environment(config.get("Env") or [])
-    secrets = secret_values(environment)
+    command = [str(raw.get("Path") or ""), *map(str, raw.get("Args") or [])]
+    test = [str(word) for word in _mapping(config.get("Healthcheck")).get("Test") or []]
+    secrets = secret_values(environment, (*secrets_of_command(command), *secrets_of_command(test[1:])))
     labels = _mapping(config.get("Labels"))
     health = _mapping(state.get("Health"))
     status = str(state.get("Status") or "")
@@ -113,7 +115,7 @@ def from_inspect(raw: Mapping[str, Any]) -> Details:
         started_at=parse_time(state.get("StartedAt")),
         finished_at=parse_time(state.get("FinishedAt")),
         mounts=tuple([*_mounts(raw.get("Mounts") or []), *_tmpfs(_mapping(host.get("Tmpfs")))]),
-        command=shown_command([str(raw.get("Path") or ""), *map(str, raw.get("Args") or [])], secrets),
+        command=shown_command(command, secrets),
         restart_policy=_restart_policy(_mapping(host.get("RestartPolicy"))),
         environment=tuple((name, _shown_value(name, value, secrets)) for name, value in environment.items()),
         labels=_shown_labels(labels),
@@ -159,9 +161,9 @@ def parse_environment(entries: Iterable[Any]) -> dict[str, str]:
     return {name: value for name, _, value in pairs if name}
 
 
-def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
+def secret_values(environment: Mapping[str, str], more: Iterable[str] = ()) -> tuple[str, ...]:
     """Values to hide wherever they stand, longest first: variables that are named like secrets, passwords in URIs."""
-    found = {value for name, value in environment.items() if value and is_secret_name(name)}
+    found = {value for name, value in environment.items() if value and is_secret_name(name)} | set(more)
     for value in environment.values():
         for password in _URI_PASSWORD.findall(value):
             found |= {password, unquote(password)}
