@@ -50,5 +50,6 @@ def _data(alike: Sequence[Reading], now: datetime) -> str:
     data = f"data {age(min(sampled), now)} old" if sampled else "no data yet"
     tries = [reading.retry_at for reading in alike if reading.retry_at]
     if tries:
-        data += f", next try in {duration(max(0.0, round((min(tries) - now).total_seconds())))}"
+        wait = round((min(tries) - now).total_seconds())
+        data += f", next try in {duration(wait)}" if wait > 0 else ", trying again now"
     return data
