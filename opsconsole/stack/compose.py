@@ -114,11 +114,12 @@ def render(
         ) from None
     if command.major >= 2 and _unlike(hashes, carried or {}):
         hashes = _resolved_hashes(command, wanted, env, answer.stdout, hashes, carried or {})
+    joining = {name for name, body in (raw.get("services") or {}).items() if _joins_another(body)}
     result = rendered.parse(_unescaped(raw), project=wanted.project, directory=wanted.directory)
     return msgspec.structs.replace(
         result,
         separator="_" if command.major < 2 else "-",
-        hashes=hashes,
+        hashes={name: value for name, value in hashes.items() if name not in joining},
         missing_variables=missing_variables(answer.stderr),
     )
 
@@ -222,6 +223,14 @@ def _hashes(words: Sequence[str], env: dict[str, str], cwd: str, stdin: str = ""
         return {}
     pairs = (line.rpartition(" ") for line in answer.stdout.splitlines())
     return {name.strip(): value for name, _, value in pairs if name and len(value) == 64}
+
+
+def _joins_another(service: Any) -> bool:
+    """`up` puts the other container's id into the service before it takes the fingerprint: no `config` can tell it."""
+    if not isinstance(service, dict):
+        return False
+    modes = (str(service.get(key, "")) for key in ("network_mode", "ipc", "pid"))
+    return any(mode.startswith("service:") for mode in modes) or bool(service.get("volumes_from"))
 
 
 def _loaded(text: str, command: ComposeCommand) -> dict[str, Any]:

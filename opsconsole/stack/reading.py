@@ -44,6 +44,7 @@ class FileReader:
         self._reading: Reading | None = None
         self._key: Hashable = None
         self._also_read: tuple[str, ...] = ()
+        self._with_label_file: frozenset[str] = frozenset()
         self._retry_at: float | None = None
         self._good: tuple[str, Rendered] | None = None
 
@@ -87,6 +88,8 @@ class FileReader:
         else:
             try:
                 best = self._best(command, choice, hashes)
+                told = {name: value for name, value in best.hashes.items() if name not in self._with_label_file}
+                best = msgspec.structs.replace(best, hashes=told)
                 self._good = (choice.name, best)
             except SourceError as error:
                 self._retry_at = self._clock() + RETRY_SECONDS
@@ -148,6 +151,7 @@ class FileReader:
             self._also_read = ()
             return None, error.problem
         self._also_read = tuple(_references(written, choice.directory))
+        self._with_label_file = frozenset(_with_label_file(written))
         return plain, ""
 
 
@@ -175,6 +179,15 @@ def _references(written: Iterable[Mapping[str, Any]], directory: str) -> Iterabl
                 extends = body.get("extends")
                 named += [extends.get("file")] if isinstance(extends, dict) else []
         yield from (str(Path(directory, name)) for name in named if isinstance(name, str) and "$" not in name)
+
+
+def _with_label_file(written: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    """`up` takes their fingerprint before it reads the labels, every `config` after: the two are never the same."""
+    for raw in written:
+        services = raw.get("services")
+        for name, body in services.items() if isinstance(services, dict) else ():
+            if isinstance(body, dict) and body.get("label_file"):
+                yield str(name)
 
 
 def _entries(value: object) -> list[object]:
