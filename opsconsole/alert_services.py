@@ -80,7 +80,7 @@ def _crash_loop(limits: Thresholds, container: Container, subject: str, restarts
         return
     ended = f", last exit code {container.exit_code}" if container.exit_code is not None else ""
     ended += ", out of memory" if container.oom_killed else ""
-    counted = f"{grown} restarts in 10 minutes (limit {limits.restarts})" if grown else "it is restarting now"
+    counted = f"{grown} restarts in 10 minutes (limit {limits.restarts})" if grown > 1 else "it is restarting now"
     yield Finding(
         rule="crash-loop",
         subject=subject,
