@@ -13,8 +13,9 @@ from threading import Lock
 
 from opsconsole.model import LogLine
 
-WINDOW = 0.15
-"""Seconds that a fresh line waits for older ones of other containers."""
+WINDOW = 0.05
+"""Seconds that a fresh line waits for older ones of other containers. The engine hands 19 of 20 lines on within 45 ms on
+a machine with five times more work than cores, within 15 ms on an idle one."""
 
 _OVERLAP = 50_000_000  # 50 ms: stdout and stderr are stamped apart and can stand out of order by less
 _REMEMBERED = 1024
@@ -99,6 +100,11 @@ class TimeOrder:
     @property
     def held(self) -> int:
         return len(self._held)
+
+    @property
+    def due(self) -> float | None:
+        """When the next lines may be released (monotonic); None when none are held or others are waited for."""
+        return self._arrivals[0][0] + self.window if self._held and self._arrivals else None
 
     @property
     def catching_up(self) -> bool:

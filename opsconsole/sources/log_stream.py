@@ -260,9 +260,9 @@ class DockerLogStream:
     def _timeout(self, now: float, paused: bool) -> float:
         if paused:
             return 0.01
-        if self._order.held:
-            return 0.03
-        due = now + 1.0
+        due = now + (0.03 if self._order.held else 1.0)
+        if self._order.due is not None:
+            due = min(due, self._order.due)
         for attachment in self._attachments.values():
             if attachment.connection is None and not attachment.over:
                 due = min(due, max(attachment.retry_at, self._engine_retry_at))
