@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -13,10 +12,10 @@ from pathlib import Path
 
 import psutil
 
-from tests.bench.terminal import Terminal
+from tests.bench.terminal import Terminal, plain_environment
 from tests.parts import engine as engines
 from tests.parts import images, install, leftovers
-from tests.parts.machine import run, wait_until
+from tests.parts.machine import wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 OPSCONSOLE = [sys.executable, "-m", "opsconsole"]
@@ -59,7 +58,7 @@ class BenchStack:
         self.engine = engine
         self.directory = directory
         self.project = directory.name.lower()
-        self.environment = {**os.environ, **engine.env}
+        self.environment = {**plain_environment(), **engine.env, "PYTHONPATH": str(CHECKOUT)}
         self._daemons = _daemons(engine)
 
     def write(self, containers: int) -> None:
@@ -69,7 +68,9 @@ class BenchStack:
         (self.directory / "compose.yaml").write_text(text)
 
     def compose(self, *words: str) -> None:
-        run("docker", "compose", *words, env=self.engine.env, cwd=self.directory)
+        subprocess.run(
+            ["docker", "compose", *words], cwd=self.directory, env=self.environment, check=True, capture_output=True
+        )
 
     def scale(self, containers: int) -> None:
         self.write(containers)
@@ -87,20 +88,19 @@ class BenchStack:
     def seconds(self, *command: str) -> float:
         """Wall seconds of a command whose output is read and thrown away."""
         began = time.perf_counter()
-        subprocess.run(command, cwd=self.directory, env=self._plain(), check=True, stdout=subprocess.PIPE, timeout=300)
+        subprocess.run(
+            command, cwd=self.directory, env=self.environment, check=True, stdout=subprocess.PIPE, timeout=300
+        )
         return time.perf_counter() - began
 
     def console(self, *words: str) -> Terminal:
-        return Terminal([*OPSCONSOLE, *words], cwd=self.directory, env=self._plain())
+        return Terminal([*OPSCONSOLE, *words], cwd=self.directory, env=self.environment)
 
     def floor(self, *words: str) -> Terminal:
-        return Terminal([*FLOOR, self.project, *words], cwd=self.directory, env=self._plain())
+        return Terminal([*FLOOR, self.project, *words], cwd=self.directory, env=self.environment)
 
     def docker(self, *words: str) -> Terminal:
-        return Terminal(["docker", *words], cwd=self.directory, env=self._plain())
-
-    def _plain(self) -> dict[str, str]:
-        return {**self.environment, "PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": ""}
+        return Terminal(["docker", *words], cwd=self.directory, env=self.environment)
 
     def engine_cpu_seconds(self) -> float:
         """CPU seconds of everything that is the engine: the daemon, containerd, the containers' shims."""

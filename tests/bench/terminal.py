@@ -26,8 +26,12 @@ import psutil
 COLUMNS, ROWS = 120, 40
 
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][0-9A-B]|.)", re.DOTALL)
-# How a terminal is told apart, and what a contributor's own settings would change.
-_FOREIGN = ("NO_COLOR", "SSH_CONNECTION", "SSH_TTY", "TMUX", "TERM_PROGRAM", "COLUMNS", "LINES", "TEXTUAL")
+# Settings of a contributor that would change what is measured.
+_FOREIGN = ("NO_COLOR", "SSH_", "TMUX", "TERM_PROGRAM", "COLUMNS", "LINES", "TEXTUAL", "COMPOSE_", "PYTHON")
+
+
+def plain_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
 
 
 class Terminal:
@@ -36,8 +40,8 @@ class Terminal:
     def __init__(self, argv: Sequence[str], *, cwd: str | Path = ".", env: Mapping[str, str] | None = None) -> None:
         self._fd, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-        environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", **(env or {})}
+        environment = plain_environment() if env is None else dict(env)
+        environment |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
         self.began = time.perf_counter()
         self._process = subprocess.Popen(
             argv, cwd=cwd, env=environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
