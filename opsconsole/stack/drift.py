@@ -49,10 +49,10 @@ def _judged(container: Container, stack: Stack, services: Mapping[str, Service],
 
 
 def _sentence(container: Container, services: Mapping[str, Service], major: str) -> str:
-    if not services:
-        return ""
     service = services.get(container.service)
     if service is None:
+        if not any(known.config_hash for known in services.values()):
+            return ""  # no Compose has read the files: who reads them without it does not follow includes
         return f"service {container.service} is no longer in the compose file"
     if _differs(container.config_hash, service.config_hash) and _same_generation(container, major):
         return "runs another configuration than the compose file: the next `up` recreates it"
