@@ -334,7 +334,7 @@ def test_one_that_fails_does_not_keep_the_others_from_their_turn() -> None:
     engine: Any = Picky()
     outcomes = apply(engine, Verb.STOP, targets("a", "b", "c"))
     assert [outcome.ok for outcome in outcomes] == [True, False, True]
-    assert summary(outcomes) == "b was not stopped: ValueError: no Run opsconsole doctor.; 2 stopped: a, c"
+    assert summary(outcomes) == "b was not stopped: ValueError: no. Run opsconsole doctor.; 2 stopped: a, c"
     assert summary([Outcome(Verb.START, targets("a")[0])]) == "a started"
 
 

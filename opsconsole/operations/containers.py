@@ -62,8 +62,8 @@ class Outcome:
         """One line for the operator, whole: a failure text is never cut."""
         if self.ok:
             return f"{self.target.name} {self.verb.done}"
-        advice = f" {self.hint}" if self.hint else ""
-        return f"{self.target.name} was not {self.verb.done}: {self.problem}{advice}"
+        advice = f" {self.hint.rstrip('.')}." if self.hint else ""
+        return f"{self.target.name} was not {self.verb.done}: {self.problem.rstrip('.')}.{advice}"
 
 
 def apply(engine: EngineSource, verb: Verb, targets: Iterable[Target]) -> list[Outcome]:
