@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opsconsole import __version__
+from opsconsole import __version__, operations_command
 from opsconsole.model import Project, SourceError
 from opsconsole.text import mask_text, printable
 
@@ -27,6 +27,9 @@ Without a command the console opens on the stack in this directory. Nothing is c
   opsconsole --stack /srv/shop   the same for another directory, or the name of a running project
   opsconsole status              one look as text; --json for scripts; exit 0 well, 1 attention, 2 cannot look
   opsconsole logs -f backend     logs of one, several or all services, in a pipe too
+  opsconsole restart --plan      what stop, start or restart would do; without --plan it asks and does it
+  opsconsole rollback emergency-stop   everything stopped within 10 s, evidence saved first
+  opsconsole history             who did what, when, from where, with what result; --verify checks every record
   opsconsole doctor              is everything here that the console needs, and how to mend what is not
   opsconsole init                write what was found as a commented opsconsole.toml
   opsconsole demo                the console on a simulated stack; needs no Docker
@@ -101,6 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_doctor(commands)
     _add_init(commands)
     _add_demo(commands)
+    operations_command.add_commands(commands, _add_stack_options, stack_of)
     return parser
 
 
@@ -353,6 +357,12 @@ def known_project(monitor: Monitor, directory: Path, project: str) -> str:
     if project or monitor.sources.engine.containers(directory=str(directory)):
         return project
     return monitor.sources.stack.look(()).name
+
+
+def stack_of(arguments: argparse.Namespace) -> tuple[Path, str, Config]:
+    """For the commands that change something: the stack's directory, its project name if known, its settings."""
+    directory, project = find_stack(arguments.stack)
+    return directory, project, load_config(directory, arguments.config)
 
 
 def running_projects() -> tuple[Project, ...]:

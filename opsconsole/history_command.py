@@ -1,0 +1,167 @@
+"""`opsconsole history` and the live view of an operation: the journal as lines for a person, or as JSON."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from opsconsole.operations import chain, journal, unfinished
+from opsconsole.operations import past as the_past
+from opsconsole.operations.journal import Entry, Result
+from opsconsole.operations.past import Past
+from opsconsole.operations.places import operation_directory
+from opsconsole.operations.runner import EXIT_CODES
+from opsconsole.text import printable
+
+_POLL_SECONDS = 0.1
+_NO_BEGIN_SECONDS = 20.0
+_FAILED = 1
+
+
+def run(directory: Path, *, operation: str | None, verify: bool, as_json: bool) -> int:
+    """Print the list, one operation, or what `--verify` finds. Raises SourceError for an unknown id."""
+    if verify:
+        return _verify(directory, as_json=as_json)
+    if operation is not None:
+        return _one(operation_directory(directory, operation), as_json=as_json)
+    found = the_past.past(directory)
+    if as_json:
+        for one in found:
+            print(msgspec.json.encode(one).decode())
+        return 0
+    for one in found:
+        print(printable(_line(one)))
+    if not found:
+        print("no operation yet")
+    for half in unfinished.unfinished(directory):
+        print(printable(f"{half.operation} is {half.words()}\n  {half.advice()}", lines=True), file=sys.stderr)
+    return 0
+
+
+def follow(place: Path, *, as_json: bool, process: subprocess.Popen[bytes] | None = None) -> int:
+    """Print records and output as they come, until the end. 1 when the operation was killed or never began."""
+    records, output = journal.Follower(place), _Output(place)
+    began = time.monotonic()
+    seen = False
+    while True:
+        over = process.poll() is not None if process is not None else seen and not journal.is_alive(place)
+        for entry in records.read():
+            seen = True
+            if not as_json:
+                output.copy()
+            _print(entry, as_json=as_json)
+            if entry.event == "end" and entry.result is not None:
+                if process is not None:
+                    process.wait()
+                return EXIT_CODES[entry.result]
+        if not as_json:
+            output.copy()
+        if over or (not seen and process is None and time.monotonic() - began > _NO_BEGIN_SECONDS):
+            return _was_killed(place)
+        time.sleep(_POLL_SECONDS)
+
+
+# --- the live view ---------------------------------------------------------------------------------
+
+
+class _Output:
+    """What the commands write, line by line, indented."""
+
+    def __init__(self, place: Path) -> None:
+        self._path = place / "output.log"
+        self._at = 0
+
+    def copy(self) -> None:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._at)
+                text = file.read()
+        except OSError:
+            return
+        whole = text[: text.rfind(b"\n") + 1]
+        self._at += len(whole)
+        for line in whole.decode(errors="replace").splitlines():
+            print(f"    {printable(line)}", flush=True)
+
+
+def _print(entry: Entry, *, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode(entry).decode(), flush=True)
+        return
+    for line in lines_of(entry):
+        print(printable(line), flush=True)
+
+
+def lines_of(entry: Entry) -> Iterator[str]:
+    """A record for a person."""
+    at = f"{entry.at:%H:%M:%S}"
+    if entry.event == "begin":
+        yield f"{at}  {entry.title} by {entry.who.words() if entry.who else '?'}  {entry.operation}"
+    elif entry.event == "step":
+        yield f"{at}  > {entry.title}"
+    elif entry.event == "step-end":
+        mark = "ok" if entry.result is Result.DONE else str(entry.result).upper()
+        codes = f", exit codes {' '.join(map(str, entry.exit_codes))}" if any(entry.exit_codes) else ""
+        text = f": {entry.text}" if entry.text else ""
+        yield f"{at}    {mark} in {entry.seconds:.1f} s{codes}{text}"
+    elif entry.event == "end":
+        yield f"{at}  {str(entry.result).upper()} after {entry.seconds:.1f} s"
+        if entry.problem:
+            yield f"          {entry.problem}"
+        yield from (f"          | {line}" for line in entry.last_lines)
+        yield from (f"          now {line}" for line in entry.state)
+        if entry.hint:
+            yield f"          {entry.hint}"
+
+
+def _was_killed(place: Path) -> int:
+    half = [one for one in unfinished.unfinished(place.parents[2]) if one.operation == place.name]
+    for one in half:
+        print(f"opsconsole: {printable(one.words())}\n  {printable(one.advice())}", file=sys.stderr)
+    if not half:
+        why = _last_line(place / "runner.log")
+        print(printable(f"opsconsole: {place.name} ended before it did anything. {why}"), file=sys.stderr)
+    return _FAILED
+
+
+def _last_line(path: Path) -> str:
+    try:
+        return next((line for line in reversed(path.read_text(errors="replace").splitlines()) if line.strip()), "")
+    except OSError:
+        return ""
+
+
+# --- history ---------------------------------------------------------------------------------------
+
+
+def _line(one: Past) -> str:
+    seconds = f"{one.seconds:.1f} s" if one.seconds is not None else "-"
+    result = "half done, resolved" if one.result == "half done" and one.resolved else one.result
+    by = one.who.words() if one.who else "?"
+    problem = f"  {one.problem}" if one.problem else ""
+    return f"{one.began:%Y-%m-%d %H:%M:%S}  {result:<9}  {seconds:>8}  {one.title}  {by}  {one.operation}{problem}"
+
+
+def _one(place: Path, *, as_json: bool) -> int:
+    output = place / "output.log"
+    text = output.read_bytes() if output.exists() else b""
+    for entry in journal.read(place):
+        _print(entry, as_json=as_json)
+        if not as_json and entry.output_from is not None:
+            for line in text[entry.output_from : entry.output_to].decode(errors="replace").splitlines():
+                print(f"    {printable(line)}")
+    return 0
+
+
+def _verify(directory: Path, *, as_json: bool) -> int:
+    problems = chain.verify(directory)
+    for problem in problems:
+        print(msgspec.json.encode(problem).decode() if as_json else printable(f"{problem.where} {problem.what}"))
+    if not problems and not as_json:
+        print("every record is as it was written")
+    return 1 if problems else 0

@@ -1,0 +1,183 @@
+"""Emergency stop: everything of the stack stopped in parallel within 10 s, evidence saved first as far as time allows.
+
+Needs no Compose, no git and no lock. Containers stay as they are for inspection; nothing is removed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from opsconsole.config import Config
+from opsconsole.model import Container, SourceError, to_json
+from opsconsole.operations.facts import Look, observe
+from opsconsole.operations.journal import open_private
+from opsconsole.operations.plan import Act, Downtime, Kind, Plan, Step
+from opsconsole.operations.stack_plans import RUNNING, NothingToDo, data_effects
+from opsconsole.text import mask_text, mask_value
+
+TOTAL_SECONDS = 10.0
+EVIDENCE_SECONDS = 2.0
+GRACE_SECONDS = 5
+"""What a program gets to end by itself before it is killed."""
+
+LOG_LINES = 2000
+
+
+def plan(look: Look) -> Plan:
+    """Raises NothingToDo when nothing runs."""
+    containers = look.containers
+    running = [one for one in containers if one.state in RUNNING]
+    if not running:
+        raise NothingToDo("nothing of this stack runs: there is nothing to stop", "See `opsconsole status`.")
+    names = tuple(one.name for one in running)
+    databases = ", ".join(dict.fromkeys(one.service for one in running if _is_database(one)))
+    return Plan(
+        kind=Kind.EMERGENCY_STOP,
+        stack=look.name,
+        directory=look.directory,
+        bound=False,
+        facts=look.facts,
+        steps=(
+            Step(
+                id="evidence",
+                title=f"Save the evidence, {EVIDENCE_SECONDS:.0f} s at most",
+                act=Act.EVIDENCE,
+                services=tuple(one.name for one in containers),
+                effect="Logs, inspect and one Snapshot, beside the journal.",
+                seconds=EVIDENCE_SECONDS,
+            ),
+            Step(
+                id="stop-all",
+                title=f"Stop {len(names)} containers at once, and whatever else of the stack runs by then",
+                act=Act.STOP_ALL,
+                commands=(("docker", "stop", "-t", str(GRACE_SECONDS), *names),),
+                services=names,
+                cuttable=False,
+                effect="The containers stay for inspection. An operation that runs is asked to end.",
+                seconds=TOTAL_SECONDS - EVIDENCE_SECONDS,
+            ),
+        ),
+        data=data_effects(running, look.volumes, ()),
+        downtime=tuple(
+            Downtime(service=service, until_started=True) for service in dict.fromkeys(one.service for one in running)
+        ),
+        running_before=names,
+        services=tuple(dict.fromkeys(one.service for one in containers)),
+        notes=(
+            (f"{databases}: killed when it needs more than {GRACE_SECONDS} s; its own log repairs it when it starts",)
+            if databases
+            else ()
+        ),
+    )
+
+
+def save_evidence(
+    place: Path, directory: Path, config: Config, names: Sequence[str], secrets: tuple[str, ...], project: str
+) -> str:
+    """Save what can be saved until the time is over; one line that says what there is. Never raises."""
+    target = place / "evidence"
+    deadline = time.monotonic() + EVIDENCE_SECONDS
+    saved: list[str] = []
+    lock = threading.Lock()
+
+    def attempt(name: str, make: Callable[[float], str]) -> None:
+        try:
+            text = make(max(0.1, deadline - time.monotonic()))
+            with lock:
+                if time.monotonic() > deadline + 0.3:
+                    return  # the summary is written: nothing may come after it
+                _write(target / name, mask_text(text, secrets))
+                saved.append(name)
+        except (OSError, subprocess.SubprocessError, SourceError, ValueError):
+            return  # what cannot be had in time is left out, and the summary says so
+
+    wanted: dict[str, Callable[[float], str]] = {
+        "inspect.json": lambda left: _inspected(names, left),
+        "snapshot.json": lambda left: _snapshot(directory, config, project, left),
+        **{f"{name}.log": (lambda left, name=name: _logs(name, left)) for name in names},  # type: ignore[misc]
+    }
+    target.mkdir(mode=0o700, exist_ok=True)
+    threads = [threading.Thread(target=attempt, args=pair, daemon=True) for pair in wanted.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    with lock:
+        missing = sorted(wanted.keys() - set(saved))
+        return f"{len(saved)} files in {target}" + (f"; no time for {', '.join(missing)}" if missing else "")
+
+
+def stop_all(directory: Path, config: Config, project: str, run: Callable[[tuple[str, ...], float], Any]) -> str:
+    """Stop what runs, look again, kill what is left. Returns the problem, "" when nothing runs any more."""
+    deadline = time.monotonic() + TOTAL_SECONDS - EVIDENCE_SECONDS
+    grace = GRACE_SECONDS
+    while True:
+        running = [one for one in observe(directory, config, project=project)[0] if one.state in RUNNING]
+        if not running:
+            return ""
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return f"still running: {', '.join(one.name for one in running)}"
+        names = tuple(one.name for one in running)
+        run(("docker", "stop", "-t", str(grace), *names), max(left, 2.0))
+        grace = 0  # what came up in between has had no time to begin anything
+
+
+def _is_database(container: Container) -> bool:
+    from opsconsole.roles import role_of
+
+    return bool(role_of(container.image, container.command))
+
+
+def _inspected(names: Sequence[str], seconds: float) -> str:
+    raw = json.loads(_output(("docker", "inspect", *names), seconds))
+    for one in raw:
+        config = one.get("Config") or {}
+        pairs = (entry.partition("=") for entry in config.get("Env") or [])
+        config["Env"] = [f"{name}={mask_value(name, value)}" for name, _, value in pairs]
+    return json.dumps(raw, indent=1)
+
+
+def _logs(name: str, seconds: float) -> str:
+    return _output(("docker", "logs", "--timestamps", "--tail", str(LOG_LINES), name), seconds)
+
+
+def _output(command: tuple[str, ...], seconds: float) -> str:
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=seconds,
+        check=False,
+    )
+    return done.stdout.decode(errors="replace")
+
+
+def _snapshot(directory: Path, config: Config, project: str, seconds: float) -> str:
+    from opsconsole.monitor import Monitor
+    from opsconsole.real_sources import real_sources
+
+    sources = real_sources(directory, config, project=project, read_only=True)
+    monitor = Monitor(sources, directory=str(directory), project=project)
+    monitor.start()
+    try:
+        snapshot = monitor.wait_until_settled(max(0.1, seconds - 0.3), sizes_seconds=0.0)
+    finally:
+        threading.Thread(target=monitor.stop, daemon=True).start()  # its threads may wait longer than we do
+    return to_json(msgspec.structs.replace(snapshot, history={}))
+
+
+def _write(path: Path, text: str) -> None:
+    fd = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    with os.fdopen(fd, "w", encoding="utf-8", errors="replace") as file:
+        file.write(text)

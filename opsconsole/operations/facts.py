@@ -1,0 +1,226 @@
+"""One look at the stack for a plan: what it was made from, and the exact way to call Compose for it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from opsconsole.config import Config
+from opsconsole.model import Container, RedisStatus, Service, SourceError, Volume
+from opsconsole.operations.plan import ContainerFact, Facts
+from opsconsole.stack import compose, files
+from opsconsole.stack.compose import ComposeCommand, ComposeFiles
+from opsconsole.stack.files import Choice
+from opsconsole.stack.git import Repository
+from opsconsole.stack.rendered import Rendered, to_services
+from opsconsole.text import is_secret_name
+
+_INSPECTS = 2000
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """The stack as it was at one moment. `secrets` are known values to mask; they never go into a plan."""
+
+    name: str
+    directory: str
+    compose: tuple[str, ...] = ()  # the words before `stop`, `up` ...: files, env files, project, profiles
+    services: tuple[Service, ...] = ()  # those in use
+    containers: tuple[Container, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    facts: Facts = Facts()
+    secrets: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Look({self.name})"
+
+
+def look(directory: Path, config: Config, *, project: str = "") -> Look:
+    """Ask the engine and Compose. Raises SourceError when one of them cannot tell: no plan is made from guesses."""
+    containers, volumes = observe(directory, config, project=project)
+    environment = dict(os.environ)
+    choice = files.choose(directory, config, containers, environment, project=project)
+    command = compose.find(environment)
+    if command is None:
+        raise SourceError("Docker Compose is not installed on this host", compose.NO_COMPOSE_HINT)
+    own = tuple(one for one in containers if one.project == choice.name)
+    rendered, env_files = _rendered(command, choice, environment, _hashes(own))
+    present = {one.service for one in own}
+    services = tuple(
+        service for service in to_services(rendered, choice.profiles) if service.active or service.name in present
+    )
+    read = (*choice.compose_files, *env_files, choice.env.path, str(Path(choice.directory, ".env")))
+    return Look(
+        name=choice.name,
+        directory=str(directory),
+        compose=_words(command, choice, env_files, services),
+        services=services,
+        containers=own,
+        volumes=volumes,
+        facts=Facts(
+            compose={service.name: service.config_hash for service in services},
+            files=_file_hashes(directory, read),
+            containers=container_facts(own),
+            commit=Repository(directory).look().id,
+        ),
+        secrets=known_secrets(
+            choice.env.values, environment, *(service.environment for service in rendered.services.values())
+        ),
+    )
+
+
+def engine_look(directory: Path, config: Config, *, project: str = "") -> Look:
+    """The same without Compose: what the engine alone can tell. Raises SourceError when it does not answer."""
+    containers, volumes = observe(directory, config, project=project)
+    return Look(
+        name=config.stack.name or project or next((one.project for one in containers), directory.name),
+        directory=str(directory),
+        containers=containers,
+        volumes=volumes,
+        facts=Facts(containers=container_facts(containers)),
+    )
+
+
+def container_facts(containers: Sequence[Container]) -> tuple[ContainerFact, ...]:
+    return tuple(
+        ContainerFact(name=one.name, id=one.id, service=one.service, config_hash=one.config_hash, image_id=one.image_id)
+        for one in sorted(containers, key=lambda one: one.name)
+    )
+
+
+def observe(directory: Path, config: Config, *, project: str = "") -> tuple[tuple[Container, ...], tuple[Volume, ...]]:
+    """The stack's containers with all details, as the engine knows them now, and where they keep data."""
+    from opsconsole.sources.engine import DockerEngine
+
+    engine = DockerEngine()  # a new one each time: nothing of what it remembers may be old here
+    try:
+        wanted = config.stack.name or project
+        if not wanted:
+            listed = engine.containers(directory=str(directory))
+            wanted = files.choose(directory, config, listed, os.environ).name
+        engine.inspect_missing(engine.containers(project=wanted), limit=_INSPECTS)
+        containers = engine.containers(project=wanted)
+        return containers, engine.volumes(containers, project=wanted)
+    finally:
+        engine.close()
+
+
+def env_file_secrets(directory: Path, config: Config, project: str = "") -> tuple[str, ...]:
+    """The secrets that can be known without Compose."""
+    choice = files.choose(directory, config, (), os.environ, project=project)
+    return known_secrets(choice.env.values, os.environ)
+
+
+def known_secrets(*environments: Mapping[str, str]) -> tuple[str, ...]:
+    """Values of variables whose names say that they are secret, longest first; each line of those with several."""
+    found = {
+        line.strip()
+        for environment in environments
+        for name, value in environment.items()
+        if is_secret_name(name)
+        for line in value.splitlines()
+    }
+    return tuple(sorted((one for one in found if len(one) >= 6), key=len, reverse=True))
+
+
+def redis_in_memory_only(look: Look, config: Config) -> tuple[tuple[str, int], ...]:
+    """(service, keys) of each Redis that holds keys and saves nothing: they are gone when it stops."""
+    if not any(service.role == "redis" for service in look.services):
+        return ()
+    from opsconsole.sources.databases import Databases
+    from opsconsole.stack.discover import StackDiscovery
+
+    discovery = StackDiscovery(look.directory, config, project=look.name)
+    databases = Databases(discovery.connections)
+    try:
+        stack = discovery.look(look.containers)
+        statuses = databases.look(stack, look.containers, collections=False)
+    finally:
+        databases.close()
+    return tuple(
+        (status.target.service, keys)
+        for status in statuses
+        if isinstance(status, RedisStatus)
+        and status.target.service
+        and status.rdb_enabled is False
+        and status.aof_enabled is False
+        and (keys := sum(one.keys for one in status.keyspaces))
+    )
+
+
+# --- Compose ---------------------------------------------------------------------------------------
+
+
+def _rendered(
+    command: ComposeCommand,
+    choice: Choice,
+    environment: Mapping[str, str],
+    hashes: Mapping[str, frozenset[str]],
+) -> tuple[Rendered, tuple[str, ...]]:
+    """The rendering that the running containers agree with most, and the env files that it takes."""
+    if not choice.compose_files:
+        raise SourceError(f"the compose files of {choice.name} are not there", _WITHOUT_COMPOSE)
+    best: tuple[tuple[int, int], Rendered, tuple[str, ...]] | None = None
+    failure: SourceError | None = None
+    for env_files in choice.env_file_choices():
+        wanted = ComposeFiles(
+            directory=choice.directory, files=choice.compose_files, project=choice.name, env_files=env_files
+        )
+        try:
+            rendered = compose.render(command, wanted, environment, hashes)
+        except SourceError as error:
+            failure = failure or error
+            continue
+        matches = sum(rendered.hashes.get(service) in carried for service, carried in hashes.items())
+        rank = (matches, -len(rendered.missing_variables))
+        if best is None or rank > best[0]:
+            best = (rank, rendered, env_files)
+        if rank == (len(hashes), 0):
+            break
+    if best is None:
+        assert failure is not None  # there is always one to try
+        raise SourceError(failure.problem, _WITHOUT_COMPOSE)
+    return best[1], best[2]
+
+
+_WITHOUT_COMPOSE = "Mend the compose file; `opsconsole rollback emergency-stop` works without it."
+
+
+def _words(
+    command: ComposeCommand, choice: Choice, env_files: Sequence[str], services: Sequence[Service]
+) -> tuple[str, ...]:
+    chosen = set(choice.profiles)
+    more = [s.profiles[0] for s in services if s.profiles and "*" not in chosen and chosen.isdisjoint(s.profiles)]
+    options = ["--project-directory", choice.directory, "--project-name", choice.name]
+    for file in choice.compose_files:
+        options += ["--file", file]
+    for env_file in env_files[-1:] if command.major < 2 else env_files:
+        options += ["--env-file", env_file]
+    for profile in dict.fromkeys((*choice.profiles, *more)):
+        options += ["--profile", profile]
+    # By name, as it was found on PATH: what is shown can be typed.
+    return (Path(command.words[0]).name, *command.words[1:], *options)
+
+
+def _hashes(containers: Sequence[Container]) -> dict[str, frozenset[str]]:
+    carried: dict[str, set[str]] = {}
+    for one in containers:
+        if one.config_hash:
+            carried.setdefault(one.service, set()).add(one.config_hash)
+    return {service: frozenset(hashes) for service, hashes in carried.items()}
+
+
+def _file_hashes(directory: Path, paths: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for path in dict.fromkeys(path for path in paths if path):
+        try:
+            digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            digest = ""
+        found[os.path.relpath(path, directory)] = digest
+    return found

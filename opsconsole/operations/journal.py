@@ -1,0 +1,254 @@
+"""What an operation did: one directory for each, with the plan, the journal and the output of every command.
+
+    .opsconsole/operations/<id>/plan.json      what was going to be done
+                                journal.jsonl  one record per line; each carries the hash of the one before
+                                output.log     everything that the commands wrote, secrets masked
+                                alive          locked by the process that runs it, as long as that lives
+                                cancel         somebody asks it to end at the next safe point
+
+Records are on the disk before the act that they announce begins. A last line that was torn by a crash is left as it
+is and skipped by readers. `chain.py` links the journals with each other.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from opsconsole.model import SourceError
+from opsconsole.operations.plan import Plan
+from opsconsole.operations.who import Who
+
+START = "0" * 64
+"""What the first record carries instead of a hash."""
+
+
+class Result(StrEnum):
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"  # nothing was done
+    CANCELLED = "cancelled"  # at a safe point: what was done stays done
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One record. Which fields are there depends on `event`."""
+
+    n: int
+    at: datetime
+    event: str  # begin, step, step-end, progress, cancel, end
+    previous: str
+    operation: str = ""
+    kind: str = ""
+    who: Who | None = None
+    fingerprint: str = ""
+    plan_sha256: str = ""
+    step: str = ""
+    title: str = ""
+    command: tuple[str, ...] = ()
+    text: str = ""  # one line
+    exit_codes: tuple[int, ...] = ()
+    seconds: float | None = None
+    output_from: int | None = None  # the command's part of output.log, in bytes
+    output_to: int | None = None
+    output_sha256: str = ""
+    result: Result | None = None
+    problem: str = ""
+    hint: str = ""
+    last_lines: tuple[str, ...] = ()  # of the output of the command that failed
+    state: tuple[str, ...] = ()  # how the stack stands now, one line per service
+
+
+class Journal:
+    """The writing end. One process, one journal."""
+
+    def __init__(self, directory: Path, secrets: tuple[str, ...] = ()) -> None:
+        self.directory = directory
+        self.secrets = secrets
+        self._file = open_private(directory / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL)
+        self._n = 0
+        self.head = START
+        sync_directory(directory)
+
+    def write(self, event: str, **fields: object) -> Entry:
+        """Append a record; it is on the disk when this returns."""
+        entry = Entry(
+            n=self._n,
+            at=datetime.now(UTC),
+            event=event,
+            previous=self.head,
+            **self._masked(fields),  # type: ignore[arg-type]
+        )
+        line = msgspec.json.encode(entry)
+        end = os.fstat(self._file).st_size
+        try:
+            _write_all(self._file, line + b"\n")
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, end)  # a disk that is full: the next record must not join half a line
+            raise
+        self._n += 1
+        self.head = hashlib.sha256(line).hexdigest()
+        return entry
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _masked(self, fields: dict[str, object]) -> dict[str, object]:
+        from opsconsole.text import mask_text
+
+        def masked(value: object) -> object:
+            if isinstance(value, str):
+                return mask_text(value, self.secrets)
+            if isinstance(value, tuple):
+                return tuple(masked(item) for item in value)
+            return value
+
+        return {name: masked(value) for name, value in fields.items()}
+
+
+def create(directory: Path, name: str, plan: Plan) -> Path:
+    """A directory for a new operation with its plan. Nothing has begun yet."""
+    from opsconsole.operations.places import operations_directory
+
+    place = operations_directory(directory) / name
+    try:
+        place.mkdir(mode=0o700)
+        file = open_private(place / "plan.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        try:
+            _write_all(file, msgspec.json.format(msgspec.json.encode(plan), indent=1))
+            os.fsync(file)
+        finally:
+            os.close(file)
+        sync_directory(place)
+    except OSError as error:
+        raise SourceError(f"the plan cannot be written to {place}: {error.strerror}") from None
+    return place
+
+
+def read_plan(place: Path) -> Plan:
+    """Raises SourceError when it is not there or not ours."""
+    try:
+        return msgspec.json.decode((place / "plan.json").read_bytes(), type=Plan)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise SourceError(f"the plan of {place.name} cannot be read: {error}") from None
+
+
+def plan_sha256(place: Path) -> str:
+    try:
+        return hashlib.sha256((place / "plan.json").read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def read(place: Path) -> tuple[Entry, ...]:
+    """The records that can be read; a torn or touched line is left out (`chain.verify` names it)."""
+    return tuple(entry for _, entry in entries(place) if entry is not None)
+
+
+def entries(place: Path) -> Iterator[tuple[bytes, Entry | None]]:
+    """Each whole line with its record, None for one that is no record."""
+    for line in whole_lines(place / "journal.jsonl"):
+        yield line, parse(line)
+
+
+def parse(line: bytes) -> Entry | None:
+    try:
+        return msgspec.json.decode(line, type=Entry)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def whole_lines(path: Path) -> Sequence[bytes]:
+    """Lines that end with a line feed: one that was torn by a crash has none."""
+    try:
+        return path.read_bytes().split(b"\n")[:-1]
+    except OSError:
+        return []
+
+
+class Follower:
+    """Reads on where it stopped: what a screen or a second operator uses."""
+
+    def __init__(self, place: Path) -> None:
+        self._path = place / "journal.jsonl"
+        self._at = 0
+
+    def read(self) -> tuple[Entry, ...]:
+        """The records that have come since the last call; never blocks."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._at)
+                text = file.read()
+        except OSError:
+            return ()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._at += len(whole)
+        found = (parse(line) for line in whole.split(b"\n")[:-1])
+        return tuple(entry for entry in found if entry is not None)
+
+
+# --- life and cancel -------------------------------------------------------------------------------
+
+
+def mark_alive(place: Path) -> int:
+    """Called by the process that runs the operation. The descriptor is kept open until it ends."""
+    fd = open_private(place / "alive", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    return fd
+
+
+def is_alive(place: Path) -> bool:
+    """Whether a process runs this operation now. The kernel answers: no process number is trusted."""
+    try:
+        fd = os.open(place / "alive", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def ask_cancel(place: Path, why: str) -> None:
+    """Ask an operation to end at the next safe point."""
+    fd = open_private(place / "cancel", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    try:
+        os.write(fd, why.encode())
+    finally:
+        os.close(fd)
+
+
+def cancel_asked(place: Path) -> str:
+    """Why it should end, "" when nobody asked."""
+    try:
+        return (place / "cancel").read_text(errors="replace") or "asked"
+    except OSError:
+        return ""
+
+
+def open_private(path: Path, flags: int) -> int:
+    """A file that only its owner reads; a link that somebody put there is not followed."""
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _write_all(fd: int, text: bytes) -> None:
+    while text:
+        text = text[os.write(fd, text) :]

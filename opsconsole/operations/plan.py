@@ -1,0 +1,240 @@
+"""A plan: what an operation will do, as plain data. Made before anything runs, shown, kept beside its journal.
+
+A plan is bound to the facts it was made from. Before it runs the facts are gathered again; where they differ the
+plan is not applied and `differences` says what has changed in between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+
+import msgspec
+
+from opsconsole.model import Record
+from opsconsole.text import mask_text, printable
+
+PLAN_VERSION = 1
+"""Version of plan.json: raised when a field is renamed, removed or changes its meaning."""
+
+
+class Kind(StrEnum):
+    STOP = "stop"
+    START = "start"
+    RESTART = "restart"
+    EMERGENCY_STOP = "emergency-stop"
+
+
+class Act(StrEnum):
+    """What a step is. Commands are run as they stand in the plan; the other acts are ours."""
+
+    COMMANDS = "commands"
+    GATE = "gate"  # wait until the services are well
+    EVIDENCE = "evidence"  # save logs and states for inspection
+    STOP_ALL = "stop-all"  # whatever of the stack runs at that moment
+
+
+class Effect(StrEnum):
+    """What becomes of a piece of data."""
+
+    SAFE = "safe"
+    BACKED_UP = "backed up"
+    REPLACED = "replaced"
+    LOST = "lost"
+
+
+class DataEffect(Record, frozen=True):
+    """One volume, mount, database or file, and what the operation does to it."""
+
+    name: str  # as an operator says it
+    what: str  # "volume", "bind mount", "tmpfs", ...
+    effect: Effect = Effect.SAFE
+    why: str = ""
+    database: str = ""  # "mongodb" or "redis" when a database writes there
+
+    @property
+    def needs_acceptance(self) -> bool:
+        """Whether somebody has to name it before it is lost: a database that no backup holds."""
+        return self.effect is Effect.LOST and bool(self.database)
+
+
+class Downtime(Record, frozen=True):
+    """How long a service is away. `seconds` is None when the stack's history does not tell yet."""
+
+    service: str
+    until_started: bool = False  # it stays away
+    seconds: float | None = None
+
+
+class Step(Record, frozen=True):
+    """One step. Commands run one after the other, without a shell."""
+
+    id: str
+    title: str
+    act: Act = Act.COMMANDS
+    commands: tuple[tuple[str, ...], ...] = ()
+    services: tuple[str, ...] = ()
+    cuttable: bool = True  # a cancel may end its command; else the command is waited for
+    effect: str = ""  # one sentence: what is different afterwards
+    seconds: float = 300.0  # limit of each command, or of the act
+
+
+class ContainerFact(Record, frozen=True):
+    name: str
+    id: str
+    service: str = ""
+    config_hash: str = ""
+    image_id: str = ""
+
+
+class Facts(Record, frozen=True):
+    """What a plan was made from. Two equal Facts have the same fingerprint."""
+
+    compose: dict[str, str] = {}  # service -> hash of its rendered configuration
+    files: dict[str, str] = {}  # compose and env files -> SHA-256 of the bytes, "" when it cannot be read
+    containers: tuple[ContainerFact, ...] = ()
+    commit: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+
+
+class Plan(Record, frozen=True):
+    kind: Kind
+    stack: str
+    directory: str
+    facts: Facts = Facts()
+    bound: bool = True  # runs only while the facts hold; an emergency stop does not wait for that
+    version: int = PLAN_VERSION
+    steps: tuple[Step, ...] = ()
+    data: tuple[DataEffect, ...] = ()
+    downtime: tuple[Downtime, ...] = ()
+    running_before: tuple[str, ...] = ()  # names of the containers that ran when the plan was made
+    services: tuple[str, ...] = ()  # what it is about
+    notes: tuple[str, ...] = ()  # what an operator should know, one line each
+    resolves: str = ""  # id of the half-done operation that this one finishes or undoes
+    as_undo: bool = False  # it undoes `resolves`; else it finishes it
+
+    @property
+    def fingerprint(self) -> str:
+        return self.facts.fingerprint
+
+    @property
+    def to_accept(self) -> tuple[str, ...]:
+        """Names that `--accept-loss` must give."""
+        return tuple(one.name for one in self.data if one.needs_acceptance)
+
+
+class PlanFile(Record, frozen=True):
+    """A plan as JSON, with what is worked out from it."""
+
+    fingerprint: str
+    plan: Plan
+
+
+def differences(old: Facts, new: Facts) -> tuple[str, ...]:
+    """What has changed between two looks, one line each; () when a plan made from `old` may run."""
+    return (
+        *_changed("service", old.compose, new.compose, "its configuration changed"),
+        *_changed("file", old.files, new.files, "its content changed"),
+        *_containers_changed(old, new),
+        *([f"commit: {old.commit or 'none'} -> {new.commit or 'none'}"] if old.commit != new.commit else []),
+    )
+
+
+def _changed(what: str, old: Mapping[str, str], new: Mapping[str, str], words: str) -> Iterator[str]:
+    for name in sorted(old.keys() | new.keys()):
+        if name not in new:
+            yield f"{what} {name}: is no longer there"
+        elif name not in old:
+            yield f"{what} {name}: is new"
+        elif old[name] != new[name]:
+            yield f"{what} {name}: {words}"
+
+
+def _containers_changed(old: Facts, new: Facts) -> Iterator[str]:
+    before, after = ({one.name: one for one in facts.containers} for facts in (old, new))
+    for name in sorted(before.keys() | after.keys()):
+        was, now = before.get(name), after.get(name)
+        if was is None or now is None:
+            yield f"container {name}: {'is new' if was is None else 'is no longer there'}"
+        elif was.image_id != now.image_id:
+            yield f"container {name}: another image ({was.image_id[7:19]} -> {now.image_id[7:19]})"
+        elif was.config_hash != now.config_hash:
+            yield f"container {name}: another configuration"
+        elif was.id != now.id:
+            yield f"container {name}: was created again"
+
+
+# --- as text ---------------------------------------------------------------------------------------
+
+_MARKS = {Effect.SAFE: "  ", Effect.BACKED_UP: "~ ", Effect.REPLACED: "! ", Effect.LOST: "- "}
+
+
+def as_text(plan: Plan) -> str:
+    """The plan for a person: what will run, what it costs, what happens to the data."""
+    return "\n".join(printable(line) for line in _lines(plan)) + "\n"
+
+
+def as_json(plan: Plan) -> str:
+    from opsconsole.model import to_json
+
+    return to_json(PlanFile(fingerprint=plan.fingerprint, plan=plan))
+
+
+def shown(command: tuple[str, ...]) -> str:
+    """A command as it could be typed, without secrets."""
+    return mask_text(shlex.join(command))
+
+
+def title(plan: Plan) -> str:
+    """`restart of the stack shop`, `undo of stop`."""
+    if plan.resolves:
+        return f"{'undo' if plan.as_undo else 'finish'} {plan.resolves} of the stack {plan.stack}"
+    return f"{plan.kind.value.replace('-', ' ')} of the stack {plan.stack}"
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    yield f"Plan: {title(plan)}"
+    yield ""
+    for number, step in enumerate(plan.steps, 1):
+        yield f"  {number}. {step.title}"
+        yield from (f"       $ {shown(command)}" for command in step.commands)
+        if step.effect:
+            yield f"       {step.effect}"
+        if not step.cuttable:
+            yield "       is not cut short: a cancel waits for its end"
+    yield ""
+    yield from _data_lines(plan)
+    yield from _downtime_lines(plan)
+    for note in plan.notes:
+        yield f"Note: {note}"
+    counts = [f"{sum(one.effect is effect for one in plan.data)} {effect}" for effect in Effect]
+    yield f"{len(plan.steps)} steps. Data: {', '.join(counts)}. Fingerprint {plan.fingerprint[:12]}"
+
+
+def _data_lines(plan: Plan) -> Iterator[str]:
+    yield "Data"
+    if not plan.data:
+        yield "  none of the stack's containers has a volume or mount"
+    width = max((len(one.name) for one in plan.data), default=0)
+    for one in plan.data:
+        because = f": {one.why}" if one.why else ""
+        yield f"  {_MARKS[one.effect]}{one.name.ljust(min(width, 48))}  {one.what}, {one.effect.upper()}{because}"
+
+
+def _downtime_lines(plan: Plan) -> Iterator[str]:
+    yield "Downtime"
+    if not plan.downtime:
+        yield "  none"
+    for one in plan.downtime:
+        if one.until_started:
+            length = "until it is started again"
+        elif one.seconds is None:
+            length = "short; how long is not known before the first time"
+        else:
+            length = f"about {max(1, round(one.seconds))} s, as the last time"
+        yield f"  {one.service}: {length}"

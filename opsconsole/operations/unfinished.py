@@ -1,0 +1,80 @@
+"""Operations that were begun, have no end and no living process: a kill or a reboot left them half done."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from opsconsole.model import Record
+from opsconsole.operations import chain, journal
+from opsconsole.operations.places import existing_operations
+from opsconsole.operations.who import Who
+
+
+class HalfDone(Record, frozen=True):
+    """What is known about one. `inside` is the step whose act may or may not have happened."""
+
+    operation: str
+    title: str
+    who: Who | None
+    began: datetime
+    done: tuple[str, ...] = ()  # ids
+    inside: str = ""
+    to_come: int = 0
+
+    def words(self) -> str:
+        by = f" by {self.who.words()}" if self.who else ""
+        inside = f", cut off in the step {self.inside}" if self.inside else ""
+        return (
+            f"half done: {self.title}{by}, begun {self.began:%Y-%m-%d %H:%M:%S} UTC: "
+            f"{len(self.done)} steps done{inside}, {self.to_come} to come"
+        )
+
+    def advice(self) -> str:
+        return (
+            f"`opsconsole operations finish {self.operation}` does the rest, "
+            f"`opsconsole operations undo {self.operation}` goes back to how it was."
+        )
+
+
+def unfinished(directory: Path) -> tuple[HalfDone, ...]:
+    """Oldest first. Nothing is asked of the engine: the next plan looks for itself."""
+    resolved = chain.resolved(directory)
+    found = []
+    for place in existing_operations(directory):
+        if place.name in resolved or journal.is_alive(place):
+            continue
+        records = journal.read(place)
+        if not any(record.event == "step" for record in records) or records[-1].event == "end":
+            continue
+        found.append(_described(place, records))
+    return tuple(found)
+
+
+def running(directory: Path) -> tuple[Path, ...]:
+    """Operations that a process works on now."""
+    return tuple(place for place in existing_operations(directory) if journal.is_alive(place))
+
+
+def done_steps(records: tuple[journal.Entry, ...]) -> tuple[str, ...]:
+    return tuple(
+        record.step for record in records if record.event == "step-end" and record.result is journal.Result.DONE
+    )
+
+
+def _described(place: Path, records: tuple[journal.Entry, ...]) -> HalfDone:
+    from opsconsole.operations import plan
+
+    what = journal.read_plan(place)
+    done = done_steps(records)
+    begun = [record.step for record in records if record.event == "step"]
+    inside = begun[-1] if begun and begun[-1] not in done else ""
+    return HalfDone(
+        operation=place.name,
+        title=plan.title(what),
+        who=records[0].who,
+        began=records[0].at,
+        done=done,
+        inside=inside,
+        to_come=len([one for one in what.steps if one.id not in done and one.id != inside]),
+    )

@@ -1,0 +1,303 @@
+"""`opsconsole stop`, `start`, `restart`, `rollback`, `operations`: a plan, a question, an operation, its journal.
+
+Exit codes: 0 done, 1 a step or a gate failed, 2 nothing was done (refused, not confirmed, cannot look), 5 cancelled at
+a safe point. 3 and 4 are kept for a deploy that went back to the release before, or could not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opsconsole.model import SourceError
+from opsconsole.text import printable
+
+if TYPE_CHECKING:
+    from opsconsole.config import Config
+    from opsconsole.operations.plan import Plan
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+AddOptions = Callable[[argparse.ArgumentParser], None]
+Find = Callable[[argparse.Namespace], "tuple[Path, str, Config]"]
+
+REFUSED = 2
+
+
+class NotConfirmed(SourceError):
+    """Nobody agreed to the plan: nothing was done."""
+
+
+def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    """The commands that change something, and the ones that look at what was changed."""
+    _add_stack_verbs(commands, add_stack_options, find)
+    _add_rollback(commands, add_stack_options, find)
+    _add_operations(commands, add_stack_options, find)
+    _add_history(commands, add_stack_options, find)
+    # Not in the list of commands: it is what the others start.
+    runner = commands.add_parser("run-operation")
+    runner.add_argument("directory")
+    runner.add_argument("operation")
+    runner.add_argument("--config", default="")
+    runner.add_argument("--project", default="")
+    runner.set_defaults(run=run_operation)
+
+
+def _add_stack_verbs(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    helps = {
+        "stop": "stop the stack or some services; containers and data stay",
+        "start": "start what was stopped and wait until it is well",
+        "restart": "restart the stack or some services and wait until they are well",
+    }
+    for verb, words in helps.items():
+        parser = commands.add_parser(verb, help=words, description=f"{words[0].upper()}{words[1:]}.")
+        add_stack_options(parser)
+        parser.add_argument("services", nargs="*", metavar="SERVICE", help="these services only (default: all)")
+        if verb == "restart":
+            parser.add_argument(
+                "--rolling", action="store_true", help="one container after the other, each waited for until it is well"
+            )
+        _add_plan_options(parser)
+        parser.set_defaults(run=lambda arguments, verb=verb: run_verb(arguments, verb, find))
+
+
+def _add_rollback(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    parser = commands.add_parser(
+        "rollback",
+        help="emergency-stop: stop everything at once, evidence saved first",
+        description="emergency-stop stops every container of the stack within 10 s and keeps it for inspection. "
+        "It needs no valid compose file and does not wait for another operation.",
+    )
+    add_stack_options(parser)
+    parser.add_argument("target", choices=["emergency-stop"], metavar="TARGET", help="emergency-stop")
+    _add_plan_options(parser)
+    parser.set_defaults(run=lambda arguments: run_emergency_stop(arguments, find))
+
+
+def _add_operations(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    parser = commands.add_parser(
+        "operations",
+        help="what runs or is half done; watch, cancel, finish or undo it",
+        description="List the operations that run or were left half done; watch, cancel, finish or undo one.",
+    )
+    add_stack_options(parser)
+    parser.add_argument(
+        "what", nargs="?", choices=["watch", "cancel", "finish", "undo"], metavar="watch|cancel|finish|undo"
+    )
+    parser.add_argument("operation", nargs="?", metavar="ID", help="its id, or the end of it")
+    _add_plan_options(parser)
+    parser.set_defaults(run=lambda arguments: run_operations(arguments, find))
+
+
+def _add_history(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    parser = commands.add_parser(
+        "history",
+        help="who did what, when, from where, with what result",
+        description="Who did what to this stack, when, from where and with what result; newest first.",
+    )
+    add_stack_options(parser)
+    parser.add_argument("operation", nargs="?", metavar="ID", help="one operation with its steps and output")
+    parser.add_argument("--verify", action="store_true", help="check every record; exit 1 names a touched one")
+    parser.add_argument("--json", action="store_true", help="as JSON, one object per line")
+    parser.set_defaults(run=lambda arguments: run_history(arguments, find))
+
+
+def _add_plan_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--plan", action="store_true", help="print the plan and end; nothing is done")
+    parser.add_argument("--json", action="store_true", help="the plan, or the journal's records, as JSON")
+    parser.add_argument("-y", "--yes", action="store_true", help="answer the question (not where data is lost)")
+    parser.add_argument(
+        "--accept-loss",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="agree to the loss of this volume or database, which the plan names",
+    )
+
+
+# --- commands --------------------------------------------------------------------------------------
+
+
+def run_verb(arguments: argparse.Namespace, verb: str, find: Find) -> int:
+    from opsconsole.operations import facts, past, stack_plans
+
+    directory, project, config = find(arguments)
+    _say_unfinished(directory)
+    look = facts.look(directory, config, project=project)
+    try:
+        if verb == "stop":
+            plan = stack_plans.stop(look, arguments.services, facts.redis_in_memory_only(look, config))
+        elif verb == "start":
+            plan = stack_plans.start(look, arguments.services)
+        else:
+            plan = stack_plans.restart(
+                look,
+                arguments.services,
+                rolling=arguments.rolling,
+                memory=facts.redis_in_memory_only(look, config),
+                seconds=past.seconds_by_service(directory),
+            )
+    except stack_plans.NothingToDo as nothing:
+        return _nothing(nothing)
+    return carry_out(directory, project or look.name, plan, arguments)
+
+
+def run_emergency_stop(arguments: argparse.Namespace, find: Find) -> int:
+    from opsconsole.operations import emergency, facts, stack_plans
+
+    directory, project, config = find(arguments)
+    look = facts.engine_look(directory, config, project=project)
+    try:
+        plan = emergency.plan(look)
+    except stack_plans.NothingToDo as nothing:
+        return _nothing(nothing)
+    return carry_out(directory, look.name, plan, arguments)
+
+
+def run_operations(arguments: argparse.Namespace, find: Find) -> int:
+    from opsconsole.operations import journal, places, unfinished
+
+    directory, project, config = find(arguments)
+    if arguments.what is None:
+        return _list_operations(directory)
+    if arguments.operation is None:
+        raise SourceError(f"operations {arguments.what} needs an id", "See `opsconsole operations`.")
+    place = places.operation_directory(directory, arguments.operation)
+    if arguments.what == "watch":
+        return follow(place, as_json=arguments.json)
+    if arguments.what == "cancel":
+        if not journal.is_alive(place):
+            raise SourceError(f"{place.name} does not run", "See `opsconsole operations`.")
+        from opsconsole.operations import who
+
+        journal.ask_cancel(place, f"asked by {who.current().words()}")
+        print(f"{place.name} was asked to end at the next safe point")
+        return 0
+    if place.name not in {one.operation for one in unfinished.unfinished(directory)}:
+        raise SourceError(f"{place.name} is not half done", "See `opsconsole operations`.")
+    return carry_out(directory, project, _resolving(directory, project, config, place, arguments.what), arguments)
+
+
+def run_history(arguments: argparse.Namespace, find: Find) -> int:
+    from opsconsole import history_command
+
+    directory, _, _ = find(arguments)
+    return history_command.run(
+        directory, operation=arguments.operation, verify=arguments.verify, as_json=arguments.json
+    )
+
+
+def run_operation(arguments: argparse.Namespace) -> int:
+    """The process that carries an operation out."""
+    from opsconsole import config
+    from opsconsole.operations import runner
+    from opsconsole.operations.places import operation_directory
+
+    directory = Path(arguments.directory)
+    settings = config.load(Path(arguments.config)) if arguments.config else config.load_from(directory)
+    return runner.run(
+        directory, operation_directory(directory, arguments.operation), settings, project=arguments.project
+    )
+
+
+# --- from the plan to the end ----------------------------------------------------------------------
+
+
+def carry_out(directory: Path, project: str, plan: Plan, arguments: argparse.Namespace) -> int:
+    """Show the plan, ask, start the runner and follow its journal. Returns the exit code."""
+    from opsconsole.operations import journal, launch, lock, places
+    from opsconsole.operations.plan import Kind, as_json, as_text
+
+    if arguments.plan:
+        print(as_json(plan) if arguments.json else as_text(plan), end="")
+        return 0
+    if not arguments.json:
+        print(as_text(plan), flush=True)
+    if plan.kind is not Kind.EMERGENCY_STOP and (holder := lock.holder_of(directory)):
+        raise lock.LockHeld(holder)
+    _confirm(plan, yes=arguments.yes, accepted=arguments.accept_loss)
+    place = journal.create(directory, places.new_id(plan.kind.value), plan)
+    named = str(Path(arguments.config).expanduser().absolute()) if arguments.config else ""
+    process = launch.launch(directory, place, config=named, project=project)
+    try:
+        return follow(place, as_json=arguments.json, process=process)
+    except KeyboardInterrupt:
+        print(
+            f"\nIt goes on without this terminal. Watch it: opsconsole operations watch {place.name}\n"
+            f"End it at the next safe point: opsconsole operations cancel {place.name}",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def follow(place: Path, *, as_json: bool, process: subprocess.Popen[bytes] | None = None) -> int:
+    """Print an operation's journal until it ends. Returns its exit code, 1 when it was killed."""
+    from opsconsole import history_command
+
+    return history_command.follow(place, as_json=as_json, process=process)
+
+
+def _confirm(plan: Plan, *, yes: bool, accepted: Sequence[str]) -> None:
+    """Raises NotConfirmed. Data that no backup holds is agreed to by its name, never by --yes."""
+    asks = sys.stdin.isatty() and sys.stdout.isatty()
+    for name in plan.to_accept:
+        if name in accepted:
+            continue
+        if not asks or yes:
+            raise NotConfirmed(
+                f"{name} would be lost and no backup holds it; nothing was done",
+                f"Agree with: --accept-loss {name}",
+            )
+        if input(f"{printable(name)} will be LOST. Type its name to agree: ").strip() != name:
+            raise NotConfirmed("not confirmed; nothing was done")
+    if yes:
+        return
+    if not asks:
+        raise NotConfirmed("there is no terminal to ask on; nothing was done", "Look at --plan, then use --yes.")
+    if input("Do it? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise NotConfirmed("not confirmed; nothing was done")
+
+
+def _resolving(directory: Path, project: str, config: Config, place: Path, what: str) -> Plan:
+    """The plan that finishes or undoes a half-done operation, made from how the stack is now."""
+    from opsconsole.operations import facts, journal, stack_plans, unfinished
+    from opsconsole.operations.plan import Kind
+
+    old = journal.read_plan(place)
+    # What works with a broken compose file is finished and undone with a broken one.
+    looking = facts.engine_look if old.kind is Kind.EMERGENCY_STOP else facts.look
+    look = looking(directory, config, project=project or old.stack)
+    if what == "undo":
+        return stack_plans.back(look, old, place.name)
+    return stack_plans.rest(look, old, place.name, unfinished.done_steps(journal.read(place)))
+
+
+def _say_unfinished(directory: Path) -> None:
+    from opsconsole.operations import unfinished
+
+    for one in unfinished.unfinished(directory):
+        print(f"opsconsole: {printable(one.words())}\n  {printable(one.advice())}", file=sys.stderr)
+
+
+def _list_operations(directory: Path) -> int:
+    from opsconsole.operations import journal, plan, unfinished
+
+    running, left = unfinished.running(directory), unfinished.unfinished(directory)
+    for place in running:
+        print(printable(f"runs: {plan.title(journal.read_plan(place))}  {place.name}"))
+    for one in left:
+        print(printable(one.words()))
+        print(printable(f"  {one.advice()}"))
+    if not running and not left:
+        print("nothing runs and nothing is half done")
+    return 1 if left else 0
+
+
+def _nothing(nothing: SourceError) -> int:
+    hint = f" {nothing.hint}" if nothing.hint else ""
+    print(printable(f"{nothing.problem}.{hint}"))
+    return 0
