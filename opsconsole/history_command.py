@@ -52,8 +52,8 @@ def follow(place: Path, *, as_json: bool, process: subprocess.Popen[bytes] | Non
         over = process.poll() is not None if process is not None else seen and not journal.is_alive(place)
         for entry in records.read():
             seen = True
-            if not as_json:
-                output.copy()
+            if not as_json and entry.event != "step":
+                output.copy()  # what comes before this record; a step's own output comes after it
             _print(entry, as_json=as_json)
             if entry.event == "end" and entry.result is not None:
                 if process is not None:

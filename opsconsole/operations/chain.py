@@ -30,6 +30,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     head: str = ""  # hash of the last record
     records: int = 0
     plan_sha256: str = ""
+    late: bool = False  # sealed by the next operation, because its own process was killed before it could
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -43,7 +44,7 @@ def opened(directory: Path, operation: str, resolves: str = "") -> None:
     _append(directory, event="opened", operation=operation, resolves=resolves)
 
 
-def sealed(directory: Path, place: Path) -> None:
+def sealed(directory: Path, place: Path, *, late: bool = False) -> None:
     lines = journal.whole_lines(place / "journal.jsonl")
     _append(
         directory,
@@ -52,6 +53,7 @@ def sealed(directory: Path, place: Path) -> None:
         head=_hash(lines[-1]) if lines else journal.START,
         records=len(lines),
         plan_sha256=journal.plan_sha256(place),
+        late=late,
     )
 
 
@@ -63,7 +65,7 @@ def seal_left_open(directory: Path) -> None:
             continue
         records = journal.read(place)
         if records and records[-1].event == "end" and not list(_journal_problems(place, None)):
-            sealed(directory, place)
+            sealed(directory, place, late=True)
 
 
 def links(directory: Path) -> tuple[Link, ...]:
@@ -128,6 +130,10 @@ def _operation_problems(place: Path, known: bool, seal: Link | None) -> Iterator
         if any(record.event == "step" for record in records):
             yield Problem(place.name, "the chain does not know this operation")
         return
+    if seal is None and records and records[-1].event == "end" and not journal.is_alive(place):
+        yield Problem(
+            place.name, "ended and is not sealed: its process was killed then, or the chain's end was removed"
+        )
     began = next((record for record in records if record.event == "begin"), None)
     if began is not None and began.plan_sha256 != journal.plan_sha256(place):
         yield Problem(f"{place.name}/plan.json", "was changed after the operation began")

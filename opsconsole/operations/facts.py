@@ -67,7 +67,7 @@ def look(directory: Path, config: Config, *, project: str = "") -> Look:
             commit=Repository(directory).look().id,
         ),
         secrets=known_secrets(
-            choice.env.values, environment, *(service.environment for service in rendered.services.values())
+            choice.env.values, _no_paths(environment), *(service.environment for service in rendered.services.values())
         ),
     )
 
@@ -111,7 +111,7 @@ def observe(directory: Path, config: Config, *, project: str = "") -> tuple[tupl
 def env_file_secrets(directory: Path, config: Config, project: str = "") -> tuple[str, ...]:
     """The secrets that can be known without Compose."""
     choice = files.choose(directory, config, (), os.environ, project=project)
-    return known_secrets(choice.env.values, os.environ)
+    return known_secrets(choice.env.values, _no_paths(os.environ))
 
 
 def known_secrets(*environments: Mapping[str, str]) -> tuple[str, ...]:
@@ -124,6 +124,11 @@ def known_secrets(*environments: Mapping[str, str]) -> tuple[str, ...]:
         for line in value.splitlines()
     }
     return tuple(sorted((one for one in found if len(one) >= 6), key=len, reverse=True))
+
+
+def _no_paths(environment: Mapping[str, str]) -> dict[str, str]:
+    """PWD, SSH_AUTH_SOCK and their like name places, and would mask them wherever they stand."""
+    return {name: value for name, value in environment.items() if not value.startswith("/")}
 
 
 def redis_in_memory_only(look: Look, config: Config) -> tuple[tuple[str, int], ...]:

@@ -47,12 +47,17 @@ def seconds_by_service(directory: Path) -> dict[str, float]:
         what = journal.read_plan(place)
         if what.resolves:
             continue
-        took = {record.step: record.seconds for record in records if record.event == "step-end"}
-        together = sum(seconds or 0.0 for seconds in took.values())
+        # A weak gate watches for 10 s what may have answered from the first of them.
+        took = {
+            record.step: record.seconds or 0.0
+            for record in records
+            if record.event == "step-end" and not record.text.startswith("weak gate")
+        }
+        together = sum(took.values())
         for service in what.services:
             own = [step for step in what.steps if step.act is Act.COMMANDS and step.services == (service,)]
             rolling = any(step.id.startswith("gate:") for step in what.steps)
-            known[service] = sum(took.get(step.id) or 0.0 for step in own) if rolling and own else together
+            known[service] = sum(took.get(step.id, 0.0) for step in own) if rolling and own else together
     return known
 
 

@@ -114,6 +114,7 @@ class Plan(Record, frozen=True):
     downtime: tuple[Downtime, ...] = ()
     running_before: tuple[str, ...] = ()  # names of the containers that ran when the plan was made
     services: tuple[str, ...] = ()  # what it is about
+    only: tuple[str, ...] = ()  # the services that were asked for; () is the whole stack
     notes: tuple[str, ...] = ()  # what an operator should know, one line each
     resolves: str = ""  # id of the half-done operation that this one finishes or undoes
     as_undo: bool = False  # it undoes `resolves`; else it finishes it
@@ -194,7 +195,8 @@ def title(plan: Plan) -> str:
     """`restart of the stack shop`, `undo of stop`."""
     if plan.resolves:
         return f"{'undo' if plan.as_undo else 'finish'} {plan.resolves} of the stack {plan.stack}"
-    return f"{plan.kind.value.replace('-', ' ')} of the stack {plan.stack}"
+    of = f"{', '.join(plan.only)} in " if plan.only else ""
+    return f"{plan.kind.value.replace('-', ' ')} of {of}the stack {plan.stack}"
 
 
 def _lines(plan: Plan) -> Iterator[str]:
@@ -219,7 +221,7 @@ def _lines(plan: Plan) -> Iterator[str]:
 def _data_lines(plan: Plan) -> Iterator[str]:
     yield "Data"
     if not plan.data:
-        yield "  none of the stack's containers has a volume or mount"
+        yield "  no volume, mount or database is touched"
     width = max((len(one.name) for one in plan.data), default=0)
     for one in plan.data:
         because = f": {one.why}" if one.why else ""

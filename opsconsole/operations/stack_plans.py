@@ -32,6 +32,7 @@ def stop(look: Look, wanted: Sequence[str] = (), memory: Sequence[tuple[str, int
         memory=memory,
         downtime=[Downtime(service=name, until_started=True) for name in _services(affected)],
         notes=_dependents(look, affected),
+        only=wanted,
     )
 
 
@@ -48,7 +49,7 @@ def start(look: Look, wanted: Sequence[str] = ()) -> Plan:
         _gate(affected),
     )
     notes = [f"{', '.join(missing)} has no container and is left out"] if missing and not wanted else []
-    return _plan(look, Kind.START, affected, steps, notes=notes)
+    return _plan(look, Kind.START, affected, steps, notes=notes, only=wanted)
 
 
 def restart(
@@ -81,6 +82,7 @@ def restart(
         memory=memory,
         downtime=[Downtime(service=name, seconds=known.get(name)) for name in _services(affected)],
         notes=[f"{', '.join(left)} ended well and is left alone"] if left else (),
+        only=wanted,
     )
 
 
@@ -184,7 +186,7 @@ def _gate(affected: Sequence[Container]) -> Step:
     words = f"{_some(tuple(weak))}: no healthcheck, so running for 10 s must do (weak gate)." if weak else ""
     return Step(
         id="gate",
-        title=f"Gate: {_some(names)} must be healthy",
+        title=f"Gate: wait until {_some(names)} is well",
         act=Act.GATE,
         services=names,
         effect=words,
@@ -261,6 +263,7 @@ def _plan(
     memory: Sequence[tuple[str, int]] = (),
     downtime: Sequence[Downtime] = (),
     notes: Sequence[str] = (),
+    only: Sequence[str] = (),
 ) -> Plan:
     return Plan(
         kind=kind,
@@ -273,6 +276,7 @@ def _plan(
         running_before=_running(look),
         services=_services(affected),
         notes=tuple(notes),
+        only=tuple(only),
     )
 
 

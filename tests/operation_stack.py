@@ -1,0 +1,127 @@
+"""A stack that starts and stops in a moment, for tests that operate on it again and again."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from opsconsole.config import Config
+from opsconsole.operations import facts, journal, places
+from opsconsole.operations.plan import Plan
+from tests.parts.engine import Engine
+from tests.parts.leftovers import remove, run_name
+from tests.parts.machine import wait_until
+
+CANARY = "canary-4711-opensesame"
+_numbers = itertools.count(1)
+
+COMPOSE = """
+services:
+  store:
+    image: opsconsole-fixture/app:1
+    init: true
+    command: ["sleep", "3600"]
+    stop_grace_period: 1s
+    restart: unless-stopped
+    environment: {{STORE_PASSWORD: "${{STORE_PASSWORD}}"}}
+    volumes: ["{name}-data:/store"]
+    healthcheck: {{test: ["CMD", "true"], interval: 1s, timeout: 5s}}
+  web:
+    image: opsconsole-fixture/app:1
+    init: {init}
+    command: {command}
+    stop_grace_period: {grace}s
+    restart: unless-stopped
+    depends_on: [store]
+    healthcheck: {{test: ["CMD", "true"], interval: 1s, timeout: 5s}}
+volumes:
+  {name}-data:
+    name: {name}-data
+"""
+
+
+class OperationStack:
+    """A directory with a compose file, and what the engine says about it."""
+
+    def __init__(self, directory: Path, project: str, engine: Engine) -> None:
+        self.directory = directory
+        self.project = project
+        self.engine = engine
+
+    def compose(self, *words: str) -> str:
+        return subprocess.run(
+            ["docker", "compose", *words], cwd=self.directory, env={**os.environ, **self.engine.env},
+            check=True, capture_output=True, text=True, timeout=120,
+        ).stdout  # fmt: skip
+
+    def up(self) -> None:
+        self.compose("up", "--detach", "--wait")
+
+    def running(self) -> set[str]:
+        """Services that run now."""
+        label = f"label=com.docker.compose.project={self.project}"
+        listed = self.engine.docker("ps", "--filter", label, "--format", '{{.Label "com.docker.compose.service"}}')
+        return set(listed.split())
+
+    def started(self) -> dict[str, str]:
+        """When each container was last started, by its id."""
+        label = f"label=com.docker.compose.project={self.project}"
+        ids = self.engine.docker("ps", "--all", "--quiet", "--no-trunc", "--filter", label).split()
+        found = json.loads(self.engine.docker("inspect", *ids)) if ids else []
+        return {one["Id"]: one["State"]["StartedAt"] for one in found}
+
+    def look(self) -> facts.Look:
+        return facts.look(self.directory, Config())
+
+    def begin(self, plan: Plan, **environment: str) -> tuple[Path, subprocess.Popen[bytes]]:
+        """Start the runner of a plan, as the command does."""
+        place = journal.create(self.directory, places.new_id(plan.kind.value), plan)
+        words = [sys.executable, "-P", "-m", "opsconsole", "run-operation", str(self.directory), place.name]
+        log = (place / "runner.log").open("wb")
+        with log:
+            process = subprocess.Popen(
+                words, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        return place, process
+
+    def run(self, plan: Plan, **environment: str) -> tuple[Path, int]:
+        """Run a plan to its end: where it is kept, and the exit code."""
+        place, process = self.begin(plan, **environment)
+        return place, process.wait(120)
+
+    def wait_for_step(self, place: Path, name: str) -> None:
+        """Until the step of this id has begun."""
+
+        def begun() -> bool:
+            return any(entry.event == "step" and entry.step == name for entry in journal.read(place))
+
+        wait_until(begun, 30, f"the step {name} did not begin", interval=0.05)
+
+
+@contextmanager
+def operation_stack(engine: Engine, place: Path, *, stubborn: bool = False) -> Iterator[OperationStack]:
+    """A running stack of two services; `stubborn`: one of them takes 4 s to stop. Gone afterwards."""
+    project = f"{run_name()}operate{next(_numbers)}"
+    directory = place / project
+    directory.mkdir()
+    text = COMPOSE.format(
+        name=project,
+        init="false" if stubborn else "true",
+        command='["sh", "-c", "trap : TERM; while :; do sleep 1; done"]' if stubborn else '["sleep", "3600"]',
+        grace=4 if stubborn else 1,
+    )
+    (directory / "compose.yaml").write_text(text)
+    (directory / ".env").write_text(f"COMPOSE_PROJECT_NAME={project}\nSTORE_PASSWORD={CANARY}\n")
+    stack = OperationStack(directory, project, engine)
+    try:
+        stack.up()
+        yield stack
+    finally:
+        remove(engine, also=project)

@@ -1,0 +1,171 @@
+"""The runner killed (SIGKILL) at every point of every operation: the stack ends old or new, and somebody is told."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import opsconsole.operations
+from opsconsole.cli import main
+from opsconsole.operations import chain, emergency, facts, journal, lock, past, stack_plans, unfinished
+from opsconsole.operations.plan import Plan
+from opsconsole.operations.steps import DECLARED
+from tests.operation_stack import OperationStack, operation_stack
+from tests.parts.engine import Engine
+from tests.parts.machine import wait_until
+
+BOTH = {"store", "web"}
+SOURCES = Path(opsconsole.operations.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def stack(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperationStack]:
+    with operation_stack(engine, tmp_path_factory.mktemp("killed")) as made:
+        yield made
+
+
+def _stop(stack: OperationStack) -> Plan:
+    return stack_plans.stop(stack.look())
+
+
+def _start(stack: OperationStack) -> Plan:
+    return stack_plans.start(stack.look())
+
+
+def _restart(stack: OperationStack) -> Plan:
+    return stack_plans.restart(stack.look())
+
+
+def _rolling(stack: OperationStack) -> Plan:
+    return stack_plans.restart(stack.look(), rolling=True)
+
+
+def _emergency(stack: OperationStack) -> Plan:
+    return emergency.plan(facts.engine_look(stack.directory, stack_config()))
+
+
+def stack_config() -> object:
+    from opsconsole.config import Config
+
+    return Config()
+
+
+OPERATIONS: dict[str, tuple[Callable[[OperationStack], Plan], set[str], set[str]]] = {
+    # name: how it is planned, what runs before, what runs when it is done
+    "stop": (_stop, BOTH, set()),
+    "start": (_start, set(), BOTH),
+    "restart": (_restart, BOTH, BOTH),
+    "rolling": (_rolling, BOTH, BOTH),
+    "emergency": (_emergency, BOTH, set()),
+}
+
+
+def _bring_to(stack: OperationStack, wanted: set[str]) -> None:
+    if stack.running() == wanted:
+        return
+    stack.compose(*(("start",) if wanted else ("stop", "--timeout", "1")))
+
+
+def _points(path: Path) -> list[tuple[str, str]]:
+    """(`O05.2`, `O05`) of every passing in a file that `OPS_STEPS_TO` made."""
+    seen: Counter[str] = Counter()
+    found = []
+    for name in path.read_text().split():
+        seen[name] += 1
+        found.append((f"{name}.{seen[name]}", name))
+    return found
+
+
+def test_every_declared_point_is_in_the_code_and_no_other() -> None:
+    used = {
+        node.args[0].value
+        for file in SOURCES.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "step"
+        and isinstance(node.args[0], ast.Constant)
+    }
+    assert used == DECLARED.keys()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_killed_at_every_point(stack: OperationStack, tmp_path: Path, name: str) -> None:
+    make, before, after = OPERATIONS[name]
+    seen = tmp_path / "points"
+    _bring_to(stack, before)
+    _, code = stack.run(make(stack), OPS_STEPS_TO=str(seen))
+    assert code == 0 and stack.running() == after
+    points = _points(seen)
+    assert {point for _, point in points} == DECLARED.keys()
+    answers = itertools.cycle(("finish", "undo"))
+    for at, _ in points:
+        _bring_to(stack, before)
+        started = stack.started()
+        place, code = stack.run(make(stack), OPS_KILL_AT=at)
+        assert code == -signal.SIGKILL, at
+        wait_until(lambda: lock.holder_of(stack.directory) is None, 5, f"{at}: the lock is still held")
+        records = journal.read(place)
+        left = [one.operation for one in unfinished.unfinished(stack.directory)]
+        if records[-1].event == "end":
+            assert stack.running() == after and left == [], at
+        elif not any(record.event == "step" for record in records):
+            assert stack.started() == started and left == [], at
+            assert past.past(stack.directory)[0].result == "killed before it did anything"
+        else:
+            assert left == [place.name], at
+            answer = next(answers)
+            assert main(["operations", answer, place.name, "--yes", "--stack", str(stack.directory)]) == 0, at
+            assert stack.running() == (after if answer == "finish" else before), (at, answer)
+        assert unfinished.unfinished(stack.directory) == (), at
+    # What ended and could not be sealed is sealed by whoever comes next.
+    _bring_to(stack, BOTH)
+    assert stack.run(_stop(stack))[1] == 0
+    assert chain.verify(stack.directory) == ()
+    assert "half done" not in {one.result for one in past.past(stack.directory) if not one.resolved}
+
+
+def test_a_fault_at_a_point_is_a_loud_failure(stack: OperationStack) -> None:
+    _bring_to(stack, BOTH)
+    for point in ("O03", "O04", "O05", "O06"):
+        place, code = stack.run(_restart(stack), OPS_RAISE_AT=f"{point}:ENOSPC")
+        end = journal.read(place)[-1]
+        assert code == 1 and end.event == "end" and end.result is journal.Result.FAILED, point
+        assert "No space left" in end.problem, point
+        assert unfinished.unfinished(stack.directory) == (), point
+
+
+def test_the_next_command_says_what_is_half_done(stack: OperationStack, capsys: pytest.CaptureFixture[str]) -> None:
+    _bring_to(stack, BOTH)
+    place, _ = stack.run(_stop(stack), OPS_KILL_AT="O06")
+    assert main(["start", "--plan", "--stack", str(stack.directory)]) == 0
+    said = capsys.readouterr().err
+    assert "half done: stop of the stack" in said and f"operations undo {place.name}" in said
+    assert main(["operations", "--stack", str(stack.directory)]) == 1
+    assert main(["operations", "undo", place.name, "-y", "--stack", str(stack.directory)]) == 0
+    capsys.readouterr()
+    assert main(["operations", "--stack", str(stack.directory)]) == 0
+    assert "nothing is half done" in capsys.readouterr().out
+
+
+def test_killed_while_its_command_runs(engine: Engine, tmp_path: Path) -> None:
+    """The command goes on for a while; until it ends the stack stays locked, and the half is not forgotten."""
+    with operation_stack(engine, tmp_path, stubborn=True) as slow:
+        place, process = slow.begin(stack_plans.stop(slow.look()))
+        slow.wait_for_step(place, "stop")
+        wait_until(lambda: (place / "output.log").stat().st_size > 0, 10, "the command did not begin", interval=0.05)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(10)
+        wait_until(lambda: lock.holder_of(slow.directory) is None, 20, "the lock was not freed")
+        assert [one.operation for one in unfinished.unfinished(slow.directory)] == [place.name]
+        assert main(["operations", "finish", place.name, "-y", "--stack", str(slow.directory)]) == 0
+        assert slow.running() == set()
+        assert chain.verify(slow.directory) == ()
