@@ -31,7 +31,7 @@ services:
     restart: unless-stopped
     environment: {{STORE_PASSWORD: "${{STORE_PASSWORD}}"}}
     volumes: ["{name}-data:/store"]
-    healthcheck: {{test: ["CMD", "true"], interval: 1s, timeout: 5s}}
+    healthcheck: {{test: ["CMD-SHELL", "test ! -e /ill"], interval: 1s, timeout: 5s}}
   web:
     image: opsconsole-fixture/app:1
     init: {init}
@@ -39,7 +39,7 @@ services:
     stop_grace_period: {grace}s
     restart: unless-stopped
     depends_on: [store]
-    healthcheck: {{test: ["CMD", "true"], interval: 1s, timeout: 5s}}
+    healthcheck: {{test: ["CMD-SHELL", "test ! -e /ill"], interval: 1s, timeout: 5s}}
 volumes:
   {name}-data:
     name: {name}-data

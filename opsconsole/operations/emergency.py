@@ -30,6 +30,7 @@ GRACE_SECONDS = 5
 """What a program gets to end by itself before it is killed."""
 
 LOG_LINES = 2000
+_SETTLE_SECONDS = 0.7
 
 
 def plan(look: Look) -> Plan:
@@ -116,17 +117,31 @@ def save_evidence(
         return f"{len(saved)} files in {target}" + (f"; no time for {', '.join(missing)}" if missing else "")
 
 
-def stop_all(directory: Path, config: Config, project: str, run: Callable[[tuple[str, ...], float], Any]) -> str:
-    """Stop what runs, look again, kill what is left. Returns the problem, "" when nothing runs any more."""
+def stop_all(
+    directory: Path,
+    config: Config,
+    project: str,
+    run: Callable[[tuple[str, ...], float], Any],
+    *,
+    others: Callable[[], bool] = lambda: False,
+) -> str:
+    """Stop what runs, look again, stop what came up. Returns the problem, "" when nothing runs any more.
+
+    While `others` says that another operation of the stack still works, what is stopped may be started again.
+    """
     deadline = time.monotonic() + TOTAL_SECONDS - EVIDENCE_SECONDS
-    grace = GRACE_SECONDS
+    grace, quiet = GRACE_SECONDS, 0 if others() else 1
     while True:
         running = [one for one in observe(directory, config, project=project)[0] if one.state in RUNNING]
-        if not running:
-            return ""
         left = deadline - time.monotonic()
+        quiet = 0 if running or others() else quiet + 1
+        if not running and (quiet >= 2 or left <= 0):
+            return ""
         if left <= 0:
             return f"still running: {', '.join(one.name for one in running)}"
+        if not running:
+            time.sleep(_SETTLE_SECONDS)  # the engine ends a restart that it has begun, whoever asked for it is gone
+            continue
         names = tuple(one.name for one in running)
         run(("docker", "stop", "-t", str(grace), *names), max(left, 2.0))
         grace = 0  # what came up in between has had no time to begin anything

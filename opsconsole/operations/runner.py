@@ -58,6 +58,7 @@ class _Runner:
         self._output = commands.Output(place, self._secrets)
         self._signalled = ""
         self._lock_fd: tuple[int, ...] = ()
+        self._others: list[Path] = []  # operations that an emergency stop asked to end
 
     def run(self) -> int:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -99,8 +100,9 @@ class _Runner:
         step("O00")
         if self._plan.kind is Kind.EMERGENCY_STOP:
             for other in unfinished.running(self._directory):
-                if other != self._place:
+                if other != self._place and journal.read_plan(other).kind is not Kind.EMERGENCY_STOP:
                     journal.ask_cancel(other, f"{URGENT} by {who.current().words()}")
+                    self._others.append(other)
         else:
             holder = lock.new_holder(who.current(), plan.title(self._plan), self._place.name)
             try:
@@ -207,10 +209,13 @@ class _Runner:
         def stop(command: tuple[str, ...], seconds: float) -> None:
             codes.append(self._run_command(command, seconds, cuttable=False).exit_code)
 
-        problem = emergency.stop_all(self._directory, self._config, self._project, stop)
+        problem = emergency.stop_all(self._directory, self._config, self._project, stop, others=self._others_run)
         if problem:
             raise _Failed({"exit_codes": tuple(codes)}, _Stopped(Result.FAILED, problem, "Stop them by hand."))
         return {"exit_codes": tuple(codes)}
+
+    def _others_run(self) -> bool:
+        return any(journal.is_alive(other) for other in self._others)
 
     # --- after -----------------------------------------------------------------------------------
 
