@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from opsconsole.operations import chain, journal, unfinished
+from opsconsole.model import SourceError
+from opsconsole.operations import chain, journal, plan, unfinished
 from opsconsole.operations import past as the_past
 from opsconsole.operations.journal import Entry, Result
 from opsconsole.operations.past import Past
@@ -23,10 +24,17 @@ _NO_BEGIN_SECONDS = 20.0
 _FAILED = 1
 
 
-def run(directory: Path, *, operation: str | None, verify: bool, as_json: bool) -> int:
+def run(
+    directory: Path, *, operation: str | None, verify: bool = False, as_json: bool = False, as_markdown: bool = False
+) -> int:
     """Print the list, one operation, or what `--verify` finds. Raises SourceError for an unknown id."""
     if verify:
         return _verify(directory, as_json=as_json)
+    if as_markdown:
+        if operation is None:
+            raise SourceError("--markdown needs an id", "See `opsconsole history`.")
+        print(markdown(operation_directory(directory, operation)), end="")
+        return 0
     if operation is not None:
         return _one(operation_directory(directory, operation), as_json=as_json)
     found = the_past.past(directory)
@@ -156,6 +164,21 @@ def _one(place: Path, *, as_json: bool) -> int:
             for line in text[entry.output_from : entry.output_to].decode(errors="replace").splitlines():
                 print(f"    {printable(line)}")
     return 0
+
+
+def markdown(place: Path) -> str:
+    """One operation as a report: the plan, the course, the output of each command."""
+    records = journal.read(place)
+    what = journal.read_plan(place)
+    course = [line for record in records for line in lines_of(record)]
+    output = place / "output.log"
+    text = output.read_text(errors="replace") if output.exists() else ""
+    parts = [f"# {plan.title(what)}", "", f"Operation `{place.name}`", ""]
+    for heading, body in (("Plan", plan.as_text(what)), ("Course (UTC)", "\n".join(course)), ("Output", text)):
+        if body.strip():
+            indented = ("    " + printable(line) for line in body.strip("\n").splitlines())
+            parts += [f"## {heading}", "", *indented, ""]
+    return "\n".join(parts)
 
 
 def _verify(directory: Path, *, as_json: bool) -> int:

@@ -101,6 +101,7 @@ def _add_history(commands: Commands, add_stack_options: AddOptions, find: Find) 
     )
     add_stack_options(parser)
     parser.add_argument("operation", nargs="?", metavar="ID", help="one operation with its steps and output")
+    parser.add_argument("--markdown", action="store_true", help="with ID: as a report in Markdown")
     parser.add_argument("--verify", action="store_true", help="check every record; exit 1 names a touched one")
     parser.add_argument("--json", action="store_true", help="as JSON, one object per line")
     parser.set_defaults(run=lambda arguments: run_history(arguments, find))
@@ -155,7 +156,24 @@ def run_emergency_stop(arguments: argparse.Namespace, find: Find) -> int:
         plan = emergency.plan(look)
     except stack_plans.NothingToDo as nothing:
         return _nothing(nothing)
-    return carry_out(directory, look.name, plan, arguments)
+    try:
+        return carry_out(directory, look.name, plan, arguments)
+    except NotConfirmed:
+        raise
+    except SourceError as unwritten:
+        return _stop_unrecorded(directory, config, look.name, unwritten)
+
+
+def _stop_unrecorded(directory: Path, config: Config, project: str, why: SourceError) -> int:
+    """An emergency stop whose journal cannot be written still stops."""
+    from opsconsole.operations import emergency
+
+    print(printable(f"opsconsole: {why.problem}. Stopping without a journal and without evidence."), file=sys.stderr)
+    if problem := emergency.stop_unrecorded(directory, config, project):
+        print(printable(f"opsconsole: {problem}. Stop them by hand: docker stop NAME"), file=sys.stderr)
+        return 1
+    print("nothing of the stack runs any more")
+    return 0
 
 
 def run_operations(arguments: argparse.Namespace, find: Find) -> int:
@@ -187,7 +205,11 @@ def run_history(arguments: argparse.Namespace, find: Find) -> int:
 
     directory, _, _ = find(arguments)
     return history_command.run(
-        directory, operation=arguments.operation, verify=arguments.verify, as_json=arguments.json
+        directory,
+        operation=arguments.operation,
+        verify=arguments.verify,
+        as_json=arguments.json,
+        as_markdown=arguments.markdown,
     )
 
 
@@ -224,7 +246,10 @@ def carry_out(directory: Path, project: str, plan: Plan, arguments: argparse.Nam
     named = str(Path(arguments.config).expanduser().absolute()) if arguments.config else ""
     process = launch.launch(directory, place, config=named, project=project)
     try:
-        return follow(place, as_json=arguments.json, process=process)
+        code = follow(place, as_json=arguments.json, process=process)
+        if plan.kind is Kind.EMERGENCY_STOP and not journal.has_ended(place):
+            raise SourceError(f"the process of {place.name} ended too early")
+        return code
     except KeyboardInterrupt:
         print(
             f"\nIt goes on without this terminal. Watch it: opsconsole operations watch {place.name}\n"

@@ -19,6 +19,8 @@ from tests.parts.leftovers import remove, run_name
 from tests.parts.machine import wait_until
 
 CANARY = "canary-4711-opensesame"
+INLINE_CANARY = "finch-0815-openbarley"
+STUBBORN = '["sh", "-c", "echo started with $$WEB_TOKEN; trap : TERM; while :; do sleep 1; done"]'
 _numbers = itertools.count(1)
 
 COMPOSE = """
@@ -29,12 +31,13 @@ services:
     command: ["sleep", "3600"]
     stop_grace_period: 1s
     restart: unless-stopped
-    environment: {{STORE_PASSWORD: "${{STORE_PASSWORD}}"}}
+    environment: {{STORE_PASSWORD: "${{STORE_PASSWORD}}", STORE_TOKEN: "inline-{canary}"}}
     volumes: ["{name}-data:/store"]
     healthcheck: {{test: ["CMD-SHELL", "test ! -e /ill"], interval: 1s, timeout: 5s}}
   web:
     image: opsconsole-fixture/app:1
     init: {init}
+    environment: {{WEB_TOKEN: "inline-{canary}"}}
     command: {command}
     stop_grace_period: {grace}s
     restart: unless-stopped
@@ -113,8 +116,9 @@ def operation_stack(engine: Engine, place: Path, *, stubborn: bool = False) -> I
     directory.mkdir()
     text = COMPOSE.format(
         name=project,
+        canary=INLINE_CANARY,
         init="false" if stubborn else "true",
-        command='["sh", "-c", "trap : TERM; while :; do sleep 1; done"]' if stubborn else '["sleep", "3600"]',
+        command=STUBBORN if stubborn else '["sleep", "3600"]',
         grace=4 if stubborn else 1,
     )
     (directory / "compose.yaml").write_text(text)

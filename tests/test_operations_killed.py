@@ -106,6 +106,8 @@ def test_killed_at_every_point(stack: OperationStack, tmp_path: Path, name: str)
     assert code == 0 and stack.running() == after
     points = _points(seen)
     assert {point for _, point in points} == DECLARED.keys()
+    if name == "rolling":
+        points = [one for one in points if one[0].endswith((".3", ".4"))]  # those of the second container
     answers = itertools.cycle(("finish", "undo"))
     for at, _ in points:
         _bring_to(stack, before)

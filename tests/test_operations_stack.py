@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from opsconsole.cli import main
 from opsconsole.operations import chain, journal, lock, past, places, stack_plans, unfinished
 from opsconsole.operations.journal import Result
 from tests.conftest import StackFactory
-from tests.operation_stack import CANARY, OperationStack, operation_stack
+from tests.operation_stack import CANARY, INLINE_CANARY, OperationStack, operation_stack
 from tests.parts.engine import Engine
 from tests.parts.machine import wait_until
 from tests.parts.stacks import Stack
@@ -248,12 +250,30 @@ def test_emergency_stop_with_a_broken_file_while_another_operation_runs(
     evidence = {file.name: file.read_text() for file in (place / "evidence").iterdir()}
     assert {"inspect.json", f"{slow.project}-web-1.log", f"{slow.project}-store-1.log"} <= evidence.keys()
     assert json.loads(evidence["inspect.json"])[0]["Config"]["Env"]
-    assert CANARY not in everything_kept(slow.directory)
-    assert "containers at once" in capsys.readouterr().out
+    kept = everything_kept(slow.directory)
+    assert "started with" in kept and CANARY not in kept and INLINE_CANARY not in kept
+    assert "Stop everything that runs" in capsys.readouterr().out
     assert unfinished.unfinished(slow.directory) == () and chain.verify(slow.directory) == ()
     # Nothing runs now: a second one has nothing to do.
     assert main(["rollback", "emergency-stop", "--yes", "--stack", str(slow.directory)]) == 0
     assert "nothing to stop" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small disk needs root")
+def test_emergency_stop_on_a_full_disk(slow: OperationStack, capsys: pytest.CaptureFixture[str]) -> None:
+    state = slow.directory / ".opsconsole"
+    state.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", str(state)], check=True, timeout=10)
+    try:
+        with contextlib.suppress(OSError), (state / "rest").open("wb", buffering=0) as rest:
+            while True:
+                rest.write(bytes(4096))
+        assert main(["rollback", "emergency-stop", "--yes", "--stack", str(slow.directory)]) == 0
+        said = capsys.readouterr()
+        assert "Stopping without a journal" in said.err and "No space left" in said.err
+        assert slow.running() == set()
+    finally:
+        subprocess.run(["umount", str(state)], check=True, timeout=10)
 
 
 def test_history_names_a_touched_record(stack: OperationStack, capsys: pytest.CaptureFixture[str]) -> None:
@@ -262,6 +282,9 @@ def test_history_names_a_touched_record(stack: OperationStack, capsys: pytest.Ca
     assert code == 0 and main(["history", "--verify", *here]) == 0
     assert main(["history", place.name[-6:], *here]) == 0
     assert "$ docker compose" in capsys.readouterr().out
+    assert main(["history", place.name, "--markdown", *here]) == 0
+    report = capsys.readouterr().out
+    assert report.startswith("# restart of the stack") and "## Output" in report
     file = place / "journal.jsonl"
     text = file.read_text()
     try:

@@ -5,6 +5,7 @@ Needs no Compose, no git and no lock. Containers stay as they are for inspection
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -58,7 +59,7 @@ def plan(look: Look) -> Plan:
             ),
             Step(
                 id="stop-all",
-                title=f"Stop {len(names)} containers at once, and whatever else of the stack runs by then",
+                title=f"Stop everything that runs by then, at once ({len(names)} now)",
                 act=Act.STOP_ALL,
                 commands=(("docker", "stop", "-t", str(GRACE_SECONDS), *names),),
                 services=names,
@@ -96,15 +97,15 @@ def save_evidence(
             with lock:
                 if time.monotonic() > deadline + 0.3:
                     return  # the summary is written: nothing may come after it
-                _write(target / name, mask_text(text, secrets))
+                _write(target / name, text)
                 saved.append(name)
         except (OSError, subprocess.SubprocessError, SourceError, ValueError):
             return  # what cannot be had in time is left out, and the summary says so
 
     wanted: dict[str, Callable[[float], str]] = {
-        "inspect.json": lambda left: _inspected(names, left),
-        "snapshot.json": lambda left: _snapshot(directory, config, project, left),
-        **{f"{name}.log": (lambda left, name=name: _logs(name, left)) for name in names},  # type: ignore[misc]
+        "inspect.json": lambda left: _inspected(names, left, secrets),
+        "snapshot.json": lambda left: _snapshot(directory, config, project, left, secrets),
+        **{f"{name}.log": (lambda left, name=name: _logs(name, left, secrets)) for name in names},  # type: ignore[misc]
     }
     target.mkdir(mode=0o700, exist_ok=True)
     threads = [threading.Thread(target=attempt, args=pair, daemon=True) for pair in wanted.items()]
@@ -147,23 +148,45 @@ def stop_all(
         grace = 0  # what came up in between has had no time to begin anything
 
 
+def stop_unrecorded(directory: Path, config: Config, project: str) -> str:
+    """The stop alone, for a disk that is full or a journal that cannot be written. Returns the problem or ""."""
+
+    def run(command: tuple[str, ...], seconds: float) -> None:
+        with contextlib.suppress(OSError, subprocess.SubprocessError):  # the next look says what still runs
+            _output(command, seconds)
+
+    return stop_all(directory, config, project, run)
+
+
 def _is_database(container: Container) -> bool:
     from opsconsole.roles import role_of
 
     return bool(role_of(container.image, container.command))
 
 
-def _inspected(names: Sequence[str], seconds: float) -> str:
+def _inspected(names: Sequence[str], seconds: float, secrets: tuple[str, ...]) -> str:
     raw = json.loads(_output(("docker", "inspect", *names), seconds))
     for one in raw:
         config = one.get("Config") or {}
         pairs = (entry.partition("=") for entry in config.get("Env") or [])
         config["Env"] = [f"{name}={mask_value(name, value)}" for name, _, value in pairs]
-    return json.dumps(raw, indent=1)
+    return json.dumps(_masked(raw, secrets), indent=1)
 
 
-def _logs(name: str, seconds: float) -> str:
-    return _output(("docker", "logs", "--timestamps", "--tail", str(LOG_LINES), name), seconds)
+def _logs(name: str, seconds: float, secrets: tuple[str, ...]) -> str:
+    text = _output(("docker", "logs", "--timestamps", "--tail", str(LOG_LINES), name), seconds)
+    return "\n".join(mask_text(line, secrets) for line in text.splitlines()) + "\n"
+
+
+def _masked(value: Any, secrets: tuple[str, ...], name: str = "") -> Any:
+    """Text by text: masking the finished JSON would take its quotes too."""
+    if isinstance(value, str):
+        return mask_text(mask_value(name, value), secrets)
+    if isinstance(value, list):
+        return [_masked(item, secrets) for item in value]
+    if isinstance(value, dict):
+        return {key: _masked(item, secrets, key) for key, item in value.items()}
+    return value
 
 
 def _output(command: tuple[str, ...], seconds: float) -> str:
@@ -178,7 +201,7 @@ def _output(command: tuple[str, ...], seconds: float) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def _snapshot(directory: Path, config: Config, project: str, seconds: float) -> str:
+def _snapshot(directory: Path, config: Config, project: str, seconds: float, secrets: tuple[str, ...]) -> str:
     from opsconsole.monitor import Monitor
     from opsconsole.real_sources import real_sources
 
@@ -189,7 +212,7 @@ def _snapshot(directory: Path, config: Config, project: str, seconds: float) -> 
         snapshot = monitor.wait_until_settled(max(0.1, seconds - 0.3), sizes_seconds=0.0)
     finally:
         threading.Thread(target=monitor.stop, daemon=True).start()  # its threads may wait longer than we do
-    return to_json(msgspec.structs.replace(snapshot, history={}))
+    return json.dumps(_masked(json.loads(to_json(msgspec.structs.replace(snapshot, history={}))), secrets), indent=1)
 
 
 def _write(path: Path, text: str) -> None:

@@ -114,6 +114,18 @@ def env_file_secrets(directory: Path, config: Config, project: str = "") -> tupl
     return known_secrets(choice.env.values, _no_paths(os.environ))
 
 
+def container_secrets(directory: Path, config: Config, project: str = "") -> tuple[str, ...]:
+    """The secrets that the containers were started with, wherever they came from."""
+    from opsconsole.sources.engine import DockerEngine
+
+    containers, _ = observe(directory, config, project=project)
+    engine = DockerEngine()
+    try:
+        return known_secrets(*(engine.secrets_of(one.id) for one in containers))
+    finally:
+        engine.close()
+
+
 def known_secrets(*environments: Mapping[str, str]) -> tuple[str, ...]:
     """Values of variables whose names say that they are secret, longest first; each line of those with several."""
     found = {

@@ -140,6 +140,12 @@ def read_plan(place: Path) -> Plan:
         raise SourceError(f"the plan of {place.name} cannot be read: {error}") from None
 
 
+def has_ended(place: Path) -> bool:
+    """Whether the operation came to its own end, good or bad."""
+    records = read(place)
+    return bool(records) and records[-1].event == "end"
+
+
 def plan_sha256(place: Path) -> str:
     try:
         return hashlib.sha256((place / "plan.json").read_bytes()).hexdigest()

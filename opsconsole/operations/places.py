@@ -27,8 +27,13 @@ def existing_operations(directory: Path) -> tuple[Path, ...]:
     """The directories of all operations, oldest first; looking makes nothing."""
     try:
         names = sorted(entry.name for entry in os.scandir(directory / ".opsconsole" / "operations"))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
+    except OSError as error:
+        raise SourceError(
+            f"the operations of this stack cannot be read: {error.strerror}",
+            "Run opsconsole as the owner of .opsconsole, or with sudo.",
+        ) from None
     return tuple(directory / ".opsconsole" / "operations" / name for name in names if _ID.match(name))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -115,6 +115,8 @@ class _Runner:
     def _check_facts(self) -> None:
         step("O02")
         if not self._plan.bound:
+            with suppress(SourceError):  # it has to stop the stack, whatever it cannot learn
+                self._learn(facts.container_secrets(self._directory, self._config, self._project))
             return
         try:
             now = facts.look(self._directory, self._config, project=self._project)
