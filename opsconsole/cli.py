@@ -226,7 +226,8 @@ def run_status(arguments: argparse.Namespace) -> int:
     if arguments.schema:
         print(status_command.schema(), end="")
         return 0
-    monitor, _, _ = looking_monitor(arguments)
+    monitor, directory, _ = looking_monitor(arguments)
+    operations_command.say_unfinished(directory)
     return print_status(monitor, as_json=arguments.json, seconds=arguments.timeout)
 
 

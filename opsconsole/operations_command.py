@@ -127,7 +127,7 @@ def run_verb(arguments: argparse.Namespace, verb: str, find: Find) -> int:
     from opsconsole.operations import facts, past, stack_plans
 
     directory, project, config = find(arguments)
-    _say_unfinished(directory)
+    say_unfinished(directory)
     look = facts.look(directory, config, project=project)
     try:
         if verb == "stop":
@@ -187,6 +187,8 @@ def run_operations(arguments: argparse.Namespace, find: Find) -> int:
     place = places.operation_directory(directory, arguments.operation)
     if arguments.what == "watch":
         return follow(place, as_json=arguments.json)
+    if arguments.read_only:
+        raise NotConfirmed("--read-only refuses everything that changes something", "`watch` only looks.")
     if arguments.what == "cancel":
         if not journal.is_alive(place):
             raise SourceError(f"{place.name} does not run", "See `opsconsole operations`.")
@@ -237,6 +239,8 @@ def carry_out(directory: Path, project: str, plan: Plan, arguments: argparse.Nam
     if arguments.plan:
         print(as_json(plan) if arguments.json else as_text(plan), end="")
         return 0
+    if arguments.read_only:
+        raise NotConfirmed("--read-only refuses everything that changes something", "Look with --plan.")
     if not arguments.json:
         print(as_text(plan), flush=True)
     if plan.kind is not Kind.EMERGENCY_STOP and (holder := lock.holder_of(directory)):
@@ -301,10 +305,16 @@ def _resolving(directory: Path, project: str, config: Config, place: Path, what:
     return stack_plans.rest(look, old, place.name, unfinished.done_steps(journal.read(place)))
 
 
-def _say_unfinished(directory: Path) -> None:
+def say_unfinished(directory: Path) -> None:
+    """What a kill or a reboot left half done, on stderr: before anything else is looked at or done."""
     from opsconsole.operations import unfinished
 
-    for one in unfinished.unfinished(directory):
+    try:
+        left = unfinished.unfinished(directory)
+    except SourceError as error:
+        print(f"opsconsole: {printable(error.problem)}. {printable(error.hint)}", file=sys.stderr)
+        return
+    for one in left:
         print(f"opsconsole: {printable(one.words())}\n  {printable(one.advice())}", file=sys.stderr)
 
 

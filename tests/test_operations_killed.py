@@ -151,6 +151,8 @@ def test_the_next_command_says_what_is_half_done(stack: OperationStack, capsys: 
     assert main(["start", "--plan", "--stack", str(stack.directory)]) == 0
     said = capsys.readouterr().err
     assert "half done: stop of the stack" in said and f"operations undo {place.name}" in said
+    main(["status", "--stack", str(stack.directory)])
+    assert f"operations finish {place.name}" in capsys.readouterr().err
     assert main(["operations", "--stack", str(stack.directory)]) == 1
     assert main(["operations", "undo", place.name, "-y", "--stack", str(stack.directory)]) == 0
     capsys.readouterr()

@@ -131,8 +131,11 @@ def test_nothing_is_done_without_a_yes(
     started = stack.started()
     assert main(["stop", "--stack", str(stack.directory)]) == 2
     assert "use --yes" in capsys.readouterr().err
+    assert main(["--read-only", "stop", "--yes", "--stack", str(stack.directory)]) == 2
+    assert "--read-only refuses" in capsys.readouterr().err
     assert main(["stop", "nonsense", "--yes", "--stack", str(stack.directory)]) == 2
-    assert "no such service: nonsense There are: store, web" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no such service: nonsense" in said and "There are: store, web" in said
     assert stack.started() == started
 
 
