@@ -162,7 +162,9 @@ def test_the_gate() -> None:
     assert took >= STABLE_SECONDS + 5
     ill = container("web", health="unhealthy", health_log=(HealthCheck(started_at=NOW, exit_code=1, output="no db\n"),))
     assert passed(starting, ill)[0] == "shop-web-1 is unhealthy: no db"
-    assert "exit code 3" in passed(container("web", "exited", exit_code=3))[0]
+    ended = container("web", "exited", exit_code=3)
+    assert "exit code 3" in passed(ended)[0]
+    assert gate(lambda: [ended], ["shop-web-1"], cancelled=lambda: True).cancelled
     crashing = [container("web", "restarting", restarts=number) for number in range(5)]
     assert "crashes again and again" in passed(*crashing)[0]
     assert "not well after 5 s: shop-web-1 is running (starting)" in passed(starting, limit=5.0)[0]

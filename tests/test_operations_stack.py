@@ -247,7 +247,7 @@ def test_emergency_stop_with_a_broken_file_while_another_operation_runs(
     place = newest(slow.directory)
     end = journal.read(place)[-1]
     assert end.result is Result.DONE and (end.seconds or 99) < 10, took
-    assert process.wait(30) == 5  # it was asked to end, and did
+    assert process.wait(30) == 5, journal.read(other)[-1]  # it was asked to end, and did
     assert slow.running() == set()
     assert slow.started().keys() == before.keys()  # kept for inspection
     evidence = {file.name: file.read_text() for file in (place / "evidence").iterdir()}

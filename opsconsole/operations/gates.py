@@ -51,7 +51,8 @@ def gate(
         for name in names:
             passed, problem = _judge(there.get(name), watched[name], now)
             if problem:
-                return Verdict(problem=f"{name} {problem}")
+                # An emergency stop asks first and stops the container then: that is no failure of the service.
+                return Verdict(cancelled=True) if cancelled() else Verdict(problem=f"{name} {problem}")
             if not passed:
                 waiting.append(name)
         if not waiting:
