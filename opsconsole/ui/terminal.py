@@ -41,6 +41,11 @@ def require_terminal() -> None:
             raise NoTerminal(
                 f"{name} is not a terminal and {why}. Run it in a terminal, or use `opsconsole status` in a script."
             )
+    if os.environ.get("TERM") == "dumb":
+        raise NoTerminal(
+            "TERM=dumb names a terminal that cannot place text. `export TERM=xterm-256color` if this one can, "
+            "or use `opsconsole status`."
+        )
 
 
 class TerminalGuard:
