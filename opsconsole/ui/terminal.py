@@ -36,6 +36,7 @@ def require_terminal() -> None:
     for stream, name, why in (
         (sys.__stdin__, "stdin", "keys are read from it"),
         (sys.__stderr__, "stderr", "the screen is drawn on it"),
+        (sys.__stdout__, "stdout", "the size of the screen is asked from it"),
     ):
         if stream is None or stream.closed or not os.isatty(stream.fileno()):
             raise NoTerminal(
