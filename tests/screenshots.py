@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from opsconsole.demo import demo_sources
+from opsconsole.model import Snapshot, SourceState
 from opsconsole.monitor import Monitor
 from opsconsole.ui.app import ConsoleApp
 
@@ -56,6 +57,16 @@ PICTURES = (
 )
 
 
+def complete(snapshot: Snapshot | None) -> bool:
+    """Whether every source is on the screen; rates need a second sample."""
+    if snapshot is None or any(reading.state is not SourceState.OK for reading in snapshot.readings.values()):
+        return False
+    running = [container for container in snapshot.containers if container.state == "running"]
+    rates = all(container.usage and container.usage.cpu_percent is not None for container in running)
+    sized = all(volume.size_at for volume in snapshot.volumes if volume.size_bytes is not None)
+    return rates and sized and bool(snapshot.host and snapshot.host.cpu_percent is not None)
+
+
 @asynccontextmanager
 async def painted(picture: Picture) -> AsyncIterator[ConsoleApp]:
     """The console after the keys of a picture, when it has stopped changing."""
@@ -63,6 +74,8 @@ async def painted(picture: Picture) -> AsyncIterator[ConsoleApp]:
     app = ConsoleApp(monitor, theme=picture.theme, ascii_only=picture.ascii_only, clock=lambda: MOMENT)
     async with app.run_test(size=picture.size, notifications=True) as pilot:
         await asyncio.to_thread(monitor.wait_until_settled, 15)
+        while not complete(app.snapshot):
+            await pilot.pause(0.05)
         await pilot.press(*picture.keys)
         # Streams of the logs pane deliver on a timer: wait until two looks at the screen are alike.
         before, now = "", app.export_screenshot(title="opsconsole")

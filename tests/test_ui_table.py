@@ -218,6 +218,16 @@ async def test_a_change_is_painted_also_after_a_resize() -> None:
             assert text_of(app).count(str(1000 + turn)) == 5
 
 
+async def test_a_line_that_did_not_change_moves_with_its_columns() -> None:
+    rows = records(3)
+    async with shown(rows) as (app, pilot):
+        for count in (4, 3):  # the columns are measured anew when records come or go
+            app.table.show([*rows, replace(rows[0], key="wide", name="a-name-much-wider")][:count])
+            await pilot.pause()
+            lines = painted(app)[1 : count + 1]
+            assert len({line.index("note") for line in lines}) == 1, lines
+
+
 async def test_only_what_changed_is_painted_again() -> None:
     rows = records(1000)
     async with shown(rows, width=100, height=40) as (app, pilot):

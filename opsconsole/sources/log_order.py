@@ -14,8 +14,8 @@ from threading import Lock
 from opsconsole.model import LogLine
 
 WINDOW = 0.05
-"""Seconds that a fresh line waits for older ones of other containers. The engine hands 19 of 20 lines on within 45 ms on
-a machine with five times more work than cores, within 15 ms on an idle one."""
+"""Seconds that a fresh line waits for older ones of other containers. The engine hands 19 of 20 lines on within
+45 ms on a machine with five times more work than cores, within 15 ms on an idle one."""
 
 _OVERLAP = 50_000_000  # 50 ms: stdout and stderr are stamped apart and can stand out of order by less
 _REMEMBERED = 1024

@@ -205,6 +205,7 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         fitted = fit(self.columns, max(0, self.size.width - GUTTER - SCROLLBAR), self._natural)
         if fitted != self.fitted:
             self.fitted = fitted
+            self._strips.clear()  # a line that did not change is painted anew all the same: its columns moved
             self._repaint()
             self.post_message(self.Arranged())
 
