@@ -175,8 +175,27 @@ class StackDiscovery:
             databases=tuple(one.target for one in self._connections(choice, read, active, own)),
             endpoints=endpoints(read, active, self._neighbourhood(read, own), self._config.probes),
         )
-        problems = (self._config_problem, *choice.problems, *reading.problems, drift.untellable(own, stack))
+        problems = (
+            self._config_problem,
+            self._missing_files(choice),
+            *choice.problems,
+            *reading.problems,
+            drift.untellable(own, stack),
+        )
         return msgspec.structs.replace(stack, problems=tuple(dict.fromkeys(filter(None, problems))))
+
+    def _missing_files(self, choice: Choice) -> str:
+        """A look without any file is one at containers alone; somebody may have moved or deleted the directory."""
+        if choice.compose_files:
+            return ""
+        where = printable(str(self._directory))
+        what = (
+            f"there is no compose file in {where}"
+            if os.path.isdir(self._directory)
+            else f"{where} does not exist (any more)"
+        )
+        state = "services are known from their containers only, drift is not known"
+        return f"{what}; {state}; bring it back, or start opsconsole where the stack is now"
 
     def _outline(self, choice: Choice) -> Stack:
         """What is known without asking anybody."""
