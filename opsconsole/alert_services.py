@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from opsconsole.alert_findings import Finding, Restarts, Thresholds, one_line, rule, size
-from opsconsole.model import Container, MongoStatus, RedisStatus, Service, Severity, Snapshot, Stack
+from opsconsole.model import Container, MongoStatus, RedisStatus, Service, Severity, Snapshot, SourceState
 from opsconsole.roles import is_job
 
 RESTART_WINDOW = timedelta(minutes=10)
@@ -42,12 +42,15 @@ def containers(limits: Thresholds, snapshot: Snapshot, now: datetime, restarts: 
     own = [container for container in snapshot.containers if not _is_one_off(container)]
     per_service = _per_service(own)
     services = {service.name: service for service in snapshot.stack.services} if snapshot.stack else {}
+    # Until the files were looked at, nobody can say what should run; where they cannot be read, everything should.
+    unread = "stack" in snapshot.readings and snapshot.readings["stack"].state is SourceState.WAITING
+    all_wanted = not services and not unread
     for container in own:
         subject = _subject(container, per_service)
         service = services.get(container.service)
         yield from _crash_loop(limits, container, subject, restarts)
         if container.state in _BREAKABLE_STATES:
-            yield from _down(limits, container, subject, service, snapshot.stack)
+            yield from _down(limits, container, subject, service, all_wanted)
         elif container.health == "unhealthy" and container.state == "running":
             yield from _unhealthy(limits, container, subject)
         if container.oom_killed and container.state == "running":
@@ -94,10 +97,10 @@ def _crash_loop(limits: Thresholds, container: Container, subject: str, restarts
 
 
 def _down(
-    limits: Thresholds, container: Container, subject: str, service: Service | None, stack: Stack | None
+    limits: Thresholds, container: Container, subject: str, service: Service | None, all_wanted: bool
 ) -> Iterable[Finding]:
     """A container that does not run although it should. One-shot jobs that ended well are as they should be."""
-    wanted = (service.active and service.replicas > 0) if service else (stack is None or not stack.services)
+    wanted = (service.active and service.replicas > 0) if service else all_wanted
     code = container.exit_code if container.state in ("exited", "dead") else None
     crashed = container.state == "dead" or container.oom_killed or bool(container.error)
     crashed = crashed or (code is not None and code not in _STOPPED_BY_SOMEBODY)

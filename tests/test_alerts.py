@@ -669,3 +669,16 @@ def test_the_same_look_twice_changes_nothing() -> None:
     before = watch.alerts
     watch.see(30, **troubled(at(30)))
     assert watch.alerts == before
+
+
+def test_nothing_is_called_stopped_before_the_files_say_what_should_run() -> None:
+    job = Container(
+        id="a", name="shop-migrate-1", service="migrate", state="exited", exit_code=0, finished_at=at(-3600)
+    )
+    unread = {**fresh(at(0)), "stack": Reading(source="stack")}
+    assert "container-down" not in once(containers=(job,), readings=unread)
+    assert "container-down" in once(
+        containers=(job,), readings={**fresh(at(0)), "stack": failed("stack", at(-9), at(0))}
+    )
+    crashed = msgspec.structs.replace(job, exit_code=1)
+    assert "container-down" in once(containers=(crashed,), readings=unread), "a crash needs no file to be one"
