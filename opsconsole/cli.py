@@ -320,7 +320,9 @@ def find_stack(wanted: str | None) -> tuple[Path, str]:
             return Path(project.directory or "."), project.name
         if project.directory and Path(project.directory) == path:
             return path, project.name
-    names = ", ".join(project.name for project in projects) or "none"
+    names = ", ".join(project.name for project in projects[:5]) or "none"
+    if len(projects) > 5:
+        names += f" and {len(projects) - 5} more"
     if wanted is not None and not os.path.isdir(path):
         raise UsageError(f"{wanted} is neither a directory nor a project on the engine (there: {names}).")
     raise UsageError(
@@ -430,7 +432,11 @@ def open_console(arguments: argparse.Namespace, directory: Path, project: str) -
 def open_demo(arguments: argparse.Namespace, why: str = "") -> int:
     if why:
         print(f"opsconsole: {printable(why)} Opening the demo stack instead.", file=sys.stderr)
-    return run_app(arguments, make_demo_monitor(getattr(arguments, "containers", 14)), note=why)
+    return run_app(
+        arguments,
+        make_demo_monitor(getattr(arguments, "containers", 14)),
+        note=f"This is the demo stack: {why}" if why else "",
+    )
 
 
 def choose_and_open(arguments: argparse.Namespace, error: Exception) -> int:

@@ -114,7 +114,7 @@ def _service(frame: Frame, row: ContainerRow, name_cells: int) -> Content:
         cells.append((since.rjust(9), tone or Tone.MUTED))
     if row.usage is not None:
         cpu, memory = cpu_cell(row), memory_cell(row)
-        used = memory[0].rjust(12) if roomy else memory[0].split("/")[0].rjust(6)
+        used = memory[0].rjust(12) if roomy else memory[0].split("/")[0].rjust(7)
         cells += [(cpu[0].rjust(7), cpu[1]), (used, memory[1])]
     elif roomy and cells[0][0].strip():
         cells.append((" " * 19, Tone.PLAIN))
