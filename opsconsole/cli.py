@@ -254,7 +254,7 @@ def run_doctor(arguments: argparse.Namespace) -> int:
 def run_init(arguments: argparse.Namespace) -> int:
     from opsconsole.stack import init_file
 
-    monitor, directory, project = looking_monitor(arguments)
+    monitor, directory, project = looking_monitor(arguments, without_settings=arguments.force or arguments.print_only)
     try:
         project = known_project(monitor, directory, project)
         containers = monitor.sources.engine.containers(project=project, directory="" if project else str(directory))
@@ -396,10 +396,20 @@ def make_monitor(directory: Path, project: str, config: Config, *, read_only: bo
     )
 
 
-def looking_monitor(arguments: argparse.Namespace) -> tuple[Monitor, Path, str]:
-    """For the commands that only print: the monitor, the stack's directory and its project name if it is known."""
+def looking_monitor(arguments: argparse.Namespace, *, without_settings: bool = False) -> tuple[Monitor, Path, str]:
+    """For the commands that only print: the monitor, the stack's directory and its project name if it is known.
+
+    With `without_settings` a settings file that cannot be used counts as none: a new one is about to be written.
+    """
+    from opsconsole.config import Config, ConfigError
+
     directory, project = find_stack(arguments.stack)
-    config = load_config(directory, arguments.config)
+    try:
+        config = load_config(directory, arguments.config)
+    except ConfigError:
+        if not without_settings:
+            raise
+        config = Config()
     return make_monitor(directory, project or config.stack.name, config, read_only=True), directory, project
 
 

@@ -6,10 +6,11 @@ there is read strictly, because a misspelt threshold is a threshold that does no
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -205,6 +206,8 @@ def load(path: Path | str) -> Config:
     except msgspec.ValidationError as error:
         problem, hint = _explain(str(error), raw)
         raise ConfigError(f"{shown}: {problem}", hint) from None
+    if found := _unusable("", raw):
+        raise ConfigError(f"{shown}: {found}")
     fields = {name: getattr(settings, name) for name in Settings.__struct_fields__}
     return Config(**fields, path=str(file.absolute()))
 
@@ -212,6 +215,9 @@ def load(path: Path | str) -> Config:
 def load_from(directory: Path | str) -> Config:
     """The settings of a stack's directory; all defaults when it has no `opsconsole.toml`."""
     file = Path(directory) / FILE_NAME
+    if os.path.lexists(file) and not os.path.isfile(file):
+        what = "a directory" if os.path.isdir(file) else "no ordinary file" if os.path.exists(file) else "a dead link"
+        raise ConfigError(f"{printable(str(file))}: is {what}", "move it away; opsconsole init writes a new one")
     return load(file) if os.path.exists(file) else Config()
 
 
@@ -281,6 +287,20 @@ def _explain(message: str, raw: dict[str, Any]) -> tuple[str, str]:
         bound = bounded["bound"].replace(">=", "of at least").replace("<=", "of at most").replace(">", "above")
         return f"key '{where}' expected {kind} {bound.removesuffix('.0')}, got {_value_at(where, raw)}", ""
     return f"key '{where}': {printable(what)}", ""
+
+
+def _unusable(where: str, value: Any) -> str:
+    """What the right type lets pass and nobody can use: a number without an end, text with a zero byte."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"key '{where}' expected a number, got {value}"
+    if isinstance(value, str) and "\0" in value:
+        return f"key '{where}' holds a zero byte, which no name and no path can have"
+    items: Iterable[tuple[str, Any]] = ()
+    if isinstance(value, dict):
+        items = ((_join(where, printable(key)), item) for key, item in value.items())
+    elif isinstance(value, list):
+        items = ((f"{where}[{index}]", item) for index, item in enumerate(value))
+    return next((found for place, item in items if (found := _unusable(place, item))), "")
 
 
 def _explain_unknown(where: str, key: str) -> tuple[str, str]:

@@ -264,7 +264,8 @@ def is_stack_directory(directory: Path | str) -> bool:
         config = configuration.load_from(here)
     except SourceError:
         return True  # a broken opsconsole.toml is reported as such, not as a directory without a stack
-    return files.holds_stack(here, config)
+    # A file that opsconsole.toml names and that is not there is reported as such, too.
+    return bool(config.stack.compose_files) or files.holds_stack(here, config)
 
 
 # --- pure parts ------------------------------------------------------------------------------------
