@@ -558,7 +558,13 @@ class Snapshot(Record, frozen=True):
 
 def to_json(value: Any, *, indent: int = 2) -> str:
     """Encode a struct as JSON text, times as RFC 3339, ended by a newline."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=indent).decode() + "\n"
+    try:
+        encoded = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a file name that is not UTF-8: a mark stands where it cannot be written
+        import json
+
+        encoded = json.dumps(msgspec.to_builtins(value), ensure_ascii=False).encode("utf-8", "replace")
+    return msgspec.json.format(encoded, indent=indent).decode() + "\n"
 
 
 # --- logs (a stream beside the Snapshot) -----------------------------------------------------------
