@@ -69,6 +69,7 @@ class LogCanvas(ScrollView):
         self._wrap_next = False
         self._moving = False
         self._working = False
+        self._thumb = (0, 0)  # size and place of the scrollbar's thumb as last told, in eighths of a cell
 
     def add(self, lines: Sequence[LogLine]) -> None:
         """Lines that came. Costs microseconds a line; they are shown with the next frame."""
@@ -166,14 +167,27 @@ class LogCanvas(ScrollView):
         self.post_message(self.Moved())
 
     def _place(self, gone: int, *, top: int | None = None) -> None:
-        self.virtual_size = Size(self._width, self._index.height)
+        # Past the reactive: that one lays the whole screen out, for every frame of a flood, and nothing depends on it.
+        self.set_reactive(LogCanvas.virtual_size, Size(self._width, self._index.height))
         if self.following:
             self._move(self.max_scroll_y)
         elif top is not None:
             self._move(top)
         elif gone:
             self._move(self.scroll_offset.y - gone)  # hold the reader's place while old lines leave
+        self._place_thumb()
         self.refresh()
+
+    def _place_thumb(self, *, exactly: bool = False) -> None:
+        """Tell the scrollbar, when that would change what it shows: it paints as many rows as the log has."""
+        if not self.show_vertical_scrollbar:
+            return
+        rows, height = self.size.height, max(1, self._index.height)
+        eighths = rows * rows * 8 // height, rows * round(self.scroll_y) * 8 // height  # as fine as it is drawn
+        if eighths != self._thumb or exactly:
+            self._thumb = eighths
+            bar = self.vertical_scrollbar
+            bar.window_virtual_size, bar.window_size, bar.position = height, rows, self.scroll_y
 
     def _move(self, y: float) -> None:
         self._moving = True
@@ -193,7 +207,9 @@ class LogCanvas(ScrollView):
     # --- events ------------------------------------------------------------------------------------
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        super().watch_scroll_y(old_value, new_value)
+        if round(old_value) != round(new_value):
+            self.refresh()
+        self._place_thumb(exactly=not self._moving)
         if not self._moving:  # the reader scrolled, not we
             following = round(new_value) >= self.max_scroll_y
             if following != self.following:
@@ -229,7 +245,7 @@ class LogCanvas(ScrollView):
     def render_line(self, y: int) -> Strip:
         if not self._inked:
             self._take_ink()
-        row = self.scroll_offset.y + y
+        row = round(self.scroll_y) + y
         try:
             number, part = self._index.at(row)
             selection = self.text_selection
