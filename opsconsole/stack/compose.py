@@ -34,6 +34,8 @@ _UNSET = re.compile(r'(?:The \\?"?)(?P<name>[A-Za-z_]\w*)\\?"? variable is not s
 _LOG_LINE = re.compile(r'^time="[^"]*" level=(?P<level>\w+) msg="(?P<message>(?:[^"\\]|\\.)*)"')
 # Of an env file that it cannot read, Compose quotes the line to its end: the value, which may be a password.
 _QUOTED_LINE = re.compile(r"(unterminated quoted value|in variable name) .*")
+# Compose v1 does the same with a service's whole environment when one variable of it is missing.
+_QUOTED_MAPPING = re.compile(r" interpolating \{.*\}(?= in )")
 
 
 class ComposeHangs(SourceError):
@@ -131,11 +133,12 @@ def complaint(stderr: str) -> str:
         return "no reason given"
     # Compose v1 puts a heading over the reason; a Python traceback has the reason last.
     first = lines[-1] if lines[0].startswith("Traceback") else lines[0]
-    if len(lines) > 1 and first.endswith((":", "because:", "error(s):")):
+    place_follows = len(lines) > 1 and lines[1].startswith('in "')
+    if len(lines) > 1 and (place_follows or first.endswith((":", "because:", "error(s):"))):
         first = f"{first} {lines[1]}"
     if found := _LOG_LINE.match(first):
         first = found["message"].replace('\\"', '"')
-    return mask_text(printable(_QUOTED_LINE.sub(r"\1", first)))
+    return mask_text(printable(_QUOTED_MAPPING.sub("", _QUOTED_LINE.sub(r"\1", first))))
 
 
 def missing_variables(stderr: str) -> tuple[str, ...]:
