@@ -21,6 +21,7 @@ from opsconsole.demo import demo_sources
 from opsconsole.model import Snapshot, SourceState
 from opsconsole.monitor import Monitor
 from opsconsole.ui.app import ConsoleApp
+from opsconsole.ui.panes.logs import LogsPane
 
 FOLDER = Path(__file__).parents[1] / "screenshots"
 MOMENT = datetime(2026, 3, 12, 14, 32, 10, tzinfo=UTC)
@@ -77,13 +78,18 @@ async def painted(picture: Picture) -> AsyncIterator[ConsoleApp]:
         while not complete(app.snapshot):
             await pilot.pause(0.05)
         await pilot.press(*picture.keys)
-        # Streams of the logs pane deliver on a timer: wait until two looks at the screen are alike.
+        # The visible pane decides how many processes are listed: see a sample that was taken for it.
+        sampled = app.snapshot.host if app.snapshot else None
+        monitor.refresh()
+        while not app.snapshot or app.snapshot.host is sampled or not complete(app.snapshot):
+            await pilot.pause(0.05)
+        while isinstance(app.pane, LogsPane) and (not app.pane.following.is_open or app.pane.following.catching_up):
+            await pilot.pause(0.05)
+        # What has arrived is painted on a timer: wait until two looks at the screen are alike.
         before, now = "", app.export_screenshot(title="opsconsole")
-        for _ in range(40):
-            await pilot.pause(0.25)
+        while before != now:
+            await pilot.pause(0.5)
             before, now = now, app.export_screenshot(title="opsconsole")
-            if before == now:
-                break
         if app.faults:
             raise app.faults[0]
         yield app
@@ -116,7 +122,7 @@ def main() -> int:
         svg = FOLDER / f"{picture.name}.svg"
         svg.write_text(self_contained(asyncio.run(paint(picture))))
         png = svg.with_suffix(".png")
-        subprocess.run([converter, "--width", "1600", str(svg), "-o", str(png)], check=True, timeout=60)
+        subprocess.run([converter, "--width", "1200", str(svg), "-o", str(png)], check=True, timeout=60)
         print(png.relative_to(FOLDER.parent))
     return 0
 

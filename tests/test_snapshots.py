@@ -28,9 +28,12 @@ KEYS = {
 
 
 def lines_of(app: ConsoleApp) -> str:
-    """What stands on the screen, without trailing blanks."""
+    """What stands on the screen, without trailing blanks and without the scrollbar at the edge.
+
+    Its thumb moves by an eighth of a cell with the order in which a log's lines and the layout arrive.
+    """
     strips = app.screen._compositor.render_strips()
-    return "\n".join(strip.text.rstrip() for strip in strips) + "\n"
+    return "\n".join(strip.text.rstrip(" ▁▂▃▄▅▆▇█") for strip in strips) + "\n"
 
 
 @pytest.fixture(autouse=True)
