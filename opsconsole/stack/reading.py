@@ -94,7 +94,9 @@ class FileReader:
             except SourceError as error:
                 self._retry_at = self._clock() + RETRY_SECONDS
                 best, state = self._instead(choice, plain)
-                problems.append("; ".join(part for part in (error.problem, state, error.hint) if part))
+                # Our own reading has the line where Compose v1 has only the file.
+                said = plain_problem if plain_problem and command.major < 2 else error.problem
+                problems.append("; ".join(part for part in (said, state, error.hint) if part))
         best = best or Rendered(by="nothing")
         if best.missing_variables and (command is None or best.by == "compose"):
             # Else Compose has said what is wrong, and better.
