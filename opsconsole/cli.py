@@ -462,6 +462,9 @@ def choose_and_open(arguments: argparse.Namespace, error: Exception) -> int:
 
 
 def run_app(arguments: argparse.Namespace, monitor: Monitor, note: str = "") -> int:
+    from opsconsole.ui import pauses
+
+    pauses.hold()
     monitor.begin()  # the engine answers while the screen is imported
     from opsconsole.ui.app import ConsoleApp
 

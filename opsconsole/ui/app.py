@@ -17,13 +17,15 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.containers import Container
 from textual.content import Content
+from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input
 
 from opsconsole.model import Project, Snapshot
-from opsconsole.ui import terminal, themes
+from opsconsole.ui import pauses, terminal, themes
+from opsconsole.ui.ascii_lines import AsciiLines
 from opsconsole.ui.keys import EVERYWHERE, Action, bindings
 from opsconsole.ui.panes import PANES, entry
 from opsconsole.ui.panes.base import Pane
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 DELIVERY_SECONDS = 0.1
 """Snapshots reach the screen at most this often, however fast they are published."""
+
+CLIENTS_LOADED_SECONDS = 8.0
+"""By then every source has been asked and has imported its client."""
 
 ASKING_SECONDS = 1.0
 """F5 is seen to be taken for so long, also when every answer is the same as before."""
@@ -103,6 +108,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         self.snapshot: Snapshot | None = monitor.snapshot if monitor is not None else None
         self.glyphs = ASCII if ascii_only or wants_ascii() else UNICODE
         draw_scrollbars(ascii_only=self.glyphs.ascii)
+        self._ascii_lines = AsciiLines()
         self.messages: deque[Report] = deque(maxlen=500)
         self.faults: list[Exception] = []  # a pane that could not show a Snapshot; the tests look here
         self.busy: dict[int, str] = {}  # what is under way in the background, in words
@@ -116,6 +122,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         self._delivered_at = 0.0
         self._asking_until = 0.0
         self._mouse_ours = True
+        self._has_process = False  # the process is there for this app alone
         self._unsubscribe: Callable[[], None] = lambda: None
         self._wanted_theme = theme
         for known in themes.THEMES:
@@ -132,6 +139,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
     def run(self, **options: Any) -> Project | None:
         """Open the console on this terminal. Raises `terminal.NoTerminal` when there is none."""
         terminal.require_terminal()
+        self._has_process = True
         with terminal.TerminalGuard(self._leave_from_outside) as guard:
             result = super().run(**options)
             if self.busy:
@@ -148,6 +156,10 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
 
         self.bell()
         self.panic(Traceback(show_locals=False, width=None))
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        return [*filters, self._ascii_lines] if self.glyphs.ascii else filters
 
     def get_default_screen(self) -> Screen[None]:
         return ConsoleScreen(id="console")
@@ -190,6 +202,13 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         if self.monitor.snapshot is not self.snapshot:
             self.publish(self.monitor.snapshot)
         self.monitor.start()
+        self._set_aside()
+        self.set_timer(CLIENTS_LOADED_SECONDS, self._set_aside)
+
+    def _set_aside(self) -> None:
+        """What was loaded by now stays to the end: leave it out of each collection of garbage."""
+        if self._has_process:
+            pauses.set_aside()
 
     def on_unmount(self) -> None:
         self._unsubscribe()
@@ -264,6 +283,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         self.pane = pane
         if new:
             await self.body.mount(pane)
+            self.call_after_refresh(self._set_aside)
         pane.display = True
         self.tabs.show(pane_id)
         if self.monitor is not None:
