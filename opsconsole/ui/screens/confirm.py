@@ -39,9 +39,10 @@ class ConfirmScreen(ModalScreen[bool]):
     DEFAULT_CSS = """
     ConfirmScreen { align: center middle; background: $background 60%; }
     ConfirmScreen > .dialog { width: 76; max-width: 96%; }
-    ConfirmScreen .said { height: auto; max-height: 12; width: 1fr; }
+    ConfirmScreen .said { height: auto; max-height: 40vh; width: 1fr; }
     ConfirmScreen .said Static { height: auto; width: 1fr; }
     ConfirmScreen .buttons { height: auto; width: 1fr; margin-top: 1; align-horizontal: right; }
+    ConfirmScreen.-flat .buttons { margin-top: 0; }
     ConfirmScreen .hint { width: 1fr; height: 1; color: $foreground-muted; text-wrap: nowrap; }
     ConfirmScreen.-tiny .hint, ConfirmScreen.-narrow .hint { visibility: hidden; }
     ConfirmScreen Button {
