@@ -54,6 +54,8 @@ def get(address: Address, path: str, params: Mapping[str, Any] | None, timeout: 
     status, headers, body = _split(b"".join(pieces))
     version = headers.get("api-version", "")
     if status == 200:
+        if not version:
+            raise ValueError("it names no API version")
         return msgspec.json.decode(body), version
     if status == 404 and not version:
         raise ValueError("it does not know what an engine knows")
