@@ -122,7 +122,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         self._delivered_at = 0.0
         self._asking_until = 0.0
         self._mouse_ours = True
-        self._has_process = False  # the process is there for this app alone
+        self.alone_in_process = False  # so it may say what is collected as garbage, and when
         self._unsubscribe: Callable[[], None] = lambda: None
         self._wanted_theme = theme
         for known in themes.THEMES:
@@ -139,7 +139,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
     def run(self, **options: Any) -> Project | None:
         """Open the console on this terminal. Raises `terminal.NoTerminal` when there is none."""
         terminal.require_terminal()
-        self._has_process = True
+        self.alone_in_process = True
         with terminal.TerminalGuard(self._leave_from_outside) as guard:
             result = super().run(**options)
             if self.busy:
@@ -207,7 +207,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
 
     def _set_aside(self) -> None:
         """What was loaded by now stays to the end: leave it out of each collection of garbage."""
-        if self._has_process:
+        if self.alone_in_process:
             pauses.set_aside()
 
     def on_unmount(self) -> None:
