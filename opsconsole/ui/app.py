@@ -323,6 +323,12 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         self.busy.pop(number, None)
         then(result)
 
+    @property
+    def terminal_is_behind(self) -> bool:
+        """Whether painted frames wait to be written, as on a slow line: then a key waits for each of them."""
+        writer = getattr(self._driver, "_writer_thread", None)
+        return writer is not None and not writer._queue.empty()
+
     def available(self) -> list[tuple[Widget | App[Any], Action]]:
         """What can be done now, nearest to the focus first, with the widget that does it."""
         chain: list[Any] = list(self.focused.ancestors_with_self) if self.focused else [self.pane, self]

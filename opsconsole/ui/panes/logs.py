@@ -173,6 +173,8 @@ class LogsPane(Pane):
         self.following.open(self.console_app.sources.logs, self.console_app.clock())
 
     def _frame(self) -> None:
+        if self.console_app.terminal_is_behind:
+            return  # the lines wait in the stream; frames in the way of keys help nobody
         lines = self.following.read()
         self.view.add(lines)
         # What the stream itself has to say changes without lines too, but nobody needs it 30 times a second.
