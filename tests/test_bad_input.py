@@ -814,7 +814,14 @@ def test_what_builds_on_the_stack_is_waited_for_with_it(monkeypatch: pytest.Monk
         release.wait(20)
         return look(containers)
 
+    asked = sources.databases.look
+
+    def after_a_while(*arguments: Any, **options: Any) -> Any:
+        threading.Event().wait(1.5)
+        return asked(*arguments, **options)
+
     monkeypatch.setattr(sources.stack, "look", slowly)
+    monkeypatch.setattr(sources.databases, "look", after_a_while)
     monitor = Monitor(sources)
     monitor.start()
     try:
