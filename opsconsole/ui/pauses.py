@@ -10,7 +10,8 @@ from __future__ import annotations
 import gc
 
 _NEW_OBJECTS = 5_000
-"""Made since the last walk through the young ones, which then takes 1 ms, and every fifth walk 10. With Python's own 700 it is ten walks a frame."""
+"""Made since the last walk through the young ones, which then takes 1 ms, and every fifth walk 10. With Python's own
+700 it is ten walks a frame."""
 
 
 def hold() -> None:
