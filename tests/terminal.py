@@ -83,7 +83,10 @@ class Terminal:
         rows: int = 40,
         cwd: str | Path = ".",
         env: Mapping[str, str] | None = None,
+        bytes_per_second: int = 0,
     ) -> None:
+        """With `bytes_per_second` it is at the end of a slow line."""
+        self._pause = 4096 / bytes_per_second if bytes_per_second else 0.0
         self.master, slave = pty.openpty()
         _set_size(slave, columns, rows)
         environment = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
@@ -104,9 +107,11 @@ class Terminal:
         self.clipboard: list[str] = []  # everything it put on the clipboard, as base64
         self._plain, self._alternate = pyte.Screen(columns, rows), pyte.Screen(columns, rows)
         self._screen = self._plain
+        self._stream = pyte.Stream(self._screen)
         self._held = ""  # the beginning of a sequence whose end has not come
-        self._frame_open = False
+        self._frame: list[str] | None = None  # what a frame holds that is not painted yet: its end has not come
         self._painted = threading.Condition()
+        self._hurry = threading.Event()  # never set: its `wait` makes the line slow
         self._ended = False
         self._reader = threading.Thread(target=self._read, name="terminal", daemon=True)
         self._reader.start()
@@ -189,7 +194,7 @@ class Terminal:
         with self._painted:
             while True:
                 lines = [line.rstrip() for line in self._screen.display]
-                missing = [one for one in wanted if self._frame_open or not _found(one, lines)]
+                missing = [one for one in wanted if not _found(one, lines)]
                 if not missing:
                     return lines
                 left = deadline - time.monotonic()
@@ -260,7 +265,7 @@ class Terminal:
             if not ready:
                 continue
             try:
-                data = os.read(self.master, 65536)
+                data = os.read(self.master, 4096)
             except OSError:  # nobody holds the other end
                 data = b""
             with self._painted:
@@ -270,6 +275,7 @@ class Terminal:
                 else:
                     self._ended = True
                 self._painted.notify_all()
+            self._hurry.wait(self._pause)
 
     def _paint(self, text: str) -> None:
         text, self._held = self._held + text, ""
@@ -289,19 +295,27 @@ class Terminal:
             at = sequence.end()
 
     def _feed(self, text: str) -> None:
-        # pyte drops everything behind a joiner.
-        pyte.Stream(self._screen).feed(text.replace("\u200d", ""))
+        if self._frame is not None:
+            self._frame.append(text)
+        else:
+            # pyte drops everything behind a joiner.
+            self._stream.feed(text.replace("\u200d", ""))
 
     def _obey(self, sequence: str) -> None:
         """What pyte does not know is done here or left out; it would print the rest of the sequence."""
         if sequence in ("\x1b[?1049h", "\x1b[?1049l"):
+            self._frame = None
             self._screen = self._alternate if sequence.endswith("h") else self._plain
+            self._stream = pyte.Stream(self._screen)
             if sequence.endswith("h"):
                 self._screen.reset()
         elif sequence == "\x1b[?2026$p":
             self._answer("\x1b[?2026;2$y")  # frames are shown whole, as in the terminals of today
-        elif sequence in ("\x1b[?2026h", "\x1b[?2026l"):
-            self._frame_open = sequence.endswith("h")
+        elif sequence == "\x1b[?2026h":
+            self._frame = self._frame or []
+        elif sequence == "\x1b[?2026l":
+            frame, self._frame = self._frame or [], None
+            self._feed("".join(frame))
         elif sequence.startswith("\x1b]"):
             self._operating_system(sequence[2:].rstrip("\x07\x1b\\"))
         elif _KNOWN_TO_PYTE.fullmatch(sequence):

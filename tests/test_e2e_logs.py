@@ -201,10 +201,25 @@ def test_hostile_lines_reach_neither_terminal_nor_console(stack: Stack) -> None:
         console.wait_for("search owned")
         console.go("containers")
         console.go("overview")
+        assert console.lines()[0].startswith(f" {stack.project}")
+        assert console.rests()
+        console.type("q")  # every sequence it began has its end then
+        assert console.wait_for_end() == 0
+        console.wait_for(lambda lines: not console.in_console)
         assert console.titles == []
         assert console.clipboard == []
         left = OWN_SEQUENCE.sub("", console.output)
         assert re.findall("[\x1b\x07].{0,20}", left) == []
         assert not re.search(r"[\x80-\x9f\u200b\u202a-\u202e\u2066-\u2069]", left)
-        assert console.lines()[0].startswith(f" {stack.project}")
-        assert console.rests()
+
+
+def test_on_a_slow_line_no_heap_of_frames_stands_before_a_key(stack: Stack) -> None:
+    with Console(cwd=stack.directory, bytes_per_second=40_000) as console:
+        console.started(stack.project)
+        console.go("logs", "following", "chatty ")
+        begin = len(console.raw)
+        console.wait_for(lambda lines: len(console.raw) > begin + 100_000)
+        typed = len(console.raw)
+        console.press("f", shows="paused")
+        # A frame of this log has 15 KB; the framework alone would let ten of them wait.
+        assert len(console.raw) - typed < 80_000
