@@ -213,7 +213,7 @@ def project(engine: Engine) -> Iterator[Callable[[Path], str]]:
 
 def up(engine: Engine, cwd: Path, *words: str, **env: str) -> None:
     # PWD as a shell has it: Compose believes it, and knows by it that it stands in a symlink.
-    run("docker", "compose", *words, "up", "--detach", env={**engine.env, "PWD": str(cwd), **env}, cwd=cwd)
+    run("docker", "compose", "up", "--detach", *words, env={**engine.env, "PWD": str(cwd), **env}, cwd=cwd)
 
 
 def drift(engine: Engine, cwd: Path) -> dict[str, str]:
@@ -225,19 +225,20 @@ def drift(engine: Engine, cwd: Path) -> dict[str, str]:
 def test_drift_is_claimed_only_where_up_would_recreate(
     engine: Engine, tmp_path: Path, project: Callable[[Path], str]
 ) -> None:
-    """Started through a symlink; joined to another container; with labels from a file: `up` leaves all of these."""
+    """Started through a symlink, with a profile, scaled; joined to another container; with labels from a file: `up`
+    leaves all of these as they are."""
     directory = directory_with(tmp_path / "real", WEB + "    env_file: [app.env]\n")
     with (directory / "compose.yaml").open("a") as file:
         service = "{image: opsconsole-fixture/app:1, init: true, command: [sleep, '3600']"
         file.write(f"  joined: {service}, network_mode: 'service:web'}}\n")
         file.write(f"  labelled: {service}, network_mode: none, label_file: [labels.env]}}\n")
-        file.write(f"  edited: {service}, network_mode: none}}\n")
+        file.write(f"  edited: {service}, network_mode: none, profiles: [more]}}\n")
     (directory / "app.env").write_text('GREETING="hello  world"\nPRICE=a$$b\n')
     (directory / "labels.env").write_text("com.example.a=1\n")
     project(directory)
     link = tmp_path / "link"
     link.symlink_to(directory)
-    up(engine, link)
+    up(engine, link, "--scale", "labelled=2", COMPOSE_PROFILES="more")
     assert drift(engine, directory) == dict.fromkeys(("web", "joined", "labelled", "edited"), "")
     text = (directory / "compose.yaml").read_text()
     at = text.index("  edited:")

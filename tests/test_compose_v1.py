@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -129,8 +127,3 @@ def test_without_any_compose_the_stack_is_seen_all_the_same(stack: Stack, tmp_pa
     assert drift(seen) == {"backend": "", "mongodb": ""}
     assert seen["stack"]["problems"][0].startswith("Docker Compose is not installed")
     assert [one["reachable"] for one in seen["databases"]] == [True]
-
-
-def test_the_old_compose_is_told_to_be_one(v1: dict[str, str]) -> None:
-    said = subprocess.run([COMPOSE_V1, "version", "--short"], env={**os.environ, **v1}, capture_output=True, text=True)
-    assert said.stdout.strip() == "1.29.2"
