@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ import pytest
 from opsconsole import config
 from opsconsole.config import Config, ConfigError
 from opsconsole.demo import demo_sources
-from opsconsole.model import Container, Snapshot, SourceError, SourceState, to_json
+from opsconsole.model import Container, Reading, Snapshot, SourceError, SourceState, to_json
 from opsconsole.monitor import Monitor, Pace
 from opsconsole.sources.commands import secrets_of_command
 from opsconsole.sources.engine_address import resolve
@@ -33,6 +34,8 @@ from opsconsole.sources.log_wire import EngineDialer, PlainDialer, dialer_for
 from opsconsole.stack import compose, envfile, plain_file
 from opsconsole.stack.discover import StackDiscovery, engine_host
 from opsconsole.text import mask_text
+from opsconsole.ui.panes.attention import concerns
+from opsconsole.ui.panes.container_rows import rows_of
 from tests.parts import leftovers
 from tests.parts.engine import Engine
 from tests.parts.machine import run, wait_until
@@ -800,6 +803,24 @@ def test_init_force_replaces_settings_that_cannot_be_read(tmp_path: Path) -> Non
     assert path.read_text() == "[stack"
     assert opsconsole("init", "--force", cwd=tmp_path, env=nowhere).returncode == 0
     assert config.load(path) == Config(path=str(path))
+
+
+# --- what nobody has told --------------------------------------------------------------------------
+
+
+def test_without_an_answer_of_the_engine_no_service_is_said_to_have_no_container(tmp_path: Path) -> None:
+    directory_with(tmp_path, WEB)
+    stack = StackDiscovery(tmp_path, Config(), environment={"PATH": ""}).look(())
+    now = datetime.now(UTC)
+    for reading, said in (
+        (Reading(source="engine", state=SourceState.FAILED, problem="away"), "not known"),
+        (Reading(source="engine", state=SourceState.FAILED, problem="away", sampled_at=now), "not created"),
+        (Reading(source="engine", state=SourceState.OK, sampled_at=now), "not created"),
+    ):
+        snapshot = Snapshot(sampled_at=now, stack=stack, readings={"engine": reading})
+        assert [row.standing.word for row in rows_of(snapshot)] == [said]
+        about = [concern.text for concern in concerns(snapshot) if "has no container" in concern.text]
+        assert bool(about) == (said == "not created")
 
 
 # --- a slow machine --------------------------------------------------------------------------------

@@ -255,6 +255,9 @@ _STATES = {
 NOT_CREATED = Standing("not created", Tone.WARNING, 2)
 """A service that the compose file wants and that has no container."""
 
+NOT_KNOWN = Standing("not known", Tone.MUTED, 4)
+"""A service while no engine has told yet whether it has a container."""
+
 
 def severity_tone(severity: Severity) -> Tone:
     return Tone.BAD if severity is Severity.CRITICAL else Tone.WARNING

@@ -24,7 +24,7 @@ from opsconsole.model import (
     volume_words,
 )
 from opsconsole.ui.panes.container_rows import ContainerRow, rows_of
-from opsconsole.ui.wording import Tone, plural, severity_tone
+from opsconsole.ui.wording import NOT_KNOWN, Tone, plural, severity_tone
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,8 @@ def _services(snapshot: Snapshot) -> Iterator[tuple[Topic, Concern]]:
             subject = row.container.service if alone else row.container.name
         elif none_at_all and snapshot.stack is not None:
             subject = snapshot.stack.name
+        if row.standing is NOT_KNOWN:
+            continue  # the engine's own trouble is said
         if row.standing.tone is not Tone.GOOD and row.standing.word != "starting":
             bad = row.standing.tone is Tone.BAD
             since = row.container.finished_at if row.container and not row.running else None

@@ -9,6 +9,7 @@ from datetime import datetime
 from opsconsole.model import Container, Port, Service, Snapshot, Usage
 from opsconsole.ui.wording import (
     NOT_CREATED,
+    NOT_KNOWN,
     UNKNOWN,
     Glyphs,
     Standing,
@@ -73,6 +74,8 @@ def rows_of(snapshot: Snapshot, *, all_stopped: bool = False) -> list[ContainerR
     Services of profiles that are not in use appear only if they have a container.
     """
     services = {service.name: service for service in snapshot.stack.services} if snapshot.stack else {}
+    engine = snapshot.readings.get("engine")
+    absent = NOT_KNOWN if engine and engine.sampled_at is None else NOT_CREATED
     rows = []
     seen = set()
     for container in snapshot.containers:
@@ -83,7 +86,7 @@ def rows_of(snapshot: Snapshot, *, all_stopped: bool = False) -> list[ContainerR
             rows.append(row)
     for service in services.values():
         if service.active and service.replicas > 0 and service.name not in seen:
-            rows.append(ContainerRow(None, service, NOT_CREATED))
+            rows.append(ContainerRow(None, service, absent))
     order = {name: position for position, name in enumerate(services)}
     rows.sort(key=lambda row: (order.get(_service_of(row), len(order)), row.name, row.key))
     return rows
