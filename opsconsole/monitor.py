@@ -37,7 +37,7 @@ from opsconsole.text import mask_text, printable
 
 log = logging.getLogger(__name__)
 
-PUBLISH_SPACING, ROUTINE_SPACING = 0.1, 0.5
+PUBLISH_SPACING, ROUTINE_SPACING = 0.1, 1.0
 """Seconds between two Snapshots at least: an operator reads no faster, and bursts of events are folded. The second is
 for figures that only went on: five sources of them would have the screen compared and painted five times a second."""
 
@@ -132,6 +132,7 @@ class Monitor:
         self._subscribers: list[Callable[[Snapshot], None]] = []
         self._changed = False
         self._urgent = False  # something changed that is no routine
+        self._asked_at = -ROUTINE_SPACING  # when an operator wanted to see all anew
         self._collections_at = 0.0
         self._processes_at: list[float] = []
         self._begun = False
@@ -198,6 +199,7 @@ class Monitor:
 
     def refresh(self) -> None:
         """Ask every source now, whatever its backoff; sizes stay rare."""
+        self._asked_at = time.monotonic()
         for name, wake in self._wake.items():
             if name != "sizes":
                 wake.set()
@@ -430,7 +432,8 @@ class Monitor:
         with self._lock:
             recovered = self._readings[name].state is SourceState.FAILED
             first = self._readings[name].sampled_at is None
-            self._urgent = self._urgent or recovered or first or name not in ROUTINE
+            asked = time.monotonic() - self._asked_at < ROUTINE_SPACING
+            self._urgent = self._urgent or recovered or first or asked or name not in ROUTINE
             self._parts[name] = part
             self._readings[name] = Reading(source=name, state=SourceState.OK, sampled_at=now)
             self._changed = True
