@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.terminal import OPSCONSOLE, Terminal
+from tests.terminal import OPSCONSOLE, Terminal, Wanted
 
 PANES = {
     "overview": "o", "containers": "c", "volumes": "v", "logs": "l",
@@ -24,7 +24,7 @@ class Console(Terminal):
     def __init__(self, *words: str, cwd: str | Path = ".", **options: Any) -> None:
         super().__init__(OPSCONSOLE, *words, cwd=cwd, **options)
 
-    def started(self, *texts: str) -> list[str]:
+    def started(self, *texts: Wanted) -> list[str]:
         """Wait until the first look is over: the overview no longer says it looks, and shows these texts."""
 
         def looked(lines: list[str]) -> bool:
@@ -34,7 +34,7 @@ class Console(Terminal):
 
         return self.wait_for(looked, *texts, seconds=40)
 
-    def go(self, pane: str, *texts: str) -> list[str]:
+    def go(self, pane: str, *texts: Wanted) -> list[str]:
         """Go to a pane by its letter and wait until it is shown, with these texts."""
         self.type(PANES[pane])
         return self.wait_for(self.shows(pane), *texts)

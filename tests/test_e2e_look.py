@@ -171,13 +171,26 @@ def test_the_help_lists_every_key(console: Console) -> None:
     assert wanted.keys() <= entries.keys()
 
 
+FOOTERS = {
+    "overview": "Enter attention  Tab",
+    "containers": "Enter details  e shell  r restart  s stop",
+    "volumes": "Enter details  / filter  Space mark",
+    "logs": "/ filter  \\ search  L level",
+    "metrics": re.compile("^ Tab next pane  z full size", re.MULTILINE),
+    "databases": "Enter fold  x fold all",
+    "backups": "Enter details  / filter  Space mark",
+    "deploy": "Enter choose  Tab",
+}
+
+
 @pytest.mark.parametrize("pane", PANES)
 def test_every_key_of_the_footer_does_something_visible(console: Console, pane: str) -> None:
-    console.go(pane)
+    console.go("overview" if pane == "deploy" else "deploy", "Enter attention" if pane == "deploy" else "Enter choose")
+    console.go(pane, FOOTERS[pane])
     keys = console.footer_keys()
     assert {"help", "quit"} <= keys.keys()
     for label, key in keys.items():
-        console.go(pane)
+        console.go(pane, FOOTERS[pane])
         effect = Effect(console, pane, label, key)
         getattr(effect, label.replace(" ", "_"))()
 
