@@ -5,7 +5,9 @@ After a wanted change: `UPDATE_SNAPSHOTS=1 .venv/bin/python -m pytest tests/test
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,9 @@ from opsconsole.ui.app import ConsoleApp
 from tests.screenshots import Picture, painted
 
 FOLDER = Path(__file__).with_name("snapshots")
+PATIENCE_SECONDS = 15.0
+"""For the last layout to arrive on a machine that is busy with something else."""
+
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x60": (200, 60)}
 KEYS = {
     "overview": "o",
@@ -46,10 +51,14 @@ def fixed_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("pane", KEYS)
 async def test_pane(pane: str, size: str) -> None:
+    stored = FOLDER / f"{pane}-{size}.txt"
     async with painted(Picture(pane, [KEYS[pane]], size=SIZES[size])) as app:
         shown = lines_of(app)
-    stored = FOLDER / f"{pane}-{size}.txt"
-    if os.environ.get("UPDATE_SNAPSHOTS"):
-        FOLDER.mkdir(exist_ok=True)
-        stored.write_text(shown)
-    assert shown == stored.read_text(), f"{stored.name} differs from what is painted now"
+        if os.environ.get("UPDATE_SNAPSHOTS"):
+            FOLDER.mkdir(exist_ok=True)
+            stored.write_text(shown)
+        end = time.monotonic() + PATIENCE_SECONDS
+        while shown != stored.read_text() and time.monotonic() < end:
+            await asyncio.sleep(0.1)
+            shown = lines_of(app)
+    assert shown == stored.read_text(), f"{stored.name} differs from what is painted"
