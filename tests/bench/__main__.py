@@ -5,9 +5,11 @@ python -m tests.bench [launch] [idle] [burst] [flow] [keys] [many]     only thes
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from tests.bench.keys import keys
 from tests.bench.launch_idle import idle, launch
@@ -38,14 +40,23 @@ def main() -> int:
     if unknown := [name for name in wanted if name not in PARTS]:
         print(f"{__doc__}\nno such part: {', '.join(unknown)}", file=sys.stderr)
         return 2
-    began = time.monotonic()
+    marks = [("set-up", time.monotonic())]
     print(HEADING)
     with stack_of(SOME) as stack:
         for name in wanted:
+            marks.append((name, time.monotonic()))
             for row in PARTS[name](stack):
                 print(row, flush=True)
-    print(f"measured in {time.monotonic() - began:.0f} s, on the engine {stack.engine.docker_host}")
+        marks.append(("clean-up", time.monotonic()))
+    marks.append(("", time.monotonic()))
+    spent = ", ".join(f"{name} {end - began:.0f}" for (name, began), (_, end) in pairwise(marks))
+    print(f"{marks[-1][1] - marks[0][1]:.0f} s ({spent}); engine {stack.engine.docker_host}, {_machine()}")
     return 0
+
+
+def _machine() -> str:
+    busy = os.getloadavg()
+    return f"{os.cpu_count()} cores, load {busy[0]:.1f} now and {busy[2]:.1f} over 15 min"
 
 
 sys.exit(main())
