@@ -174,11 +174,11 @@ def test_the_help_lists_every_key(console: Console) -> None:
 FOOTERS = {
     "overview": "Enter attention  Tab",
     "containers": "Enter details  e shell  r restart  s stop",
-    "volumes": "Enter details  / filter  Space mark",
+    "volumes": "Enter details  / filter  < > sort",
     "logs": "/ filter  \\ search  L level",
     "metrics": re.compile("^ Tab next pane  z full size", re.MULTILINE),
     "databases": "Enter fold  x fold all",
-    "backups": "Enter details  / filter  Space mark",
+    "backups": "Enter details  / filter  < > sort",
     "deploy": "Enter choose  Tab",
 }
 

@@ -130,8 +130,8 @@ IN_LISTS = (
     Action("bottom", ("end", "G"), "Bottom", "Go to the last row.", palette=False),
     Action("choose", ("enter",), "open", "Open the row under the cursor.", palette=False),
     Action("filter", ("slash",), "filter", "Show only the rows that hold a text; Esc shows all again.", footer=40),
-    Action("mark", ("space",), "mark", "Mark the row; an action then applies to all marked ones.", footer=45),
+    Action("mark", ("space",), "mark", "Mark the row, where an action can apply to several at once.", footer=45),
     Action("sort_next", ("greater_than_sign",), "sort", "Sort by the next column.", footer=50, shown="< >"),
-    Action("sort_previous", ("less_than_sign",), "Sort", "Sort by the column before."),
+    Action("sort_previous", ("less_than_sign",), "Sort back", "Sort by the column before."),
     Action("sort_reverse", ("O",), "Reverse", "Turn the order around."),
 )

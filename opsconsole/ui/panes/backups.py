@@ -153,6 +153,7 @@ class BackupsPane(RowsAndDetail[Backup]):
             self._columns(),
             key=lambda backup: backup.path or backup.id,
             empty="No backup yet.",
+            marks=False,
             search=lambda one: f"{one.id} {one.state} {one.layout} {parts_said(one)} {one.problem} {one.note}",
         )
 

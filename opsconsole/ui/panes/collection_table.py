@@ -84,6 +84,7 @@ class CollectionTable(RowTable[Row]):
             self._columns(),
             key=lambda row: row.key,
             empty="No databases are known yet.",
+            marks=False,
             muted=lambda row: row.old or row.database.name in INTERNAL,
             search=_searched,
         )

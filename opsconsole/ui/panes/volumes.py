@@ -117,6 +117,7 @@ class VolumesPane(RowsAndDetail[Volume]):
             self._columns(),
             key=lambda volume: volume.key,
             empty="No volume.",
+            marks=False,
             muted=lambda volume: bool(volume.used_by) and not any(use.running for use in volume.used_by),
             search=lambda one: f"{one.name} {one.path} {one.safety} {_KIND[one.kind]} {users_said(one.used_by)}",
         )

@@ -23,7 +23,7 @@ class Command:
 
     @property
     def name(self) -> str:
-        label = self.action.label.capitalize()
+        label = self.action.label[:1].upper() + self.action.label[1:]  # GitHub stays GitHub
         return f"{self.place}: {label}" if self.pane_id else label
 
 
@@ -50,7 +50,7 @@ class CommandsScreen(PickingScreen[Command, tuple[str, Action]]):
         return Content.assemble("Actions", ("   type a part of what you want", Tone.MUTED))
 
     def make_table(self) -> RowTable[Command]:
-        return RowTable(COLUMNS, key=lambda command: f"{command.place}/{command.action.run}")
+        return RowTable(COLUMNS, key=lambda command: f"{command.place}/{command.action.run}", marks=False)
 
     def records(self) -> list[Command]:
         here = self.console_app.pane.pane_id if self.console_app.pane else ""

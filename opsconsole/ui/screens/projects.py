@@ -48,6 +48,7 @@ class ProjectsScreen(PickingScreen[Project, Project]):
     def make_table(self) -> RowTable[Project]:
         return RowTable(
             COLUMNS,
+            marks=False,
             key=lambda project: f"{project.name}\n{project.directory}",
             empty="No Compose project is on this engine. Start one, or run opsconsole --stack DIR.",
         )

@@ -28,7 +28,7 @@ class ThemeScreen(PickingScreen[str, None]):
         return Content.assemble("Theme", (note, Tone.WARNING))
 
     def make_table(self) -> RowTable[str]:
-        return RowTable(COLUMNS, key=lambda name: name)
+        return RowTable(COLUMNS, key=lambda name: name, marks=False)
 
     def records(self) -> list[str]:
         return list(themes.SAID)

@@ -90,6 +90,7 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         muted: Callable[[R], bool] | None,
         search: Callable[[R], str] | None,
         open_filter: Callable[[], None],
+        marks: bool,
         sort: str,
         reverse: bool,
     ) -> None:
@@ -104,6 +105,7 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         self._empty = empty
         self._muted = muted
         self._search = search
+        self._marks_wanted = marks
         self._open_filter = open_filter  # at once: the next key is for the filter already
         self._all: list[R] = []
         self._keys: list[str] = []  # of self.rows
@@ -370,6 +372,9 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
 
     def action_filter(self) -> None:
         self._open_filter()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self._marks_wanted or action != "mark"
 
     def action_mark(self) -> None:
         if self.current is None:

@@ -113,6 +113,7 @@ class RowTable(Vertical, Generic[R]):
         *,
         key: Callable[[R], str],
         empty: str = "Nothing here.",
+        marks: bool = True,
         muted: Callable[[R], bool] | None = None,
         search: Callable[[R], str] | None = None,
         sort: str = "",
@@ -120,9 +121,9 @@ class RowTable(Vertical, Generic[R]):
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
-        """`key` gives a record's stable identity. `empty` is said when there are no rows. `muted` rows stand
-        back. `search` gives the text that `/` looks in (default: all cells). Without `sort` rows stay in the
-        order they come in."""
+        """`key` gives a record's stable identity. `empty` is said when there are no rows. Without `marks` no row
+        can be marked: there is nothing to do with several. `muted` rows stand back. `search` gives the text that
+        `/` looks in (default: all cells). Without `sort` rows stay in the order they come in."""
         super().__init__(id=id, classes=classes)
         self._lines: RowLines[R] = RowLines(
             columns,
@@ -131,6 +132,7 @@ class RowTable(Vertical, Generic[R]):
             muted=muted,
             search=search,
             open_filter=self.open_filter,
+            marks=marks,
             sort=sort,
             reverse=reverse,
         )
