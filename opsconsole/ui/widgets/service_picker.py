@@ -103,13 +103,15 @@ class ServicePicker(ScrollView, can_focus=True, inherit_bindings=False):
         )
 
     def action_cursor(self, step: int) -> None:
+        before = self._cursor
         self._cursor = min(max(0, self._cursor + step), max(0, len(self.services) - 1))
         top = self.scroll_offset.y
         if self._cursor < top:
             self.scroll_to(y=self._cursor, animate=False)
         elif self._cursor >= top + self.size.height:
             self.scroll_to(y=self._cursor - self.size.height + 1, animate=False)
-        self.refresh()
+        self.refresh_line(before)
+        self.refresh_line(self._cursor)
 
     def action_switch(self) -> None:
         if self.current is not None:
