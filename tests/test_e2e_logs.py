@@ -132,6 +132,7 @@ def new_lines(console: Console) -> int:
 
 def test_search_goes_from_hit_to_hit_and_marks_it(console: Console) -> None:
     only(console, "chatty")
+    console.wait_for(lambda lines: sum("payment" in line for line in lines) > 1)
     console.type("f")  # stays here while lines come
     console.wait_for("paused")
     console.type("\\payment\r")

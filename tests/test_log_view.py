@@ -395,7 +395,20 @@ async def test_searching_while_old_lines_fall_out() -> None:
         for step in range(20):
             view.add(numbered(60_000 + step * 1000, 1000))
             await asyncio.sleep(0)
-        await until(lambda: view.search_note == "no more hits above")
+        await until(lambda: view.search_note == "no hits")
+
+
+async def test_a_first_search_finds_what_is_below_when_nothing_is_above() -> None:
+    view = LogView()
+    async with LogApp(view).run_test(size=(40, 5)) as pilot:
+        view.add(numbered(0, 20))
+        await pilot.pause()
+        view.follow(False)
+        view.add([line("needle")])
+        view.search_for(pattern("needle"))
+        view.find_next(-1)
+        await until(lambda: any("needle" in text for text in painted(pilot.app)))
+        assert view.search_note == ""
 
 
 # --- selection and copying -------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def test_a_container_whose_service_left_the_file_is_stopped_by_name() -> None:
 def test_undo_goes_back_to_what_ran_before() -> None:
     old = stack_plans.start(look(container("web", "exited"), container("store")))
     now = look(container("web"), container("store", "exited"))
-    made = stack_plans.back(now, old, "20260131T020000Z-start-aaaaaa")
+    made = stack_plans.back(now, old, "20260131T020000000Z-start-aaaaaa")
     assert [step.commands for step in made.steps[:2]] == [
         (("docker", "stop", "shop-web-1"),), (("docker", "start", "shop-store-1"),)
     ]  # fmt: skip
@@ -179,7 +179,7 @@ import sys
 from pathlib import Path
 from opsconsole.operations import lock, who
 directory, marks = Path(sys.argv[1]), Path(sys.argv[2])
-holder = lock.new_holder(who.Who(login=sys.argv[3]), "restart of the stack shop", "20260131T020000Z-restart-aaaaaa")
+holder = lock.new_holder(who.Who(login=sys.argv[3]), "restart of the stack shop", "20260131T020000000Z-restart-aaaaaa")
 print("ready", flush=True)
 for line in sys.stdin:
     try:
@@ -234,7 +234,7 @@ def test_a_killed_holder_frees_the_stack_and_the_second_sees_who(tmp_path: Path)
     assert holder is not None and holder.who.login == "mina" and lock.alive(holder)
     with pytest.raises(lock.LockHeld, match=r"restart of the stack shop by mina runs since \d{4}-") as held:
         lock.Lock(tmp_path, HOLDER).__enter__()
-    assert "operations watch 20260131T020000Z-restart-aaaaaa" in held.value.hint
+    assert "operations watch 20260131T020000000Z-restart-aaaaaa" in held.value.hint
     first.kill()
     first.wait()
     with lock.Lock(tmp_path, HOLDER):
@@ -274,7 +274,7 @@ def test_a_number_that_another_process_has_now_is_not_the_holder() -> None:
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     """A stack's directory with two finished operations."""
-    for name in ("20260131T020000Z-stop-aaaaaa", "20260131T030000Z-start-bbbbbb"):
+    for name in ("20260131T020000000Z-stop-aaaaaa", "20260131T030000000Z-start-bbbbbb"):
         place = journal.create(tmp_path, name, Plan(kind=Kind.STOP, stack="shop", directory="/srv/shop"))
         chain.opened(tmp_path, name)
         written = Journal(place, ("hunter2hunter2",))
@@ -356,7 +356,7 @@ def test_a_torn_last_line_is_tolerated(kept: Path) -> None:
 
 
 def test_what_was_killed_before_its_first_step_is_not_half_done(tmp_path: Path) -> None:
-    name = "20260131T020000Z-stop-aaaaaa"
+    name = "20260131T020000000Z-stop-aaaaaa"
     step = Step(id="stop", title="Stop web")
     place = journal.create(tmp_path, name, Plan(kind=Kind.STOP, stack="shop", directory="/", steps=(step,)))
     chain.opened(tmp_path, name)

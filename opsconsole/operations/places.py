@@ -10,7 +10,7 @@ from pathlib import Path
 
 from opsconsole.model import SourceError
 
-_ID = re.compile(r"^\d{8}T\d{6}Z-[a-z-]+-[0-9a-f]{6}$")
+_ID = re.compile(r"^\d{8}T\d{9}Z-[a-z-]+-[0-9a-f]{6}$")
 
 
 def state_directory(directory: Path) -> Path:
@@ -47,8 +47,9 @@ def operation_directory(directory: Path, name: str) -> Path:
 
 
 def new_id(kind: str, now: datetime | None = None) -> str:
-    """`20260131T020000Z-restart-1a2b3c`: sorts by time, says what it was."""
-    return f"{(now or datetime.now(UTC)):%Y%m%dT%H%M%SZ}-{kind}-{secrets.token_hex(3)}"
+    """`20260131T020000417Z-restart-1a2b3c`: sorts by time, to the millisecond, and says what it was."""
+    at = now or datetime.now(UTC)
+    return f"{at:%Y%m%dT%H%M%S}{at.microsecond // 1000:03}Z-{kind}-{secrets.token_hex(3)}"
 
 
 def _made(path: Path) -> Path:

@@ -124,12 +124,16 @@ class LogView(LogCanvas, can_focus=True, inherit_bindings=False):
         self.post_message(self.Moved())
         top = self.scroll_offset.y
         start = start_of_search(index, painter.hit, top, top + self.size.height - 1, step)
+        first = painter.hit is None
         number = await find(index, start, step, lambda line: wanted.matches(painter.text(line)))
+        if number is None and first:
+            # A search that begins here finds what is behind it too: it may stand on the screen.
+            number = await find(index, start, -step, lambda line: wanted.matches(painter.text(line)))
         self.search_note = ""
         if number is not None and index is self._index:
             self._show_hit(number)
         elif number is None:
-            self.search_note = "no more hits below" if step > 0 else "no more hits above"
+            self.search_note = "no hits" if first else "no more hits below" if step > 0 else "no more hits above"
         self.post_message(self.Moved())
 
     def _show_hit(self, number: int) -> None:
