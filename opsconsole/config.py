@@ -107,6 +107,27 @@ class BackupsSection(Section, frozen=True):
     )
 
 
+class DeploySection(Section, frozen=True):
+    """How a deploy decides that it is good, and what is kept to go back to."""
+
+    gate_seconds: Annotated[Seconds, Meta(description="A service that is not well after so long has failed.")] = 180.0
+    soak_seconds: Annotated[
+        float, Meta(description="Watch so long after the last gate before it is good; 0 does not.", ge=0)
+    ] = 60.0
+    keep_releases: Annotated[int, Meta(description="So many good releases are kept to go back to.", ge=2)] = 5
+
+
+class HooksSection(Section, frozen=True):
+    """Programs of the stack's own that run around a deploy. Each is a list of words; no shell reads it."""
+
+    before_deploy: Annotated[
+        tuple[str, ...], Meta(description="Before anything is changed; when it fails, nothing is.")
+    ] = ()
+    after_deploy: Annotated[tuple[str, ...], Meta(description="After a deploy that is good.")] = ()
+    on_failure: Annotated[tuple[str, ...], Meta(description="After a deploy that failed or went back.")] = ()
+    timeout_seconds: Annotated[Seconds, Meta(description="A hook that takes longer has failed.")] = 300.0
+
+
 class AlertsSection(Section, frozen=True):
     """When the console raises an alert. A rule fires when it was true for as long as its minutes say."""
 
@@ -167,6 +188,8 @@ class Settings(Section, frozen=True):
     data: DataSection = DataSection()
     probes: tuple[ProbeSection, ...] = ()
     backups: BackupsSection = BackupsSection()
+    deploy: DeploySection = DeploySection()
+    hooks: HooksSection = HooksSection()
     alerts: AlertsSection = AlertsSection()
     console: ConsoleSection = ConsoleSection()
 

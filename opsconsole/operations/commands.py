@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from opsconsole.model import Record
@@ -21,6 +21,7 @@ NOT_STARTED = 127
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 15.0  # between the request to end and SIGKILL
 _LONGEST_LINE = 1 << 16
+_PLAIN = {"COMPOSE_ANSI": "never", "COMPOSE_PROGRESS": "plain", "BUILDKIT_PROGRESS": "plain", "NO_COLOR": "1"}
 
 
 class Ran(Record, frozen=True):
@@ -81,9 +82,10 @@ def run(
     seconds: float,
     keep_open: tuple[int, ...] = (),
     end_now: Callable[[], bool] = lambda: False,
+    environment: Mapping[str, str] | None = None,
 ) -> Ran:
-    """Run one command to its end, `seconds` at most; `end_now` asks it to end earlier. Never raises for a command
-    that cannot be started: that is exit code 127 with the reason."""
+    """Run one command to its end, `seconds` at most; `end_now` asks it to end earlier. `environment` is laid over
+    ours. Never raises for a command that cannot be started: that is exit code 127 with the reason."""
     output.begin()
     since = output.at
     output.line(b"$ " + " ".join(command).encode(errors="replace"))
@@ -91,7 +93,7 @@ def run(
         process = subprocess.Popen(
             command,
             cwd=directory,
-            env={**os.environ, "COMPOSE_ANSI": "never", "COMPOSE_PROGRESS": "plain", "NO_COLOR": "1"},
+            env={**os.environ, **_PLAIN, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

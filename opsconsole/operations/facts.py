@@ -31,6 +31,9 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[Service, ...] = ()  # those in use
     containers: tuple[Container, ...] = ()
     volumes: tuple[Volume, ...] = ()
+    rendered: Rendered = Rendered()  # holds secrets: never shown as it is
+    env_files: tuple[str, ...] = ()  # that Compose is given, in its order
+    compose_files: tuple[str, ...] = ()
     facts: Facts = Facts()
     secrets: tuple[str, ...] = ()
 
@@ -60,6 +63,9 @@ def look(directory: Path, config: Config, *, project: str = "") -> Look:
         services=services,
         containers=own,
         volumes=volumes,
+        rendered=rendered,
+        env_files=env_files,
+        compose_files=choice.compose_files,
         facts=Facts(
             compose={service.name: service.config_hash for service in services},
             files=_file_hashes(directory, read),

@@ -35,6 +35,8 @@ class Result(StrEnum):
     FAILED = "failed"
     REFUSED = "refused"  # nothing was done
     CANCELLED = "cancelled"  # at a safe point: what was done stays done
+    ROLLED_BACK = "rolled-back"  # it failed, and the stack is as it was before
+    ROLLBACK_FAILED = "rollback-failed"  # it failed, and so did the way back
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -42,7 +44,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     n: int
     at: datetime
-    event: str  # begin, step, step-end, progress, cancel, end
+    event: str  # begin, step, step-end, progress, way-back, guard, end
     previous: str
     operation: str = ""
     kind: str = ""
@@ -63,6 +65,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     hint: str = ""
     last_lines: tuple[str, ...] = ()  # of the output of the command that failed
     state: tuple[str, ...] = ()  # how the stack stands now, one line per service
+    by_hand: tuple[str, ...] = ()  # commands that an operator runs to mend it, as they are typed
+    done: int | None = None  # of `total`, where a step knows how far it is
+    total: int | None = None
+    unit: str = ""  # of both: "bytes", "files", "seconds" ...
+    less: tuple[str, ...] = ()  # the guard: data that was there before and is not there after, one line each
+    release: str = ""  # "r4": recorded, marked good or returned to
 
 
 class Journal:

@@ -25,6 +25,10 @@ class Kind(StrEnum):
     START = "start"
     RESTART = "restart"
     EMERGENCY_STOP = "emergency-stop"
+    DEPLOY = "deploy"
+    UPDATE = "update"
+    ROLLBACK = "rollback"
+    REMOVE = "remove"
 
 
 class Act(StrEnum):
@@ -34,6 +38,15 @@ class Act(StrEnum):
     GATE = "gate"  # wait until the services are well
     EVIDENCE = "evidence"  # save logs and states for inspection
     STOP_ALL = "stop-all"  # whatever of the stack runs at that moment
+    PREFLIGHT = "preflight"  # what must be so before anything is changed
+    SAFETY_BACKUP = "safety-backup"  # a backup of what is there now
+    HOOK = "hook"  # a program of the stack's own, from its settings
+    RECORD_RELEASE = "record-release"  # keep images, configuration and commit under a number
+    RECREATE = "recreate"  # make containers anew where their image or configuration changed
+    SOAK = "soak"  # watch whether the services stay well
+    MARK_GOOD = "mark-good"  # the release is good; old ones go
+    RETURN = "return"  # make containers anew from a release that was kept
+    RESTORE_FILES = "restore-files"  # put compose and env files back, and keep the ones that are there
 
 
 class Effect(StrEnum):
@@ -53,11 +66,12 @@ class DataEffect(Record, frozen=True):
     effect: Effect = Effect.SAFE
     why: str = ""
     database: str = ""  # "mongodb" or "redis" when a database writes there
+    left_behind: bool = False  # stays on the disk, but what runs afterwards no longer uses it
 
     @property
     def needs_acceptance(self) -> bool:
-        """Whether somebody has to name it before it is lost: a database that no backup holds."""
-        return self.effect is Effect.LOST and bool(self.database)
+        """Whether somebody has to name it before: a database that is lost, or would come up without its data."""
+        return bool(self.database) and (self.effect is Effect.LOST or self.left_behind)
 
 
 class Downtime(Record, frozen=True):
@@ -79,6 +93,8 @@ class Step(Record, frozen=True):
     cuttable: bool = True  # a cancel may end its command; else the command is waited for
     effect: str = ""  # one sentence: what is different afterwards
     seconds: float = 300.0  # limit of each command, or of the act
+    turns_back: bool = False  # from its beginning on, a failure or a cancel runs the plan's way back
+    release: str = ""  # "r4": what the act records, marks or returns to
 
 
 class ContainerFact(Record, frozen=True):
@@ -118,6 +134,9 @@ class Plan(Record, frozen=True):
     notes: tuple[str, ...] = ()  # what an operator should know, one line each
     resolves: str = ""  # id of the half-done operation that this one finishes or undoes
     as_undo: bool = False  # it undoes `resolves`; else it finishes it
+    release: str = ""  # "r4": the release that it makes
+    way_back: tuple[Step, ...] = ()  # run once when a step that turns back fails
+    returns_to: str = ""  # "r3": where the way back leads
 
     @property
     def fingerprint(self) -> str:
@@ -204,11 +223,13 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield ""
     for number, step in enumerate(plan.steps, 1):
         yield f"  {number}. {step.title}"
-        yield from (f"       $ {shown(command)}" for command in step.commands)
-        if step.effect:
-            yield f"       {step.effect}"
-        if not step.cuttable:
-            yield "       is not cut short: a cancel waits for its end"
+        yield from _below(step)
+    if plan.way_back:
+        begins = next((number for number, step in enumerate(plan.steps, 1) if step.turns_back), len(plan.steps))
+        yield f"When step {begins} or a later one fails, once:"
+        for step in plan.way_back:
+            yield f"  -  {step.title}"
+            yield from _below(step)
     yield ""
     yield from _data_lines(plan)
     yield from _downtime_lines(plan)
@@ -216,6 +237,14 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield f"Note: {note}"
     counts = [f"{sum(one.effect is effect for one in plan.data)} {effect}" for effect in Effect]
     yield f"{len(plan.steps)} steps. Data: {', '.join(counts)}. Fingerprint {plan.fingerprint[:12]}"
+
+
+def _below(step: Step) -> Iterator[str]:
+    yield from (f"       $ {shown(command)}" for command in step.commands)
+    if step.effect:
+        yield f"       {step.effect}"
+    if not step.cuttable:
+        yield "       is not cut short: a cancel waits for its end"
 
 
 def _data_lines(plan: Plan) -> Iterator[str]:

@@ -8,35 +8,29 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 
 from opsconsole.config import Config
 from opsconsole.model import Container, SourceError
-from opsconsole.operations import chain, commands, emergency, facts, journal, lock, plan, unfinished, who
+from opsconsole.operations import acts, chain, commands, emergency, facts, journal, lock, plan, unfinished, who
+from opsconsole.operations.acts import URGENT, Failed, Stopped
 from opsconsole.operations.gates import gate
 from opsconsole.operations.journal import Journal, Result
 from opsconsole.operations.plan import Act, Kind, Plan, Step
 from opsconsole.operations.stack_plans import RUNNING
 from opsconsole.operations.steps import step
 
-URGENT = "emergency stop"
-"""A cancel that begins so ends also a command that is otherwise waited for."""
-
-EXIT_CODES = {Result.DONE: 0, Result.FAILED: 1, Result.REFUSED: 2, Result.CANCELLED: 5}
-"""3 and 4 are kept for a deploy that went back to the release before, or could not."""
-
-
-class _Stopped(Exception):
-    """The operation ends here with `result`."""
-
-    def __init__(self, result: Result, problem: str = "", hint: str = "", last_lines: tuple[str, ...] = ()) -> None:
-        super().__init__(problem)
-        self.result = result
-        self.problem = problem
-        self.hint = hint
-        self.last_lines = last_lines
+EXIT_CODES = {
+    Result.DONE: 0,
+    Result.FAILED: 1,
+    Result.REFUSED: 2,
+    Result.ROLLED_BACK: 3,
+    Result.ROLLBACK_FAILED: 4,
+    Result.CANCELLED: 5,
+}
 
 
 def run(directory: Path, place: Path, config: Config, *, project: str = "") -> int:
@@ -48,15 +42,16 @@ def run(directory: Path, place: Path, config: Config, *, project: str = "") -> i
 
 class _Runner:
     def __init__(self, directory: Path, place: Path, config: Config, project: str) -> None:
-        self._directory = directory
-        self._place = place
-        self._config = config
-        self._plan: Plan = journal.read_plan(place)
-        self._project = project or self._plan.stack
-        self._secrets = facts.env_file_secrets(directory, config, self._project)
-        self._journal = Journal(place, self._secrets)
-        self._output = commands.Output(place, self._secrets)
+        self.directory = directory
+        self.place = place
+        self.config = config
+        self.plan: Plan = journal.read_plan(place)
+        self.project = project or self.plan.stack
+        self.secrets = facts.env_file_secrets(directory, config, self.project)
+        self._journal = Journal(place, self.secrets)
+        self._output = commands.Output(place, self.secrets)
         self._signalled = ""
+        self._turned_back = False
         self._lock_fd: tuple[int, ...] = ()
         self._others: list[Path] = []  # operations that an emergency stop asked to end
 
@@ -71,60 +66,58 @@ class _Runner:
                 self._take_lock(held)
                 self._check_facts()
                 step("O03")
-                for one in self._plan.steps:
-                    self._do(one)
-                ended = _Stopped(Result.DONE)
-            except _Stopped as stopped:
+                ended = self._steps()
+            except Stopped as stopped:
                 ended = stopped
             except (SourceError, OSError) as error:
                 hint = error.hint if isinstance(error, SourceError) else "See runner.log beside the journal."
-                ended = _Stopped(Result.FAILED, str(error), hint)
+                ended = Stopped(Result.FAILED, str(error), hint)
             return self._end(ended, began)
 
     # --- before ----------------------------------------------------------------------------------
 
     def _begin(self) -> None:
         """Recorded before anything else: an attempt that is refused is in the history too."""
-        chain.opened(self._directory, self._place.name, self._plan.resolves)
+        chain.opened(self.directory, self.place.name, self.plan.resolves)
         self._journal.write(
             "begin",
-            operation=self._place.name,
-            kind=self._plan.kind.value,
+            operation=self.place.name,
+            kind=self.plan.kind.value,
             who=who.current(),
-            title=plan.title(self._plan),
-            fingerprint=self._plan.fingerprint,
-            plan_sha256=journal.plan_sha256(self._place),
+            title=plan.title(self.plan),
+            fingerprint=self.plan.fingerprint,
+            plan_sha256=journal.plan_sha256(self.place),
         )
 
     def _take_lock(self, held: ExitStack) -> None:
         step("O00")
-        if self._plan.kind is Kind.EMERGENCY_STOP:
-            for other in unfinished.running(self._directory):
-                if other != self._place and journal.read_plan(other).kind is not Kind.EMERGENCY_STOP:
+        if self.plan.kind is Kind.EMERGENCY_STOP:
+            for other in unfinished.running(self.directory):
+                if other != self.place and journal.read_plan(other).kind is not Kind.EMERGENCY_STOP:
                     journal.ask_cancel(other, f"{URGENT} by {who.current().words()}")
                     self._others.append(other)
         else:
-            holder = lock.new_holder(who.current(), plan.title(self._plan), self._place.name)
+            holder = lock.new_holder(who.current(), plan.title(self.plan), self.place.name)
             try:
-                self._lock_fd = (held.enter_context(lock.Lock(self._directory, holder)).fd,)
+                self._lock_fd = (held.enter_context(lock.Lock(self.directory, holder)).fd,)
             except lock.LockHeld as error:
-                raise _Stopped(Result.REFUSED, error.problem, error.hint) from None
-        chain.seal_left_open(self._directory)
+                raise Stopped(Result.REFUSED, error.problem, error.hint) from None
+        chain.seal_left_open(self.directory)
         step("O01")
 
     def _check_facts(self) -> None:
         step("O02")
-        if not self._plan.bound:
+        if not self.plan.bound:
             with suppress(SourceError):  # it has to stop the stack, whatever it cannot learn
-                self._learn(facts.container_secrets(self._directory, self._config, self._project))
+                self._learn(facts.container_secrets(self.directory, self.config, self.project))
             return
         try:
-            now = facts.look(self._directory, self._config, project=self._project)
+            now = facts.look(self.directory, self.config, project=self.project)
         except SourceError as error:
-            raise _Stopped(Result.REFUSED, error.problem, error.hint) from None
+            raise Stopped(Result.REFUSED, error.problem, error.hint) from None
         self._learn(now.secrets)
-        if changed := plan.differences(self._plan.facts, now.facts):
-            raise _Stopped(
+        if changed := plan.differences(self.plan.facts, now.facts):
+            raise Stopped(
                 Result.REFUSED,
                 f"the stack changed since the plan was made: {'; '.join(changed)}",
                 "Nothing was done. Look at the plan again.",
@@ -132,28 +125,61 @@ class _Runner:
 
     def _learn(self, secrets: tuple[str, ...]) -> None:
         self._output.close()
-        self._secrets = tuple(sorted({*self._secrets, *secrets}, key=len, reverse=True))
-        self._journal.secrets = self._secrets
-        self._output = commands.Output(self._place, self._secrets)
+        self.secrets = tuple(sorted({*self.secrets, *secrets}, key=len, reverse=True))
+        self._journal.secrets = self.secrets
+        self._output = commands.Output(self.place, self.secrets)
 
     # --- steps -----------------------------------------------------------------------------------
 
+    def _steps(self) -> Stopped:
+        """All steps, or as far as they go and then the way back. How the operation ends."""
+        turning = False  # whether a failure from here on is to be undone
+        for one in self.plan.steps:
+            if asked := self.cancel():
+                ended = Stopped(Result.CANCELLED, f"cancelled before the step {one.title}: {asked}")
+            else:
+                turning = turning or one.turns_back
+                try:
+                    self._do(one)
+                    continue
+                except Stopped as stopped:
+                    ended = stopped
+            return self._way_back(ended) if turning and self.plan.way_back else ended
+        return Stopped(Result.DONE)
+
+    def _way_back(self, why: Stopped) -> Stopped:
+        """Once. A cancel does not end it, an emergency stop does."""
+        if self.cancel().startswith(URGENT):
+            return why
+        self._turned_back = True
+        self._journal.write("way-back", problem=why.problem, text=f"back to {self.plan.returns_to or 'how it was'}")
+        for one in self.plan.way_back:
+            try:
+                self._do(one)
+            except Stopped as stopped:
+                if self.cancel().startswith(URGENT):
+                    return stopped
+                problem = f"{why.problem}; and the way back failed in the step {one.title}: {stopped.problem}"
+                by_hand = stopped.by_hand or tuple(
+                    plan.shown(command) for left in self.plan.way_back for command in left.commands
+                )
+                return Stopped(Result.ROLLBACK_FAILED, problem, stopped.hint, stopped.last_lines, by_hand)
+        return Stopped(Result.ROLLED_BACK, why.problem, why.hint, why.last_lines)
+
     def _do(self, one: Step) -> None:
-        if asked := self._cancel():
-            raise _Stopped(Result.CANCELLED, f"cancelled before the step {one.title}: {asked}")
         step("O04")
         self._journal.write("step", step=one.id, title=one.title)
         step("O05")
         began = time.monotonic()
         fields: dict[str, object] = {}
-        problem: _Stopped | None = None
+        problem: Stopped | None = None
         try:
-            fields = {Act.COMMANDS: self._run_commands, Act.GATE: self._gate}.get(one.act, self._emergency)(one)
-        except _Failed as failed:
+            fields = self._act(one)
+        except Failed as failed:
             fields, problem = failed.fields, failed.stopped
         except (SourceError, OSError) as error:
             hint = error.hint if isinstance(error, SourceError) else ""
-            problem = _Stopped(Result.FAILED, str(error), hint)
+            problem = Stopped(Result.FAILED, str(error), hint)
         step("O06")
         result = problem.result if problem else Result.DONE
         said = {"problem": problem.problem, "last_lines": problem.last_lines} if problem else {}
@@ -164,77 +190,77 @@ class _Runner:
         if problem:
             raise problem
 
-    def _run_commands(self, one: Step) -> dict[str, object]:
-        codes: list[int] = []
-        for command in one.commands:
-            ran = self._run_command(command, one.seconds, cuttable=one.cuttable)
-            codes.append(ran.exit_code)
-            fields: dict[str, object] = {
-                "command": command,
-                "exit_codes": tuple(codes),
-                "output_from": ran.output_from,
-                "output_to": ran.output_to,
-                "output_sha256": ran.output_sha256,
-            }
-            if ran.exit_code or ran.problem:
-                why = ran.problem or f"exit code {ran.exit_code}"
-                result = Result.CANCELLED if ran.cut else Result.FAILED
-                raise _Failed(fields, _Stopped(result, f"{plan.shown(command)}: {why}", "", ran.last_lines))
-        return fields if codes else {}
+    def _act(self, one: Step) -> acts.Fields:
+        if one.act in (Act.EVIDENCE, Act.STOP_ALL):
+            return self._emergency(one)
+        return ACTS[one.act](self, one)
 
-    def _run_command(self, command: tuple[str, ...], seconds: float, *, cuttable: bool) -> commands.Ran:
-        return commands.run(
-            command,
-            self._output,
-            directory=str(self._directory),
-            seconds=seconds,
-            keep_open=self._lock_fd,
-            end_now=lambda: bool(asked := self._cancel()) and (cuttable or asked.startswith(URGENT)),
-        )
-
-    def _gate(self, one: Step) -> dict[str, object]:
-        verdict = gate(self._containers, one.services, cancelled=lambda: bool(self._cancel()), limit=one.seconds)
-        if verdict.cancelled:
-            raise _Failed({}, _Stopped(Result.CANCELLED, f"cancelled in the step {one.title}: {self._cancel()}"))
-        if verdict.problem:
-            raise _Failed({}, _Stopped(Result.FAILED, verdict.problem, "See `opsconsole logs`."))
-        return {"text": f"weak gate: {', '.join(verdict.weak)}" if verdict.weak else "healthy"}
-
-    def _emergency(self, one: Step) -> dict[str, object]:
+    def _emergency(self, one: Step) -> acts.Fields:
         if one.act is Act.EVIDENCE:
             text = emergency.save_evidence(
-                self._place, self._directory, self._config, one.services, self._secrets, self._project
+                self.place, self.directory, self.config, one.services, self.secrets, self.project
             )
             return {"text": text}
         codes: list[int] = []
 
         def stop(command: tuple[str, ...], seconds: float) -> None:
-            codes.append(self._run_command(command, seconds, cuttable=False).exit_code)
+            codes.append(self.run_command(command, seconds, cuttable=False).exit_code)
 
-        problem = emergency.stop_all(self._directory, self._config, self._project, stop, others=self._others_run)
+        problem = emergency.stop_all(self.directory, self.config, self.project, stop, others=self._others_run)
         if problem:
-            raise _Failed({"exit_codes": tuple(codes)}, _Stopped(Result.FAILED, problem, "Stop them by hand."))
+            raise Failed({"exit_codes": tuple(codes)}, Stopped(Result.FAILED, problem, "Stop them by hand."))
         return {"exit_codes": tuple(codes)}
 
     def _others_run(self) -> bool:
         return any(journal.is_alive(other) for other in self._others)
 
+    # --- what acts use (acts.Operation) ------------------------------------------------------------
+
+    def run_command(
+        self,
+        command: tuple[str, ...],
+        seconds: float,
+        *,
+        cuttable: bool = True,
+        environment: Mapping[str, str] | None = None,
+    ) -> commands.Ran:
+        return commands.run(
+            command,
+            self._output,
+            directory=str(self.directory),
+            seconds=seconds,
+            keep_open=self._lock_fd,
+            end_now=lambda: bool(asked := self.cancel()) and (cuttable or asked.startswith(URGENT)),
+            environment=environment,
+        )
+
+    def containers(self) -> tuple[Container, ...]:
+        return facts.observe(self.directory, self.config, project=self.project)[0]
+
+    def cancel(self) -> str:
+        asked = journal.cancel_asked(self.place) or self._signalled
+        return asked if not self._turned_back or asked.startswith(URGENT) else ""
+
+    def progress(self, text: str, done: int | None = None, total: int | None = None, unit: str = "") -> None:
+        self._journal.write("progress", text=text, done=done, total=total, unit=unit)
+
     # --- after -----------------------------------------------------------------------------------
 
-    def _end(self, ended: _Stopped, began: float) -> int:
+    def _end(self, ended: Stopped, began: float) -> int:
         step("O08")
         self._journal.write(
             "end",
-            operation=self._place.name,
+            operation=self.place.name,
             result=ended.result,
             seconds=round(time.monotonic() - began, 2),
             problem=ended.problem,
             hint=ended.hint,
             last_lines=ended.last_lines,
+            by_hand=ended.by_hand,
             state=() if ended.result is Result.REFUSED else self._state(),
         )
         step("O09")
-        chain.sealed(self._directory, self._place)
+        chain.sealed(self.directory, self.place)
         step("O10")
         self._journal.close()
         self._output.close()
@@ -243,7 +269,7 @@ class _Runner:
     def _state(self) -> tuple[str, ...]:
         """How the stack stands now, as an operator would say it."""
         try:
-            containers = self._containers()
+            containers = self.containers()
         except SourceError as error:
             return (f"how the stack stands now is not known: {error.problem}",)
         up = [one.name for one in containers if one.state in RUNNING]
@@ -257,22 +283,21 @@ class _Runner:
             if line
         )
 
-    def _containers(self) -> tuple[Container, ...]:
-        return facts.observe(self._directory, self._config, project=self._project)[0]
-
-    # --- cancel ----------------------------------------------------------------------------------
-
-    def _cancel(self) -> str:
-        return self._signalled or journal.cancel_asked(self._place)
-
     def _asked_by_signal(self, number: int, frame: FrameType | None) -> None:
         self._signalled = f"asked by {signal.Signals(number).name}"
 
 
-class _Failed(Exception):
-    """A step's act failed: what is recorded of it, and how the operation ends."""
+def _gate(operation: acts.Operation, one: Step) -> acts.Fields:
+    verdict = gate(operation.containers, one.services, cancelled=lambda: bool(operation.cancel()), limit=one.seconds)
+    if verdict.cancelled:
+        raise acts.cancelled(operation, one)
+    if verdict.problem:
+        raise Failed({}, Stopped(Result.FAILED, verdict.problem, "See `opsconsole logs`."))
+    return {"text": f"weak gate: {', '.join(verdict.weak)}" if verdict.weak else "healthy"}
 
-    def __init__(self, fields: dict[str, object], stopped: _Stopped) -> None:
-        super().__init__(stopped.problem)
-        self.fields = fields
-        self.stopped = stopped
+
+ACTS: dict[Act, acts.Act] = {
+    Act.COMMANDS: acts.run_commands,
+    Act.GATE: _gate,
+}
+"""What runs each act; the two of an emergency stop are the runner's own, they know of other operations."""

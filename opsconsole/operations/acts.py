@@ -1,0 +1,124 @@
+"""What an act of a step may use of the operation that runs it, and how it says that it failed.
+
+An act is a function `act(operation, step) -> fields of its step-end record`. `runner.ACTS` names them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from opsconsole.config import Config
+from opsconsole.model import Container
+from opsconsole.operations.commands import Ran
+from opsconsole.operations.journal import Result
+from opsconsole.operations.plan import Plan, Step
+
+Fields = dict[str, object]
+"""Of a journal's record, by name."""
+
+URGENT = "emergency stop"
+"""A cancel that begins so ends also a command that is otherwise waited for, and no way back is taken."""
+
+
+class Operation(Protocol):
+    """The operation that runs, as its acts see it."""
+
+    @property
+    def directory(self) -> Path:
+        """Of the stack."""
+
+    @property
+    def place(self) -> Path:
+        """Of the operation: plan, journal, output."""
+
+    @property
+    def plan(self) -> Plan: ...
+
+    @property
+    def config(self) -> Config: ...
+
+    @property
+    def project(self) -> str: ...
+
+    @property
+    def secrets(self) -> tuple[str, ...]: ...
+
+    def run_command(
+        self,
+        command: tuple[str, ...],
+        seconds: float,
+        *,
+        cuttable: bool = True,
+        environment: Mapping[str, str] | None = None,
+    ) -> Ran:
+        """Run one command; its output goes into output.log. Never raises for a command that fails."""
+
+    def containers(self) -> tuple[Container, ...]:
+        """Of the stack, as the engine knows them now. Raises SourceError."""
+
+    def cancel(self) -> str:
+        """Why the operation is to end at the next safe point, "" when it is not."""
+
+    def progress(self, text: str, done: int | None = None, total: int | None = None, unit: str = "") -> None:
+        """Tell watchers how far the step is: a record of its own, so not more often than once a second."""
+
+
+Act = Callable[[Operation, Step], Fields]
+
+
+class Stopped(Exception):
+    """The operation ends here with `result`."""
+
+    def __init__(
+        self,
+        result: Result,
+        problem: str = "",
+        hint: str = "",
+        last_lines: tuple[str, ...] = (),
+        by_hand: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(problem)
+        self.result = result
+        self.problem = problem
+        self.hint = hint
+        self.last_lines = last_lines
+        self.by_hand = by_hand
+
+
+class Failed(Exception):
+    """A step's act failed: what is recorded of it, and how the operation ends."""
+
+    def __init__(self, fields: Fields, stopped: Stopped) -> None:
+        super().__init__(stopped.problem)
+        self.fields = fields
+        self.stopped = stopped
+
+
+def cancelled(operation: Operation, one: Step) -> Failed:
+    """A cancel was asked for while the act was at work."""
+    return Failed({}, Stopped(Result.CANCELLED, f"cancelled in the step {one.title}: {operation.cancel()}"))
+
+
+def run_commands(operation: Operation, one: Step, environment: Mapping[str, str] | None = None) -> Fields:
+    """The commands of a step, one after the other. Raises Failed at the first that fails."""
+    from opsconsole.operations import plan
+
+    codes: list[int] = []
+    fields: Fields = {}
+    for command in one.commands:
+        ran = operation.run_command(command, one.seconds, cuttable=one.cuttable, environment=environment)
+        codes.append(ran.exit_code)
+        fields = {
+            "command": command,
+            "exit_codes": tuple(codes),
+            "output_from": ran.output_from,
+            "output_to": ran.output_to,
+            "output_sha256": ran.output_sha256,
+        }
+        if ran.exit_code or ran.problem:
+            why = ran.problem or f"exit code {ran.exit_code}"
+            result = Result.CANCELLED if ran.cut else Result.FAILED
+            raise Failed(fields, Stopped(result, f"{plan.shown(command)}: {why}", "", ran.last_lines))
+    return fields
