@@ -81,9 +81,11 @@ def _title(snapshot: Snapshot) -> Iterator[str]:
 
 def _attention(snapshot: Snapshot) -> Iterator[str]:
     lines = []
+    firing = [alert for alert in snapshot.alerts if alert.state is AlertState.FIRING]
+    told = "\n".join(alert.message for alert in firing)  # an alert says the same with its severity
     troubles: dict[str, list[str]] = {}  # one engine that is away fails several sources with the same words
     for reading in snapshot.readings.values():
-        if reading.state is SourceState.FAILED:
+        if reading.state is SourceState.FAILED and not (reading.problem and reading.problem in told):
             name = SOURCE_WORDS.get(reading.source, reading.source)
             troubles.setdefault(reading.problem + _hint(reading.hint), []).append(name)
         elif reading.state is SourceState.WAITING and reading.source in ("engine", "stack"):
@@ -92,10 +94,9 @@ def _attention(snapshot: Snapshot) -> Iterator[str]:
         lines.append(f"  cannot look  {', '.join(dict.fromkeys(names))}: {trouble}")
     for problem in snapshot.stack.problems if snapshot.stack else ():
         lines.append(f"  stack        {problem}")
-    for alert in snapshot.alerts:
-        if alert.state is AlertState.FIRING:
-            word = "CRITICAL" if alert.severity is Severity.CRITICAL else "warning"
-            lines.append(f"  {word:<12} {alert.message}" + _hint(alert.action))
+    for alert in firing:
+        word = "CRITICAL" if alert.severity is Severity.CRITICAL else "warning"
+        lines.append(f"  {word:<12} {alert.message}" + _hint(alert.action))
     yield "Needs attention:" if lines else "All well."
     yield from lines
 

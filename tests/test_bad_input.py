@@ -532,6 +532,19 @@ def test_an_engine_that_never_answers_is_not_called_well(tmp_path: Path, wire: C
     assert "All well" not in done.stdout and "no answer yet -> wait longer with --timeout" in done.stdout
 
 
+def test_a_compose_file_without_services_is_not_called_well(engine: Engine, tmp_path: Path) -> None:
+    done = opsconsole("status", cwd=directory_with(tmp_path, "services: {}\n"), env=engine.env)
+    assert done.returncode == 1
+    assert "has no services: there is nothing to look at" in done.stdout and "All well" not in done.stdout
+
+
+def test_an_engine_that_is_away_is_said_once(tmp_path: Path) -> None:
+    nowhere = f"unix://{tmp_path}/nowhere.sock"
+    done = opsconsole("status", cwd=directory_with(tmp_path / "stack", WEB), env={"DOCKER_HOST": nowhere})
+    assert done.returncode == 2
+    assert done.stdout.count("There is no engine socket") == 1 and "CRITICAL" in done.stdout
+
+
 def test_containers_that_come_and_go_upset_nobody(
     engine: Engine, tmp_path: Path, project: Callable[[Path], str]
 ) -> None:

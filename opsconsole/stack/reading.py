@@ -101,6 +101,8 @@ class FileReader:
         if best.missing_variables and (command is None or best.by == "compose"):
             # Else Compose has said what is wrong, and better.
             problems.append(_missing(best.missing_variables))
+        if not best.services and best.by != "nothing":
+            problems.append("the compose file has no services: there is nothing to look at")
         outside = places.outside_binds(plain.services.values(), choice.directory) if plain else ()
         return Reading(rendered=best, command=command, problems=tuple(problems), outside_binds=outside)
 
