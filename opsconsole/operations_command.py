@@ -276,17 +276,23 @@ def _confirm(plan: Plan, *, yes: bool, accepted: Sequence[str]) -> None:
     for name in plan.to_accept:
         if name in accepted:
             continue
+        removed = name in plan.typed
         if not asks or yes:
             raise NotConfirmed(
-                f"{name} would be lost and no backup holds it; nothing was done",
+                f"{name} {'is removed' if removed else 'would be lost and no backup holds it'}; nothing was done",
                 f"Agree with: --accept-loss {name}",
             )
-        if input(f"{printable(name)} will be LOST. Type its name to agree: ").strip() != name:
+        if (
+            input(f"{printable(name)} will be {'removed' if removed else 'LOST'}. Type its name to agree: ").strip()
+            != name
+        ):
             raise NotConfirmed("not confirmed; nothing was done")
     if yes:
         return
     if not asks:
         raise NotConfirmed("there is no terminal to ask on; nothing was done", "Look at --plan, then use --yes.")
+    for sentence in plan.asks:
+        print(printable(sentence))
     if input("Do it? [y/N] ").strip().lower() not in ("y", "yes"):
         raise NotConfirmed("not confirmed; nothing was done")
 

@@ -45,6 +45,10 @@ class Operation(Protocol):
     @property
     def secrets(self) -> tuple[str, ...]: ...
 
+    @property
+    def ended(self) -> Stopped | None:
+        """How it has failed, for what runs after that; None before."""
+
     def run_command(
         self,
         command: tuple[str, ...],
@@ -52,8 +56,10 @@ class Operation(Protocol):
         *,
         cuttable: bool = True,
         environment: Mapping[str, str] | None = None,
+        holds_lock: bool = True,
     ) -> Ran:
-        """Run one command; its output goes into output.log. Never raises for a command that fails."""
+        """Run one command; its output goes into output.log. Never raises for a command that fails. With `holds_lock`
+        the stack stays locked as long as the command lives, also when we are killed."""
 
     def containers(self) -> tuple[Container, ...]:
         """Of the stack, as the engine knows them now. Raises SourceError."""
@@ -101,14 +107,18 @@ def cancelled(operation: Operation, one: Step) -> Failed:
     return Failed({}, Stopped(Result.CANCELLED, f"cancelled in the step {one.title}: {operation.cancel()}"))
 
 
-def run_commands(operation: Operation, one: Step, environment: Mapping[str, str] | None = None) -> Fields:
+def run_commands(
+    operation: Operation, one: Step, environment: Mapping[str, str] | None = None, *, holds_lock: bool = True
+) -> Fields:
     """The commands of a step, one after the other. Raises Failed at the first that fails."""
     from opsconsole.operations import plan
 
     codes: list[int] = []
     fields: Fields = {}
     for command in one.commands:
-        ran = operation.run_command(command, one.seconds, cuttable=one.cuttable, environment=environment)
+        ran = operation.run_command(
+            command, one.seconds, cuttable=one.cuttable, environment=environment, holds_lock=holds_lock
+        )
         codes.append(ran.exit_code)
         fields = {
             "command": command,

@@ -49,6 +49,22 @@ class Act(StrEnum):
     RESTORE_FILES = "restore-files"  # put compose and env files back, and keep the ones that are there
 
 
+class IfFails(StrEnum):
+    """What a failure of a step means for the operation."""
+
+    ENDS = "ends"  # it ends there, or turns back
+    GOES_ON = "goes on"  # the other steps have their turn all the same; the operation has failed
+    IS_TOLD = "is told"  # it is said, and the operation is as good as without it
+
+
+class Basis(StrEnum):
+    """What a plan was made from, and is compared with before it runs."""
+
+    STACK = "stack"  # the engine and Compose
+    ENGINE = "engine"  # the engine alone: holds with a compose file that is broken or gone
+    NAMED = "named"  # nothing but the containers that its commands name by id
+
+
 class Effect(StrEnum):
     """What becomes of a piece of data."""
 
@@ -95,6 +111,8 @@ class Step(Record, frozen=True):
     seconds: float = 300.0  # limit of each command, or of the act
     turns_back: bool = False  # from its beginning on, a failure or a cancel runs the plan's way back
     release: str = ""  # "r4": what the act records, marks or returns to
+    if_fails: IfFails = IfFails.ENDS
+    asks: str = ""  # one sentence that the operator is asked to agree to, beside the plan as a whole
 
 
 class ContainerFact(Record, frozen=True):
@@ -137,6 +155,9 @@ class Plan(Record, frozen=True):
     release: str = ""  # "r4": the release that it makes
     way_back: tuple[Step, ...] = ()  # run once when a step that turns back fails
     returns_to: str = ""  # "r3": where the way back leads
+    on_failure: tuple[Step, ...] = ()  # hooks, run when it has failed, after the way back
+    basis: Basis = Basis.STACK
+    typed: tuple[str, ...] = ()  # names to type beside those of the data: of a stack that is removed
 
     @property
     def fingerprint(self) -> str:
@@ -145,7 +166,12 @@ class Plan(Record, frozen=True):
     @property
     def to_accept(self) -> tuple[str, ...]:
         """Names that `--accept-loss` must give."""
-        return tuple(one.name for one in self.data if one.needs_acceptance)
+        return tuple(dict.fromkeys((*self.typed, *(one.name for one in self.data if one.needs_acceptance))))
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """What the operator is asked to agree to beside the plan as a whole."""
+        return tuple(step.asks for step in self.steps if step.asks)
 
 
 class PlanFile(Record, frozen=True):
@@ -228,6 +254,11 @@ def _lines(plan: Plan) -> Iterator[str]:
         begins = next((number for number, step in enumerate(plan.steps, 1) if step.turns_back), len(plan.steps))
         yield f"When step {begins} or a later one fails, once:"
         for step in plan.way_back:
+            yield f"  -  {step.title}"
+            yield from _below(step)
+    if plan.on_failure:
+        yield "When it has failed, after that:"
+        for step in plan.on_failure:
             yield f"  -  {step.title}"
             yield from _below(step)
     yield ""

@@ -15,11 +15,24 @@ from types import FrameType
 
 from opsconsole.config import Config
 from opsconsole.model import Container, SourceError
-from opsconsole.operations import acts, chain, commands, emergency, facts, journal, lock, plan, unfinished, who
+from opsconsole.operations import (
+    acts,
+    chain,
+    commands,
+    emergency,
+    facts,
+    hooks,
+    journal,
+    lock,
+    plan,
+    safety_backup,
+    unfinished,
+    who,
+)
 from opsconsole.operations.acts import URGENT, Failed, Stopped
 from opsconsole.operations.gates import gate
 from opsconsole.operations.journal import Journal, Result
-from opsconsole.operations.plan import Act, Kind, Plan, Step
+from opsconsole.operations.plan import Act, Basis, IfFails, Kind, Plan, Step
 from opsconsole.operations.stack_plans import RUNNING
 from opsconsole.operations.steps import step
 
@@ -31,6 +44,8 @@ EXIT_CODES = {
     Result.ROLLBACK_FAILED: 4,
     Result.CANCELLED: 5,
 }
+
+_FAILURES = (Result.FAILED, Result.ROLLED_BACK, Result.ROLLBACK_FAILED)
 
 
 def run(directory: Path, place: Path, config: Config, *, project: str = "") -> int:
@@ -52,6 +67,10 @@ class _Runner:
         self._output = commands.Output(place, self.secrets)
         self._signalled = ""
         self._turned_back = False
+        self._acted = False
+        self._failures: list[Stopped] = []  # of steps after which the others have their turn
+        self._told: list[str] = []  # failures that do not change the result
+        self.ended: Stopped | None = None
         self._lock_fd: tuple[int, ...] = ()
         self._others: list[Path] = []  # operations that an emergency stop asked to end
 
@@ -72,6 +91,7 @@ class _Runner:
             except (SourceError, OSError) as error:
                 hint = error.hint if isinstance(error, SourceError) else "See runner.log beside the journal."
                 ended = Stopped(Result.FAILED, str(error), hint)
+            self._after_failure(ended)
             return self._end(ended, began)
 
     # --- before ----------------------------------------------------------------------------------
@@ -107,6 +127,8 @@ class _Runner:
 
     def _check_facts(self) -> None:
         step("O02")
+        if self.plan.basis is Basis.NAMED:
+            return  # an id is never given to another container
         if not self.plan.bound:
             with suppress(SourceError):  # it has to stop the stack, whatever it cannot learn
                 self._learn(facts.container_secrets(self.directory, self.config, self.project))
@@ -144,8 +166,24 @@ class _Runner:
                     continue
                 except Stopped as stopped:
                     ended = stopped
+                    if self._goes_on(one, stopped):
+                        continue
             return self._way_back(ended) if turning and self.plan.way_back else ended
+        if self._failures:
+            first = self._failures[0]
+            problem = "; ".join(one.problem for one in self._failures)
+            return Stopped(Result.FAILED, problem, first.hint, first.last_lines)
         return Stopped(Result.DONE)
+
+    def _goes_on(self, one: Step, failed: Stopped) -> bool:
+        """Whether the next step has its turn after this one failed."""
+        if one.if_fails is IfFails.IS_TOLD:
+            self._told.append(failed.problem)
+            return True
+        if one.if_fails is IfFails.GOES_ON and failed.result is Result.FAILED:
+            self._failures.append(failed)
+            return True
+        return False
 
     def _way_back(self, why: Stopped) -> Stopped:
         """Once. A cancel does not end it, an emergency stop does."""
@@ -166,8 +204,23 @@ class _Runner:
                 return Stopped(Result.ROLLBACK_FAILED, problem, stopped.hint, stopped.last_lines, by_hand)
         return Stopped(Result.ROLLED_BACK, why.problem, why.hint, why.last_lines)
 
+    def _after_failure(self, ended: Stopped) -> None:
+        """Run the hooks for a failure. Whatever becomes of them, the result stays."""
+        if ended.result not in _FAILURES or not self._acted or self.cancel().startswith(URGENT):
+            return
+        self._turned_back = True  # a cancel that was asked before does not cut them short
+        self.ended = ended
+        for one in self.plan.on_failure:
+            try:
+                self._do(one)
+            except Stopped as stopped:
+                self._told.append(stopped.problem)
+            except OSError as error:  # the journal cannot be written: `_end` says so, loudly
+                self._told.append(f"{one.title}: {error}")
+
     def _do(self, one: Step) -> None:
         step("O04")
+        self._acted = True
         self._journal.write("step", step=one.id, title=one.title)
         step("O05")
         began = time.monotonic()
@@ -223,13 +276,14 @@ class _Runner:
         *,
         cuttable: bool = True,
         environment: Mapping[str, str] | None = None,
+        holds_lock: bool = True,
     ) -> commands.Ran:
         return commands.run(
             command,
             self._output,
             directory=str(self.directory),
             seconds=seconds,
-            keep_open=self._lock_fd,
+            keep_open=self._lock_fd if holds_lock else (),
             end_now=lambda: bool(asked := self.cancel()) and (cuttable or asked.startswith(URGENT)),
             environment=environment,
         )
@@ -253,7 +307,7 @@ class _Runner:
             operation=self.place.name,
             result=ended.result,
             seconds=round(time.monotonic() - began, 2),
-            problem=ended.problem,
+            problem="; ".join(filter(None, (ended.problem, *self._told))),
             hint=ended.hint,
             last_lines=ended.last_lines,
             by_hand=ended.by_hand,
@@ -299,5 +353,7 @@ def _gate(operation: acts.Operation, one: Step) -> acts.Fields:
 ACTS: dict[Act, acts.Act] = {
     Act.COMMANDS: acts.run_commands,
     Act.GATE: _gate,
+    Act.HOOK: hooks.run,
+    Act.SAFETY_BACKUP: safety_backup.run,
 }
 """What runs each act; the two of an emergency stop are the runner's own, they know of other operations."""
