@@ -5,17 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from opsconsole.model import SourceError
-from opsconsole.operations import chain, journal, plan, unfinished
+from opsconsole.operations import chain, journal, unfinished
 from opsconsole.operations import past as the_past
-from opsconsole.operations.journal import Entry, Result
+from opsconsole.operations.journal import Entry
 from opsconsole.operations.past import Past
 from opsconsole.operations.places import operation_directory
+from opsconsole.operations.report import lines_of, markdown
 from opsconsole.operations.runner import EXIT_CODES
 from opsconsole.text import printable
 
@@ -105,28 +105,6 @@ def _print(entry: Entry, *, as_json: bool) -> None:
         print(printable(line), flush=True)
 
 
-def lines_of(entry: Entry) -> Iterator[str]:
-    """A record for a person."""
-    at = f"{entry.at:%H:%M:%S}"
-    if entry.event == "begin":
-        yield f"{at}  {entry.title} by {entry.who.words() if entry.who else '?'}  {entry.operation}"
-    elif entry.event == "step":
-        yield f"{at}  > {entry.title}"
-    elif entry.event == "step-end":
-        mark = "ok" if entry.result is Result.DONE else str(entry.result).upper()
-        codes = f", exit codes {' '.join(map(str, entry.exit_codes))}" if any(entry.exit_codes) else ""
-        text = f": {entry.text}" if entry.text else ""
-        yield f"{at}    {mark} in {entry.seconds:.1f} s{codes}{text}"
-    elif entry.event == "end":
-        yield f"{at}  {str(entry.result).upper()} after {entry.seconds:.1f} s"
-        if entry.problem:
-            yield f"          {entry.problem}"
-        yield from (f"          | {line}" for line in entry.last_lines)
-        yield from (f"          now {line}" for line in entry.state)
-        if entry.hint:
-            yield f"          {entry.hint}"
-
-
 def _was_killed(place: Path) -> int:
     half = [one for one in unfinished.unfinished(place.parents[2]) if one.operation == place.name]
     for one in half:
@@ -164,21 +142,6 @@ def _one(place: Path, *, as_json: bool) -> int:
             for line in text[entry.output_from : entry.output_to].decode(errors="replace").splitlines():
                 print(f"    {printable(line)}")
     return 0
-
-
-def markdown(place: Path) -> str:
-    """One operation as a report: the plan, the course, the output of each command."""
-    records = journal.read(place)
-    what = journal.read_plan(place)
-    course = [line for record in records for line in lines_of(record)]
-    output = place / "output.log"
-    text = output.read_text(errors="replace") if output.exists() else ""
-    parts = [f"# {plan.title(what)}", "", f"Operation `{place.name}`", ""]
-    for heading, body in (("Plan", plan.as_text(what)), ("Course (UTC)", "\n".join(course)), ("Output", text)):
-        if body.strip():
-            indented = ("    " + printable(line) for line in body.strip("\n").splitlines())
-            parts += [f"## {heading}", "", *indented, ""]
-    return "\n".join(parts)
 
 
 def _verify(directory: Path, *, as_json: bool) -> int:

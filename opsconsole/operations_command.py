@@ -19,6 +19,7 @@ from opsconsole.text import printable
 if TYPE_CHECKING:
     from opsconsole.config import Config
     from opsconsole.operations.plan import Plan
+    from opsconsole.operations.requests import Request, Site
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -124,44 +125,39 @@ def _add_plan_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run_verb(arguments: argparse.Namespace, verb: str, find: Find) -> int:
-    from opsconsole.operations import facts, past, stack_plans
+    from opsconsole.operations.requests import Request
 
-    directory, project, config = find(arguments)
-    say_unfinished(directory)
-    look = facts.look(directory, config, project=project)
+    site = _site(arguments, find)
+    say_unfinished(site.directory)
+    rolling = getattr(arguments, "rolling", False)
+    return ask_for(site, Request(what=verb, services=tuple(arguments.services), rolling=rolling), arguments)
+
+
+def ask_for(site: Site, request: Request, arguments: argparse.Namespace) -> int:
+    """Make the plan of a request and carry it out. Returns the exit code."""
+    from opsconsole.operations import requests, stack_plans
+
     try:
-        if verb == "stop":
-            plan = stack_plans.stop(look, arguments.services, facts.redis_in_memory_only(look, config))
-        elif verb == "start":
-            plan = stack_plans.start(look, arguments.services)
-        else:
-            plan = stack_plans.restart(
-                look,
-                arguments.services,
-                rolling=arguments.rolling,
-                memory=facts.redis_in_memory_only(look, config),
-                seconds=past.seconds_by_service(directory),
-            )
+        plan = requests.make_plan(site, request)
     except stack_plans.NothingToDo as nothing:
         return _nothing(nothing)
-    return carry_out(directory, project or look.name, plan, arguments)
+    return carry_out(site, plan, arguments)
 
 
 def run_emergency_stop(arguments: argparse.Namespace, find: Find) -> int:
-    from opsconsole.operations import emergency, facts, stack_plans
+    from opsconsole.operations import requests, stack_plans
 
-    directory, project, config = find(arguments)
-    look = facts.engine_look(directory, config, project=project)
+    site = _site(arguments, find)
     try:
-        plan = emergency.plan(look)
+        plan = requests.make_plan(site, requests.Request(what="emergency-stop"))
     except stack_plans.NothingToDo as nothing:
         return _nothing(nothing)
     try:
-        return carry_out(directory, look.name, plan, arguments)
+        return carry_out(site, plan, arguments)
     except NotConfirmed:
         raise
     except SourceError as unwritten:
-        return _stop_unrecorded(directory, config, look.name, unwritten)
+        return _stop_unrecorded(site.directory, site.config(), site.project or plan.stack, unwritten)
 
 
 def _stop_unrecorded(directory: Path, config: Config, project: str, why: SourceError) -> int:
@@ -177,29 +173,23 @@ def _stop_unrecorded(directory: Path, config: Config, project: str, why: SourceE
 
 
 def run_operations(arguments: argparse.Namespace, find: Find) -> int:
-    from opsconsole.operations import journal, places, unfinished
+    from opsconsole.operations import places, requests
 
-    directory, project, config = find(arguments)
+    site = _site(arguments, find)
     if arguments.what is None:
-        return _list_operations(directory)
+        return _list_operations(site.directory)
     if arguments.operation is None:
         raise SourceError(f"operations {arguments.what} needs an id", "See `opsconsole operations`.")
-    place = places.operation_directory(directory, arguments.operation)
+    place = places.operation_directory(site.directory, arguments.operation)
     if arguments.what == "watch":
         return follow(place, as_json=arguments.json)
     if arguments.read_only:
         raise NotConfirmed("--read-only refuses everything that changes something", "`watch` only looks.")
     if arguments.what == "cancel":
-        if not journal.is_alive(place):
-            raise SourceError(f"{place.name} does not run", "See `opsconsole operations`.")
-        from opsconsole.operations import who
-
-        journal.ask_cancel(place, f"asked by {who.current().words()}")
+        requests.ask_cancel(place)
         print(f"{place.name} was asked to end at the next safe point")
         return 0
-    if place.name not in {one.operation for one in unfinished.unfinished(directory)}:
-        raise SourceError(f"{place.name} is not half done", "See `opsconsole operations`.")
-    return carry_out(directory, project, _resolving(directory, project, config, place, arguments.what), arguments)
+    return ask_for(site, requests.Request(what=arguments.what, operation=place.name), arguments)
 
 
 def run_history(arguments: argparse.Namespace, find: Find) -> int:
@@ -231,9 +221,9 @@ def run_operation(arguments: argparse.Namespace) -> int:
 # --- from the plan to the end ----------------------------------------------------------------------
 
 
-def carry_out(directory: Path, project: str, plan: Plan, arguments: argparse.Namespace) -> int:
+def carry_out(site: Site, plan: Plan, arguments: argparse.Namespace) -> int:
     """Show the plan, ask, start the runner and follow its journal. Returns the exit code."""
-    from opsconsole.operations import journal, launch, lock, places
+    from opsconsole.operations import journal, requests
     from opsconsole.operations.plan import Kind, as_json, as_text
 
     if arguments.plan:
@@ -243,12 +233,9 @@ def carry_out(directory: Path, project: str, plan: Plan, arguments: argparse.Nam
         raise NotConfirmed("--read-only refuses everything that changes something", "Look with --plan.")
     if not arguments.json:
         print(as_text(plan), flush=True)
-    if plan.kind is not Kind.EMERGENCY_STOP and (holder := lock.holder_of(directory)):
-        raise lock.LockHeld(holder)
+    requests.refuse_while_held(site, plan)  # before anybody is asked anything
     _confirm(plan, yes=arguments.yes, accepted=arguments.accept_loss)
-    place = journal.create(directory, places.new_id(plan.kind.value), plan)
-    named = str(Path(arguments.config).expanduser().absolute()) if arguments.config else ""
-    process = launch.launch(directory, place, config=named, project=project)
+    place, process = requests.begin(site, plan)
     try:
         code = follow(place, as_json=arguments.json, process=process)
         if plan.kind is Kind.EMERGENCY_STOP and not journal.has_ended(place):
@@ -297,18 +284,12 @@ def _confirm(plan: Plan, *, yes: bool, accepted: Sequence[str]) -> None:
         raise NotConfirmed("not confirmed; nothing was done")
 
 
-def _resolving(directory: Path, project: str, config: Config, place: Path, what: str) -> Plan:
-    """The plan that finishes or undoes a half-done operation, made from how the stack is now."""
-    from opsconsole.operations import facts, journal, stack_plans, unfinished
-    from opsconsole.operations.plan import Kind
+def _site(arguments: argparse.Namespace, find: Find) -> Site:
+    from opsconsole.operations.requests import Site
 
-    old = journal.read_plan(place)
-    # What works with a broken compose file is finished and undone with a broken one.
-    looking = facts.engine_look if old.kind is Kind.EMERGENCY_STOP else facts.look
-    look = looking(directory, config, project=project or old.stack)
-    if what == "undo":
-        return stack_plans.back(look, old, place.name)
-    return stack_plans.rest(look, old, place.name, unfinished.done_steps(journal.read(place)))
+    directory, project, _ = find(arguments)
+    named = str(Path(arguments.config).expanduser().absolute()) if arguments.config else ""
+    return Site(directory=directory, project=project, config_file=named)
 
 
 def say_unfinished(directory: Path) -> None:

@@ -1,0 +1,162 @@
+"""From what somebody wants to an operation that runs: the same for the command line and for the console.
+
+`PLANS` has a line for everything that can be asked for: the function that looks at the stack and makes the plan.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from opsconsole.model import Record, SourceError
+from opsconsole.operations.plan import Kind, Plan
+
+if TYPE_CHECKING:
+    from opsconsole.config import Config
+    from opsconsole.operations.facts import Look
+
+
+class Site(Record, frozen=True):
+    """Which stack is operated on, and with which settings."""
+
+    directory: Path
+    project: str = ""  # its name, where the directory does not tell
+    config_file: str = ""  # settings file that was named; "" is the one in the directory
+
+    def config(self) -> Config:
+        """As it is now: the process that runs the operation reads it again, too. Raises ConfigError."""
+        from opsconsole import config
+
+        return config.load(Path(self.config_file)) if self.config_file else config.load_from(self.directory)
+
+
+class Request(Record, frozen=True):
+    """What somebody wants done. `what` is a name in PLANS; the rest says how, where that applies."""
+
+    what: str
+    services: tuple[str, ...] = ()  # these only; () is the whole stack
+    rolling: bool = False
+    operation: str = ""  # the half-done one that is to be finished or undone
+
+
+class Begun(NamedTuple):
+    """An operation whose process was started."""
+
+    place: Path
+    process: subprocess.Popen[bytes]
+
+
+def make_plan(site: Site, request: Request) -> Plan:
+    """Look at the stack and plan; takes seconds. Raises NothingToDo, SourceError."""
+    return PLANS[request.what](site, request)
+
+
+def begin(site: Site, plan: Plan) -> Begun:
+    """Start the process that runs the plan. Raises LockHeld while another operation runs, SourceError."""
+    from opsconsole.operations import journal, launch, places
+
+    refuse_while_held(site, plan)
+    place = journal.create(site.directory, places.new_id(plan.kind.value), plan)
+    process = launch.launch(site.directory, place, config=site.config_file, project=site.project or plan.stack)
+    return Begun(place, process)
+
+
+def refuse_while_held(site: Site, plan: Plan) -> None:
+    """Raises LockHeld while another operation changes this stack; an emergency stop does not wait for it."""
+    from opsconsole.operations import lock
+
+    if plan.kind is not Kind.EMERGENCY_STOP and (holder := lock.holder_of(site.directory)):
+        raise lock.LockHeld(holder)
+
+
+def ask_cancel(place: Path) -> None:
+    """Ask a running operation to end at the next safe point. Raises SourceError when it does not run."""
+    from opsconsole.operations import journal, who
+
+    if not journal.is_alive(place):
+        raise SourceError(f"{place.name} does not run", "See `opsconsole operations`.")
+    try:
+        journal.ask_cancel(place, f"asked by {who.current().words()}")
+    except OSError as error:
+        raise SourceError(f"the request cannot be written to {place}: {error.strerror}") from None
+
+
+# --- one function for everything that can be asked for ---------------------------------------------
+
+
+def _stop(site: Site, request: Request) -> Plan:
+    from opsconsole.operations import facts, stack_plans
+
+    look = _look(site)
+    return stack_plans.stop(look, request.services, facts.redis_in_memory_only(look, site.config()))
+
+
+def _start(site: Site, request: Request) -> Plan:
+    from opsconsole.operations import stack_plans
+
+    return stack_plans.start(_look(site), request.services)
+
+
+def _restart(site: Site, request: Request) -> Plan:
+    from opsconsole.operations import facts, past, stack_plans
+
+    look = _look(site)
+    return stack_plans.restart(
+        look,
+        request.services,
+        rolling=request.rolling,
+        memory=facts.redis_in_memory_only(look, site.config()),
+        seconds=past.seconds_by_service(site.directory),
+    )
+
+
+def _emergency_stop(site: Site, request: Request) -> Plan:
+    from opsconsole.operations import emergency, facts
+
+    return emergency.plan(facts.engine_look(site.directory, site.config(), project=site.project))
+
+
+def _finish(site: Site, request: Request) -> Plan:
+    from opsconsole.operations import journal, stack_plans, unfinished
+
+    place, old, look = _half_done(site, request.operation)
+    return stack_plans.rest(look, old, place.name, unfinished.done_steps(journal.read(place)))
+
+
+def _undo(site: Site, request: Request) -> Plan:
+    from opsconsole.operations import stack_plans
+
+    place, old, look = _half_done(site, request.operation)
+    return stack_plans.back(look, old, place.name)
+
+
+PLANS: dict[str, Callable[[Site, Request], Plan]] = {
+    "stop": _stop,
+    "start": _start,
+    "restart": _restart,
+    "emergency-stop": _emergency_stop,
+    "finish": _finish,
+    "undo": _undo,
+}
+
+
+def _look(site: Site) -> Look:
+    from opsconsole.operations import facts
+
+    return facts.look(site.directory, site.config(), project=site.project)
+
+
+def _half_done(site: Site, operation: str) -> tuple[Path, Plan, Look]:
+    """The half-done operation, its plan, and how the stack is now."""
+    from opsconsole.operations import facts, journal, unfinished
+    from opsconsole.operations.places import operation_directory
+
+    place = operation_directory(site.directory, operation)
+    if place.name not in {one.operation for one in unfinished.unfinished(site.directory)}:
+        raise SourceError(f"{place.name} is not half done", "See `opsconsole operations`.")
+    old = journal.read_plan(place)
+    # What works with a broken compose file is finished and undone with a broken one.
+    looking = facts.engine_look if old.kind is Kind.EMERGENCY_STOP else facts.look
+    return place, old, looking(site.directory, site.config(), project=site.project or old.stack)
