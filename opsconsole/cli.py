@@ -363,9 +363,17 @@ def known_project(monitor: Monitor, directory: Path, project: str) -> str:
 
 
 def stack_of(arguments: argparse.Namespace) -> tuple[Path, str, Config]:
-    """For the commands that change something: the stack's directory, its project name if known, its settings."""
+    """For the commands that change something: the stack's directory, its project name if known, its settings.
+
+    What forbids changes, on the command line or in the settings, is in `arguments.read_only` afterwards, by its name.
+    """
     directory, project = find_stack(arguments.stack)
-    return directory, project, load_config(directory, arguments.config)
+    config = load_config(directory, arguments.config)
+    if arguments.read_only:
+        arguments.read_only = "--read-only"
+    elif config.console.read_only:
+        arguments.read_only = f"read_only in [console] of {config.path}"
+    return directory, project, config
 
 
 def running_projects() -> tuple[Project, ...]:

@@ -184,7 +184,7 @@ def run_operations(arguments: argparse.Namespace, find: Find) -> int:
     if arguments.what == "watch":
         return follow(place, as_json=arguments.json)
     if arguments.read_only:
-        raise NotConfirmed("--read-only refuses everything that changes something", "`watch` only looks.")
+        raise NotConfirmed(f"{arguments.read_only} refuses everything that changes something", "`watch` only looks.")
     if arguments.what == "cancel":
         requests.ask_cancel(place)
         print(f"{place.name} was asked to end at the next safe point")
@@ -230,7 +230,7 @@ def carry_out(site: Site, plan: Plan, arguments: argparse.Namespace) -> int:
         print(as_json(plan) if arguments.json else as_text(plan), end="")
         return 0
     if arguments.read_only:
-        raise NotConfirmed("--read-only refuses everything that changes something", "Look with --plan.")
+        raise NotConfirmed(f"{arguments.read_only} refuses everything that changes something", "Look with --plan.")
     if not arguments.json:
         print(as_text(plan), flush=True)
     requests.refuse_while_held(site, plan)  # before anybody is asked anything

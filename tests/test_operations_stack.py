@@ -133,6 +133,12 @@ def test_nothing_is_done_without_a_yes(
     assert "use --yes" in capsys.readouterr().err
     assert main(["--read-only", "stop", "--yes", "--stack", str(stack.directory)]) == 2
     assert "--read-only refuses" in capsys.readouterr().err
+    settings = stack.directory.parent / "read-only.toml"
+    settings.write_text("[console]\nread_only = true\n")
+    place = journal.create(stack.directory, places.new_id("stop"), stack_plans.stop(stack.look()))
+    for words in (["stop", "-y"], ["rollback", "emergency-stop", "-y"], ["operations", "undo", place.name, "-y"]):
+        assert main([*words, "--config", str(settings), "--stack", str(stack.directory)]) == 2
+        assert f"read_only in [console] of {settings} refuses" in capsys.readouterr().err
     assert main(["stop", "nonsense", "--yes", "--stack", str(stack.directory)]) == 2
     said = capsys.readouterr().err
     assert "no such service: nonsense" in said and "There are: store, web" in said
