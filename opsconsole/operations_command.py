@@ -7,6 +7,7 @@ a safe point. 3 and 4 are kept for a deploy that went back to the release before
 from __future__ import annotations
 
 import argparse
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -117,7 +118,7 @@ def _add_plan_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="agree to the loss of this volume or database, which the plan names",
+        help="agree that this volume or database, which the plan names, is lost or left behind",
     )
 
 
@@ -258,21 +259,15 @@ def follow(place: Path, *, as_json: bool, process: subprocess.Popen[bytes] | Non
 
 
 def _confirm(plan: Plan, *, yes: bool, accepted: Sequence[str]) -> None:
-    """Raises NotConfirmed. Data that no backup holds is agreed to by its name, never by --yes."""
+    """Raises NotConfirmed. What no backup holds or a database would miss is agreed to by its name, never by --yes."""
     asks = sys.stdin.isatty() and sys.stdout.isatty()
     for name in plan.to_accept:
         if name in accepted:
             continue
-        removed = name in plan.typed
+        becomes = plan.what_becomes_of(name)
         if not asks or yes:
-            raise NotConfirmed(
-                f"{name} {'is removed' if removed else 'would be lost and no backup holds it'}; nothing was done",
-                f"Agree with: --accept-loss {name}",
-            )
-        if (
-            input(f"{printable(name)} will be {'removed' if removed else 'LOST'}. Type its name to agree: ").strip()
-            != name
-        ):
+            raise NotConfirmed(f"{becomes}; nothing was done", f"Agree with: --accept-loss {shlex.quote(name)}")
+        if input(f"{printable(becomes)}. Type its name to agree: ").strip() != name:
             raise NotConfirmed("not confirmed; nothing was done")
     if yes:
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -12,14 +13,27 @@ import msgspec
 from opsconsole.config import Config
 from opsconsole.model import Container, RedisStatus, Service, SourceError, Volume
 from opsconsole.operations.plan import ContainerFact, Facts
-from opsconsole.stack import compose, files
+from opsconsole.sources.volumes import EngineVolume
+from opsconsole.stack import compose, files, places, plain_file
+from opsconsole.stack.address import THIS_HOST
 from opsconsole.stack.compose import ComposeCommand, ComposeFiles
+from opsconsole.stack.discover import engine_host
 from opsconsole.stack.files import Choice
 from opsconsole.stack.git import Repository
 from opsconsole.stack.rendered import Rendered, to_services
 from opsconsole.text import is_secret_name
 
 _INSPECTS = 2000
+
+
+class Ground(StrEnum):
+    """What lies at a path of this host."""
+
+    MISSING = "missing"
+    EMPTY = "empty"
+    FILLED = "filled"
+    FILE = "file"
+    UNKNOWN = "unknown"  # it cannot be read from here
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +46,9 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     containers: tuple[Container, ...] = ()
     volumes: tuple[Volume, ...] = ()
     rendered: Rendered = Rendered()  # holds secrets: never shown as it is
+    engine_volumes: dict[str, EngineVolume] = {}  # all of the engine, by name
+    ground: dict[str, Ground] = {}  # what lies at the paths that containers and configuration mount
+    outside_binds: tuple[str, ...] = ()  # written as relative paths that lead out of the stack's directory
     env_files: tuple[str, ...] = ()  # that Compose is given, in its order
     compose_files: tuple[str, ...] = ()
     facts: Facts = Facts()
@@ -40,10 +57,19 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Look({self.name})"
 
+    def ground_of_volume(self, name: str) -> Ground:
+        """MISSING when the engine has no such volume; UNKNOWN when its content cannot be told from here."""
+        if not (there := self.engine_volumes.get(name)):
+            return Ground.MISSING
+        # A volume with options is mounted only while a container has it: its directory is empty until then.
+        plain = there.driver in ("", "local") and not there.options
+        found = self.ground.get(there.path, Ground.UNKNOWN)
+        return found if plain and found is not Ground.MISSING else Ground.UNKNOWN
+
 
 def look(directory: Path, config: Config, *, project: str = "") -> Look:
     """Ask the engine and Compose. Raises SourceError when one of them cannot tell: no plan is made from guesses."""
-    containers, volumes = observe(directory, config, project=project)
+    containers, volumes, known = _observe(directory, config, project)
     environment = dict(os.environ)
     choice = files.choose(directory, config, containers, environment, project=project)
     command = compose.find(environment)
@@ -64,6 +90,9 @@ def look(directory: Path, config: Config, *, project: str = "") -> Look:
         containers=own,
         volumes=volumes,
         rendered=rendered,
+        engine_volumes=known,
+        ground=ground_of(rendered, own, volumes, known),
+        outside_binds=_outside_binds(choice, environment),
         env_files=env_files,
         compose_files=choice.compose_files,
         facts=Facts(
@@ -99,6 +128,12 @@ def container_facts(containers: Sequence[Container]) -> tuple[ContainerFact, ...
 
 def observe(directory: Path, config: Config, *, project: str = "") -> tuple[tuple[Container, ...], tuple[Volume, ...]]:
     """The stack's containers with all details, as the engine knows them now, and where they keep data."""
+    return _observe(directory, config, project)[:2]
+
+
+def _observe(
+    directory: Path, config: Config, project: str
+) -> tuple[tuple[Container, ...], tuple[Volume, ...], dict[str, EngineVolume]]:
     from opsconsole.sources.engine import DockerEngine
 
     engine = DockerEngine()  # a new one each time: nothing of what it remembers may be old here
@@ -109,9 +144,61 @@ def observe(directory: Path, config: Config, *, project: str = "") -> tuple[tupl
             wanted = files.choose(directory, config, listed, os.environ).name
         engine.inspect_missing(engine.containers(project=wanted), limit=_INSPECTS)
         containers = engine.containers(project=wanted)
-        return containers, engine.volumes(containers, project=wanted)
+        return containers, engine.volumes(containers, project=wanted), engine.engine_volumes()
     finally:
         engine.close()
+
+
+def with_configuration(look: Look, rendered: Rendered) -> Look:
+    """The same stack under another configuration, for a plan that leads to one. The facts stay those of today."""
+    ground = ground_of(rendered, look.containers, look.volumes, look.engine_volumes)
+    return msgspec.structs.replace(look, rendered=rendered, ground=ground)
+
+
+def ground_of(
+    rendered: Rendered,
+    containers: Sequence[Container],
+    volumes: Sequence[Volume],
+    known: Mapping[str, EngineVolume],
+) -> dict[str, Ground]:
+    """What lies at the sources of all mounts and in the stack's volumes; {} for an engine on another host."""
+    if engine_host(os.environ) != THIS_HOST:
+        return {}
+    mounts = [
+        *(mount for one in containers for mount in one.mounts),
+        *(mount for service in rendered.services.values() for mount in service.mounts),
+    ]
+    paths = {mount.source for mount in mounts if mount.kind == "bind"}
+    names = {mount.name for mount in mounts} | {volume.name for volume in volumes}
+    paths |= {known[name].path for name in names if name in known}
+    return {path: _ground(path) for path in sorted(paths) if path}
+
+
+def _ground(path: str) -> Ground:
+    try:
+        with os.scandir(path) as entries:
+            # What mkfs leaves in a new disk is no content.
+            return Ground.FILLED if any(entry.name != "lost+found" for entry in entries) else Ground.EMPTY
+    except FileNotFoundError:
+        return Ground.MISSING
+    except NotADirectoryError:
+        return Ground.FILE
+    except OSError:
+        return Ground.UNKNOWN
+
+
+def _outside_binds(choice: Choice, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Compose's own rendering no longer tells how a path was written."""
+    try:
+        plain = plain_file.read(
+            choice.compose_files,
+            project=choice.name,
+            directory=choice.directory,
+            variables=choice.variables(environment),
+        )
+    except SourceError:
+        return ()
+    return places.outside_binds(plain.services.values(), choice.directory)
 
 
 def env_file_secrets(directory: Path, config: Config, project: str = "") -> tuple[str, ...]:

@@ -82,7 +82,12 @@ class DataEffect(Record, frozen=True):
     effect: Effect = Effect.SAFE
     why: str = ""
     database: str = ""  # "mongodb" or "redis" when a database writes there
-    left_behind: bool = False  # stays on the disk, but what runs afterwards no longer uses it
+    left_behind: bool = False  # stays on the disk, but what runs afterwards no longer uses it, or cannot write to it
+
+    @property
+    def words(self) -> str:
+        """ "safe", "lost", "left behind" ..."""
+        return "left behind" if self.left_behind and self.effect is Effect.SAFE else self.effect.value
 
     @property
     def needs_acceptance(self) -> bool:
@@ -167,6 +172,14 @@ class Plan(Record, frozen=True):
     def to_accept(self) -> tuple[str, ...]:
         """Names that `--accept-loss` must give."""
         return tuple(dict.fromkeys((*self.typed, *(one.name for one in self.data if one.needs_acceptance))))
+
+    def what_becomes_of(self, name: str) -> str:
+        """One sentence for the question whether somebody agrees to it."""
+        effect = next((one for one in self.data if one.needs_acceptance and one.name == name), None)
+        if effect is None:
+            return f"{name} is removed"
+        words = "lost and no backup holds it" if effect.effect is Effect.LOST else effect.words
+        return f"{name} would be {words}" + (f" ({effect.why})" if effect.why else "")
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -266,7 +279,8 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield from _downtime_lines(plan)
     for note in plan.notes:
         yield f"Note: {note}"
-    counts = [f"{sum(one.effect is effect for one in plan.data)} {effect}" for effect in Effect]
+    words = [one.words for one in plan.data]
+    counts = [f"{words.count(one)} {one}" for one in (*Effect, *(["left behind"] if "left behind" in words else []))]
     yield f"{len(plan.steps)} steps. Data: {', '.join(counts)}. Fingerprint {plan.fingerprint[:12]}"
 
 
@@ -285,7 +299,8 @@ def _data_lines(plan: Plan) -> Iterator[str]:
     width = max((len(one.name) for one in plan.data), default=0)
     for one in plan.data:
         because = f": {one.why}" if one.why else ""
-        yield f"  {_MARKS[one.effect]}{one.name.ljust(min(width, 48))}  {one.what}, {one.effect.upper()}{because}"
+        mark = "! " if one.left_behind else _MARKS[one.effect]
+        yield f"  {mark}{one.name.ljust(min(width, 48))}  {one.what}, {one.words.upper()}{because}"
 
 
 def _downtime_lines(plan: Plan) -> Iterator[str]:

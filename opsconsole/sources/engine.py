@@ -19,7 +19,7 @@ from opsconsole.sources.engine_events import EventStream, Folder
 from opsconsole.sources.engine_faults import ContainerGone, EngineRefused
 from opsconsole.sources.engine_usage import UsageSampler
 from opsconsole.sources.sizes import in_background, is_walkable, tree_size
-from opsconsole.sources.volumes import volume_rows
+from opsconsole.sources.volumes import EngineVolume, engine_volumes, volume_rows
 
 # Each healthcheck run adds to the health log without an event. What is ill is looked at again at every list of the
 # containers, what is well now and then.
@@ -101,6 +101,15 @@ class DockerEngine:
 
     def volumes(self, containers: Sequence[Container], *, project: str = "") -> tuple[Volume, ...]:
         return volume_rows(containers, self._connection.get("/volumes").get("Volumes") or [], project)
+
+    def engine_volumes(self) -> dict[str, EngineVolume]:
+        """Every volume of the engine, by name."""
+        return engine_volumes(self._connection.get("/volumes").get("Volumes") or [])
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the engine's paths are paths of this host."""
+        return bool(self._connection.address.socket)
 
     def volume_sizes(self, volumes: Sequence[Volume], stop: Event) -> dict[str, int]:
         sizes: dict[str, int] = {}

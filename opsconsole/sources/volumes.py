@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,6 +15,38 @@ from opsconsole.sources.engine_parse import ANONYMOUS, PROJECT, RUNNING_STATES, 
 
 # The option that moves a server's data away from where its image keeps it.
 _DATA_OPTIONS = {MONGODB: "--dbpath", REDIS: "--dir"}
+
+
+class EngineVolume(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume as the engine has it. Its options may hold the password of a share: the text form shows the name."""
+
+    name: str
+    driver: str = ""
+    path: str = ""  # on the engine's host
+    created_at: datetime | None = None
+    options: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"EngineVolume({self.name})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """What a pretty-printed traceback shows."""
+        return [("name", self.name)]
+
+
+def engine_volumes(raw: Iterable[Mapping[str, Any]]) -> dict[str, EngineVolume]:
+    """Those of `GET /volumes`, by name."""
+    return {
+        str(one["Name"]): EngineVolume(
+            name=str(one["Name"]),
+            driver=str(one.get("Driver") or ""),
+            path=str(one.get("Mountpoint") or ""),
+            created_at=parse_time(one.get("CreatedAt")),
+            options={str(key): str(value) for key, value in (one.get("Options") or {}).items()},
+        )
+        for one in raw
+        if one.get("Name")
+    }
 
 
 def volume_rows(
@@ -44,10 +77,16 @@ def data_paths(container: Container) -> tuple[str, tuple[str, ...]]:
     role = role_of(container.image, container.command)
     if not role:
         return "", ()
-    words = container.command.replace("=", " ").split()
+    moved = data_directory_option(role, container.command.split())
+    return role, (moved,) if moved else DATA_PATHS[role]
+
+
+def data_directory_option(role: str, command: Sequence[str]) -> str:
+    """The directory that a server's command line names for its data, "" when it leaves that to its image."""
+    words = [part.strip("'\"") for word in command for part in word.split("=", 1)]
     option = _DATA_OPTIONS[role]
-    moved = words[words.index(option) + 1].strip("'\"") if option in words[:-1] else ""
-    return role, (moved,) if moved.startswith("/") else DATA_PATHS[role]
+    moved = words[words.index(option) + 1] if option in words[:-1] else ""
+    return moved if moved.startswith("/") else ""
 
 
 def _rows_of(container: Container) -> Iterator[Volume]:

@@ -42,6 +42,8 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
     extra_hosts: dict[str, str] = {}  # name -> address or "host-gateway"
     secrets: dict[str, str] = {}  # path in the container -> name of the secret
     written_binds: tuple[str, ...] = ()  # sources of bind mounts as they were written (own reading only)
+    strict_binds: tuple[str, ...] = ()  # sources of bind mounts that nobody makes when they are not there
+    volumes_from: tuple[str, ...] = ()  # services whose mounts it has too
 
     def __repr__(self) -> str:
         return f"ServiceConfig({self.name})"
@@ -71,6 +73,22 @@ class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
         return MONGODB if any(data_path(MONGODB, path) for path in writes) else ""
 
 
+class VolumeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One volume as configured. Its options may hold the password of a share: the text form shows the name only."""
+
+    name: str  # the engine's
+    external: bool = False
+    driver: str = ""
+    options: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"VolumeConfig({self.name})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """What a pretty-printed traceback shows."""
+        return [("name", self.name)]
+
+
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     """A whole compose configuration. `by` says who read it: "compose" or "file"."""
 
@@ -78,6 +96,7 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     separator: str = "-"  # between project and service in the name of an image that is built; "_" in Compose v1
     services: dict[str, ServiceConfig] = {}
+    volumes: dict[str, VolumeConfig] = {}  # by the engine's name
     secret_files: dict[str, str] = {}  # name of the secret -> path on this host
     hashes: dict[str, str] = {}  # service -> config hash
     missing_variables: tuple[str, ...] = ()
@@ -95,6 +114,7 @@ def parse(raw: Mapping[str, Any], *, project: str, directory: str) -> Rendered:
             service: _service(service, _mapping(body), volumes, directory)
             for service, body in _mapping(raw.get("services")).items()
         },
+        volumes={one.name: one for one in _volumes(_mapping(raw.get("volumes")), volumes)},
         secret_files={
             key: _absolute(str(value["file"]), directory)
             for key, value in secrets.items()
@@ -166,6 +186,8 @@ def _service(name: str, raw: Mapping[str, Any], volumes: Mapping[str, str], dire
         extra_hosts=_extra_hosts(raw.get("extra_hosts")),
         secrets=_secret_paths(raw.get("secrets")),
         written_binds=written,
+        strict_binds=_strict_binds(raw, directory),
+        volumes_from=_volumes_from(raw.get("volumes_from")),
     )
 
 
@@ -303,6 +325,33 @@ def _volume_names(raw: Mapping[str, Any], project: str) -> dict[str, str]:
         own = _text(described.get("name")) or (_text(external.get("name")) if isinstance(external, Mapping) else "")
         names[key] = own or (key if external else f"{project}_{key}")
     return names
+
+
+def _volumes(raw: Mapping[str, Any], names: Mapping[str, str]) -> list[VolumeConfig]:
+    return [
+        VolumeConfig(
+            name=names[key],
+            external=str(_mapping(body).get("external") or "false").lower() != "false",
+            driver=_text(_mapping(body).get("driver")),
+            options=_pairs(_mapping(body).get("driver_opts")),
+        )
+        for key, body in raw.items()
+    ]
+
+
+def _strict_binds(raw: Mapping[str, Any], directory: str) -> tuple[str, ...]:
+    """The long syntax makes a missing source only when it is told to; the short one always does."""
+    long = [_mapping(entry) for entry in _list(raw.get("volumes")) if isinstance(entry, Mapping)]
+    return tuple(
+        _absolute(_text(entry.get("source")), directory)
+        for entry in long
+        if _text(entry.get("type")) == "bind" and _mapping(entry.get("bind")).get("create_host_path") is not True
+    )
+
+
+def _volumes_from(raw: object) -> tuple[str, ...]:
+    """`service`, `service:ro`; those of a container outside the stack (`container:name`) are not known here."""
+    return tuple(name.partition(":")[0] for name in map(str, _list(raw)) if not name.startswith("container:"))
 
 
 def _absolute(path: str, directory: str) -> str:
