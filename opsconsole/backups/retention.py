@@ -1,9 +1,9 @@
 """Which backups are kept and which may go, and why. A pure function of the list, the policy and the time.
 
 Scheduled backups are counted as borg does: each rule takes the newest of a bucket (a day, an ISO week, a month) and
-counts only backups that no earlier rule keeps, so 30 + 12 + 12 keeps 54 and reaches back more than 13 months;
-restic's counting would keep 46 and reach 315 days. Manual and safety backups have rules of their own. Nothing but a good backup
-ever counts, and an entry that is dated in the future is kept and never counted.
+counts only backups that no earlier rule keeps, so 30 + 12 + 12 keeps 54 and reaches back a year or more; restic's
+counting would keep 46 and reach 315 days. Manual and safety backups have rules of their own. Nothing but a good
+backup ever counts, and an entry that is dated in the future is kept and never counted.
 """
 
 from __future__ import annotations
