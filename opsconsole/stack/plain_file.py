@@ -55,6 +55,14 @@ def load(file: str) -> dict[str, Any]:
         raise SourceError(f"compose file {shown}: {error}") from None
 
 
+def missing_variables(files: Sequence[str], variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Variables that the files use and nothing sets, or sets to nothing where they say that it must not be."""
+    missing: list[str] = []
+    for file in files:
+        _filled(load(file), variables, missing)
+    return tuple(dict.fromkeys(missing))
+
+
 def written_binds(files: Sequence[str], variables: Mapping[str, str]) -> tuple[str, ...]:
     """Sources of bind mounts as they are written, variables filled in: relative paths are still relative."""
     found = read(files, project="", directory="/", variables=variables)
@@ -183,6 +191,8 @@ def _braced(inside: str, variables: Mapping[str, str], missing: list[str]) -> st
         return variables[name] if is_set else interpolate(word, variables, missing)
     if operator.endswith("+"):
         return interpolate(word, variables, missing) if is_set else ""
+    if operator == ":?" and not is_set and name in variables:
+        missing.append(name)  # there and empty, where it must not be
     return _value(name, variables, missing)
 
 
