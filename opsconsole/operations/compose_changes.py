@@ -35,9 +35,7 @@ class Change(Record, frozen=True):
 _KINDS = {"services": "service", "volumes": "volume", "networks": "network", "configs": "config", "secrets": "secret"}
 
 
-def changes(
-    old: Mapping[str, Any], new: Mapping[str, Any], secrets: tuple[str, ...] = ()
-) -> tuple[Change, ...]:
+def changes(old: Mapping[str, Any], new: Mapping[str, Any], secrets: tuple[str, ...] = ()) -> tuple[Change, ...]:
     """From one whole configuration (as Compose prints it) to the other."""
     return tuple(_changes(old, new, secrets))
 

@@ -98,77 +98,63 @@ def render(
     """
     env = dict(os.environ if environment is None else environment)
     options = _options(command, wanted)
+    asked = ("config",) if command.major < 2 else ("config", "--format", "json")
     with ThreadPoolExecutor(2) as both:
         hashing = both.submit(_hashes, (*options, "config", "--hash", "*"), env, wanted.directory)
-        answer = _configured(command, wanted, env)
+        answer = _run((*options, *asked), env, wanted.directory)
         hashes = hashing.result()
-    raw = _loaded(answer.stdout, command)
-    if command.major >= 2 and _unlike(hashes, carried or {}):
-        hashes = _resolved_hashes(command, wanted, env, answer.stdout, hashes, carried or {})
-    return _read(raw, wanted, command, hashes, answer.stderr)
-
-
-def configuration(
-    command: ComposeCommand, wanted: ComposeFiles, environment: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    """The whole configuration as Compose prints it, secrets and all: to compare. Raises SourceError."""
-    env = dict(os.environ if environment is None else environment)
-    raw = _loaded(_configured(command, wanted, env).stdout, command)
-    unescaped: dict[str, Any] = _unescaped(raw)
-    return unescaped
-
-
-def render_copy(
-    command: ComposeCommand,
-    wanted: ComposeFiles,
-    copy: str,
-    environment: Mapping[str, str] | None = None,
-    carried: Mapping[str, frozenset[str]] | None = None,
-) -> tuple[Rendered, dict[str, Any]]:
-    """What Compose would make of files that lie in a copy, were they in place; and the whole configuration.
-
-    `copy` is a directory that repeats whole paths: `wanted` names the places in there, the answer the real ones.
-    """
-    env = dict(os.environ if environment is None else environment)
-    answer = _configured(command, wanted, env)
-    raw = _replaced(_loaded(answer.stdout, command), copy)
-    real = msgspec.structs.replace(
-        wanted, directory=wanted.directory.removeprefix(copy), files=("-",), env_files=()
-    )
-    hashes = {}
-    if command.major >= 2:
-        # Compose escapes what it prints, so that it can be read again as it is.
-        options = (*_options(command, real), "config", "--hash", "*")
-        hashes = _hashes(options, env, real.directory, json.dumps(raw))
-    rendered = _read(raw, real, command, hashes, answer.stderr)
-    whole: dict[str, Any] = _unescaped(raw)
-    return rendered, whole
-
-
-def _configured(
-    command: ComposeCommand, wanted: ComposeFiles, env: dict[str, str]
-) -> subprocess.CompletedProcess[str]:
-    asked = ("config",) if command.major < 2 else ("config", "--format", "json")
-    answer = _run((*_options(command, wanted), *asked), env, wanted.directory)
     if answer.returncode != 0:
         raise SourceError(
             f"the compose configuration cannot be read: {complaint(answer.stderr)}",
             f"see it all with `{' '.join(_shown(command, wanted))} config`",
         )
-    return answer
-
-
-def _read(
-    raw: dict[str, Any], wanted: ComposeFiles, command: ComposeCommand, hashes: Mapping[str, str], stderr: str
-) -> Rendered:
+    try:
+        raw = _loaded(answer.stdout, command)
+    except ValueError as error:
+        raise SourceError(
+            f"{command} answered something that is not a configuration: {printable(str(error))}"
+        ) from None
+    if command.major >= 2 and _unlike(hashes, carried or {}):
+        hashes = _resolved_hashes(command, wanted, env, answer.stdout, hashes, carried or {})
     joining = {name for name, body in (raw.get("services") or {}).items() if _joins_another(body)}
     result = rendered.parse(_unescaped(raw), project=wanted.project, directory=wanted.directory)
     return msgspec.structs.replace(
         result,
         separator="_" if command.major < 2 else "-",
         hashes={name: value for name, value in hashes.items() if name not in joining},
-        missing_variables=missing_variables(stderr),
+        missing_variables=missing_variables(answer.stderr),
     )
+
+
+def render_copy(
+    command: ComposeCommand, wanted: ComposeFiles, copy: str, environment: Mapping[str, str] | None = None
+) -> tuple[Rendered, dict[str, Any]]:
+    """What Compose would make of files that lie in a copy, were they in place; and its whole answer, with `$$` for `$`.
+
+    `copy` is a directory that repeats whole paths: `wanted` names the places in there, the answer the real ones.
+    """
+    env = dict(os.environ if environment is None else environment)
+    asked = ("config",) if command.major < 2 else ("config", "--format", "json")
+    answer = _run((*_options(command, wanted), *asked), env, wanted.directory)
+    if answer.returncode != 0:
+        raise SourceError(f"the compose configuration cannot be read: {complaint(answer.stderr.replace(copy, ''))}")
+    try:
+        raw = _without(_loaded(answer.stdout, command), copy)
+    except ValueError as error:
+        raise SourceError(f"{command} answered something else than a configuration: {printable(str(error))}") from None
+    real = msgspec.structs.replace(wanted, directory=wanted.directory.removeprefix(copy), files=("-",), env_files=())
+    hashes = {}
+    if command.major >= 2:
+        # What Compose prints is escaped, so that Compose can read it again.
+        hashes = _hashes((*_options(command, real), "config", "--hash", "*"), env, real.directory, json.dumps(raw))
+    joining = {name for name, body in (raw.get("services") or {}).items() if _joins_another(body)}
+    result = msgspec.structs.replace(
+        rendered.parse(_unescaped(raw), project=wanted.project, directory=real.directory),
+        separator="_" if command.major < 2 else "-",
+        hashes={name: value for name, value in hashes.items() if name not in joining},
+        missing_variables=missing_variables(answer.stderr),
+    )
+    return result, raw
 
 
 def complaint(stderr: str) -> str:
@@ -282,26 +268,10 @@ def _joins_another(service: Any) -> bool:
 
 
 def _loaded(text: str, command: ComposeCommand) -> dict[str, Any]:
-    try:
-        raw = json.loads(text) if command.major >= 2 else yaml_text.load(text)
-        if not isinstance(raw, dict):
-            raise ValueError("no mapping")
-    except ValueError as error:
-        raise SourceError(
-            f"{command} answered something that is not a configuration: {printable(str(error))}"
-        ) from None
+    raw = json.loads(text) if command.major >= 2 else yaml_text.load(text)
+    if not isinstance(raw, dict):
+        raise ValueError("no mapping")
     return raw
-
-
-def _replaced(value: Any, prefix: str) -> Any:
-    """Every text without a prefix that stands anywhere in it."""
-    if isinstance(value, str):
-        return value.replace(prefix, "")
-    if isinstance(value, list):
-        return [_replaced(item, prefix) for item in value]
-    if isinstance(value, dict):
-        return {key: _replaced(item, prefix) for key, item in value.items()}
-    return value
 
 
 def _unescaped(value: Any) -> Any:
@@ -312,6 +282,17 @@ def _unescaped(value: Any) -> Any:
         return [_unescaped(item) for item in value]
     if isinstance(value, dict):
         return {key: _unescaped(item) for key, item in value.items()}
+    return value
+
+
+def _without(value: Any, prefix: str) -> Any:
+    """The same with a prefix taken out of every text in it."""
+    if isinstance(value, str):
+        return value.replace(prefix, "")
+    if isinstance(value, list):
+        return [_without(item, prefix) for item in value]
+    if isinstance(value, dict):
+        return {key: _without(item, prefix) for key, item in value.items()}
     return value
 
 

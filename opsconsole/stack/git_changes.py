@@ -15,6 +15,8 @@ from opsconsole.stack.git_program import FETCH_SECONDS, Git, complaint, userinfo
 from opsconsole.text import printable
 
 MOST_COMMITS = 50
+ASK_SECONDS = 45.0
+_NO_SUCH_REF = 2  # exit code of ls-remote
 _GITLINK = "160000"
 _SHORT = 7
 _IN_THE_MIDDLE = (
@@ -89,9 +91,8 @@ def look(git: Git) -> Tree:
         )
     branch = reference.removeprefix("refs/heads/")
     form = "%(upstream)%00%(upstream:remotename)%00%(upstream:remoteref)"
-    tracking, remote, remote_ref = (git.line("for-each-ref", f"--format={form}", reference).split("\0") + ["", "", ""])[
-        :3
-    ]
+    found = git.line("for-each-ref", f"--format={form}", reference).split("\0")
+    tracking, remote, remote_ref = found if len(found) == 3 else ("", "", "")
     if not tracking or not remote:
         raise SourceError(
             f"the branch {printable(branch)} follows no branch of a remote",
@@ -120,17 +121,21 @@ def fetch(git: Git, tree: Tree) -> None:
     """Bring the objects of the branch that the tree follows. Raises SourceError when the remote does not answer."""
     if tree.remote == ".":
         return
-    words = ("fetch", "--no-recurse-submodules", tree.remote, tree.remote_ref)
-    known = known_since(git, tree)  # asked before: a fetch that fails empties FETCH_HEAD
-    done = git.run(*words, seconds=FETCH_SECONDS, environment=without_questions(git))
+    quietly = without_questions(git)
+    # Asked first: a fetch that fails empties FETCH_HEAD, and with it goes when the last one was.
+    done = git.run("ls-remote", "--exit-code", tree.remote, tree.remote_ref, seconds=ASK_SECONDS, environment=quietly)
+    if done.returncode == 0:
+        words = ("fetch", "--no-recurse-submodules", tree.remote, tree.remote_ref)
+        done = git.run(*words, seconds=FETCH_SECONDS, environment=quietly)
     if done.returncode == 0:
         return
     secrets = userinfo(git.line("remote", "get-url", tree.remote))
-    if b"couldn't find remote ref" in done.stderr:
+    if done.returncode == _NO_SUCH_REF and not done.stderr.strip():
         raise SourceError(
             f"{tree.remote} has no branch {printable(tree.remote_ref.removeprefix('refs/heads/'))} (any more)",
             "Follow another one: `git branch --set-upstream-to=origin/NAME`.",
         )
+    known = known_since(git, tree)
     since = f"{known:%Y-%m-%d %H:%M} UTC" if known else "not known"
     raise SourceError(
         f"{tree.remote} cannot be reached: {complaint(done.stderr, secrets)}; nothing was changed",
@@ -295,7 +300,15 @@ def _only_leaves(tree: Tree, path: str, gone: set[str]) -> bool:
 
 def _commits(git: Git, between: str) -> tuple[Commit, ...]:
     form = "%H%x00%ct%x00%an%x00%s%x00"
-    text = git.ask("log", f"--max-count={MOST_COMMITS}", f"--format={form}", "--encoding=UTF-8", between, "--")
+    text = git.ask(
+        "log",
+        f"--max-count={MOST_COMMITS}",
+        f"--format={form}",
+        "--no-show-signature",
+        "--encoding=UTF-8",
+        between,
+        "--",
+    )
     fields = text.decode(errors="replace").split("\0")
     return tuple(
         Commit(
