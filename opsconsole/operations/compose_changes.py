@@ -88,7 +88,7 @@ def _is_line(key: str) -> bool:
 def _told(body: Any, secrets: tuple[str, ...]) -> str:
     """A whole new thing in a few words."""
     image = _mapping(body).get("image") or ("built here" if "build" in _mapping(body) else "")
-    return _short(mask_text(str(image), secrets))
+    return _short(mask_text(_plain(image), secrets))
 
 
 def _shown(key: str, value: Any, secrets: tuple[str, ...]) -> str:
@@ -96,7 +96,12 @@ def _shown(key: str, value: Any, secrets: tuple[str, ...]) -> str:
         return MASK
     if isinstance(value, (list, Mapping)):
         value = json.dumps(_masked(value), ensure_ascii=False)
-    return _short(mask_text(str(value), secrets)) or '""'
+    return _short(mask_text(_plain(value), secrets)) or '""'
+
+
+def _plain(value: Any) -> str:
+    """Compose prints every `$` twice, so that it can read it again."""
+    return str(value).replace("$$", "$")
 
 
 def _masked(value: Any) -> Any:

@@ -155,6 +155,30 @@ def with_configuration(look: Look, rendered: Rendered) -> Look:
     return msgspec.structs.replace(look, rendered=rendered, ground=ground)
 
 
+def with_files(look: Look, config: Config, rendered: Rendered, compose_files: Sequence[str]) -> Look:
+    """The same stack with the compose files that an update brings, read as `rendered`; the env files stay."""
+    environment = dict(os.environ)
+    choice = files.choose(Path(look.directory), config, look.containers, environment, project=look.name)
+    command = compose.find(environment)
+    if command is None:
+        raise SourceError("Docker Compose is not installed on this host", compose.NO_COMPOSE_HINT)
+    choice = msgspec.structs.replace(
+        choice, compose_files=tuple(compose_files), directory=str(Path(compose_files[0]).parent)
+    )
+    present = {one.service for one in look.containers}
+    services = tuple(
+        service for service in to_services(rendered, choice.profiles) if service.active or service.name in present
+    )
+    new_secrets = known_secrets(*(service.environment for service in rendered.services.values()))
+    return msgspec.structs.replace(
+        with_configuration(look, rendered),
+        services=services,
+        compose=_words(command, choice, look.env_files, services),
+        compose_files=tuple(compose_files),
+        secrets=tuple(sorted({*look.secrets, *new_secrets}, key=len, reverse=True)),
+    )
+
+
 def ground_of(
     rendered: Rendered,
     containers: Sequence[Container],
