@@ -482,6 +482,23 @@ class BackupState(StrEnum):
     UNFINISHED = "unfinished"  # a partial directory: being written, or left by a killed run
 
 
+class BackupClass(StrEnum):
+    """Each class has its own retention rule, so that one never pushes out another."""
+
+    SCHEDULED = "scheduled"
+    MANUAL = "manual"
+    SAFETY = "safety"  # taken by an operation before it changes data
+
+
+class Buckets(Record, frozen=True):
+    """The day, the ISO week and the month that a backup stands for. Written down when it is taken, so that a
+    change of the host's time zone moves no backup into another bucket."""
+
+    day: str  # 2026-01-18
+    week: str  # 2026-W03: ISO year and week, so 2024-12-30 lies in 2025-W01
+    month: str  # 2026-01
+
+
 class BackupPart(Record, frozen=True):
     kind: str  # "mongo", "redis", "files", "config", "manifest"
     path: str  # relative to the backup
@@ -502,6 +519,12 @@ class Backup(Record, frozen=True):
     problem: str = ""  # one sentence; "" when good
     in_future: bool = False  # dated later than now + 5 min: shown, never counted as the newest
     note: str = ""  # what else to know: dated by its file time, only its beginning was read ...
+    backup_class: BackupClass = BackupClass.SCHEDULED  # older layouts do not tell: a script took them
+    # As its manifest says; older layouts have none of these.
+    why: str = ""  # "before restore of 20260117_020000"
+    critical: bool = False  # kept for ever
+    asked: tuple[str, ...] = ()  # the kinds of parts that were asked for; () for all that the stack has
+    buckets: Buckets | None = None
 
 
 # --- alerts ----------------------------------------------------------------------------------------

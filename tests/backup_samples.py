@@ -6,12 +6,27 @@ Made for a tmp_path; nothing here needs a server. `break_*` make the faults that
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import os
 import struct
 import tarfile
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+
+from opsconsole.backups.buckets import buckets_of
+from opsconsole.backups.manifest import (
+    CHECKSUMS,
+    HeldCollection,
+    HeldFile,
+    HeldKeys,
+    Manifest,
+    Part,
+    checksum_lines,
+    encode,
+)
+from opsconsole.model import BackupClass
 
 COLLECTIONS = ("users", "discussions", "messages", "auditlogs")
 ARCHIVE_MAGIC = b"\x6d\xe2\x99\x81"
@@ -131,10 +146,33 @@ def by_smokava(root: Path, stamp: str, *, packed: bool = False) -> Path:
 
 
 def by_opsconsole(root: Path, stamp: str, *, finished: bool = True) -> Path:
-    files = {"mongo.archive.gz": gzip.compress(mongo_archive()), "redis.rdb": redis_dump(), "env": b"A=1\n"}
+    """The console's own layout, with a manifest that fits."""
+    files = {"mongodb.archive.gz": gzip.compress(mongo_archive()), "redis.rdb": redis_dump(), "config/env": b"A=1\n"}
+    held = {path: HeldFile(path=path, size=len(data), sha256=sha256(data)) for path, data in files.items()}
+    collections = tuple(HeldCollection(database="thynk", name=name, documents=1) for name in ("users", "posts"))
+    parts = (
+        Part(kind="mongo", name="mongodb", files=(held["mongodb.archive.gz"],), collections=collections),
+        Part(kind="redis", name="redis", files=(held["redis.rdb"],), keys=(HeldKeys(database=0, keys=3),)),
+        Part(kind="config", name="config", files=(held["config/env"],)),
+    )
+    files[CHECKSUMS] = checksum_lines(tuple(held.values()))
+    taken_at = datetime.strptime(stamp, "%Y%m%d_%H%M%S").replace(tzinfo=UTC)
+    made = Manifest(
+        id=stamp,
+        taken_at=taken_at,
+        utc_offset_seconds=0,
+        buckets=buckets_of(taken_at, UTC),
+        backup_class=BackupClass.SCHEDULED,
+        parts=parts,
+        checksums=HeldFile(path=CHECKSUMS, size=len(files[CHECKSUMS]), sha256=sha256(files[CHECKSUMS])),
+    )
     if finished:
-        files["manifest.json"] = b'{"version": 1}'
+        files["manifest.json"] = encode(made)
     return write(root / (stamp if finished else f".partial-{stamp}"), files)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def set_age(path: Path, seconds: float) -> Path:

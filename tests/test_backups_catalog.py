@@ -211,8 +211,26 @@ def test_own_layout_and_its_partial_directory(backups: Path) -> None:
     assert (partial.state, partial.id) == (BackupState.UNFINISHED, ".partial-20260118_080000")
     assert "left by a run that was stopped" in partial.problem
     assert (finished.layout, finished.missing) == ("opsconsole", ("files",))
+    assert part(finished, "mongo") == ("mongodb.archive.gz", True, "2 collections of thynk")
+    assert part(finished, "redis") == ("redis.rdb", True, "3 keys")
     (backups / NIGHT / "manifest.json").write_bytes(b'{"version":')
     assert look(thynk(backups))[1].state is BackupState.DAMAGED
+
+
+def test_own_layout_is_held_against_its_manifest(backups: Path) -> None:
+    place = samples.by_opsconsole(backups, NIGHT)
+    stack = Stack(name="thynk", directory=str(backups.parent), databases=(MONGO,), backup_directory=str(backups))
+    assert only(stack).state is BackupState.GOOD
+    (place / "redis.rdb").write_bytes(samples.redis_dump() + b"x")
+    assert "redis.rdb is too long" in only(stack).problem
+    (place / "redis.rdb").unlink()
+    assert only(stack).problem == "redis.rdb is missing"
+    (place / "redis.rdb").write_bytes(samples.redis_dump())
+    (place / "more.gz").write_bytes(gzip.compress(b"x"))
+    damaged = only(stack)
+    assert (damaged.state, damaged.problem) == (BackupState.DAMAGED, "more.gz is not in the manifest")
+    place.rename(backups / "20260119_020000")
+    assert "is that of the backup 20260118_020000" in only(stack).problem
 
 
 def test_what_is_no_backup_is_left_out(backups: Path) -> None:

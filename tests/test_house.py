@@ -15,7 +15,7 @@ import opsconsole
 ROOT = Path(opsconsole.__file__).parent
 
 FLOORS = {
-    "model": 1, "text": 1, "history": 1, "roles": 1,
+    "model": 1, "text": 1, "history": 1, "roles": 1, "steps": 1, "durable": 1,
     "log_levels": 1, "log_names": 1, "log_filter": 2, "log_store": 2, "log_index": 2,
     "config": 2, "sources": 2,
     "stack": 3, "backups": 3, "alert_findings": 3, "alert_rules": 3, "alert_services": 3, "alerts": 3,

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opsconsole.backups.classes import BackupClass, buckets_of
-from opsconsole.backups.retention import Candidate, Policy, Retention, decide, suspicion
-from opsconsole.model import BackupState
+from opsconsole.backups.buckets import buckets_of
+from opsconsole.backups.retention import Candidate, Policy, Retention, candidate, decide, suspicion
+from opsconsole.model import Backup, BackupClass, BackupState
 
 NOW = datetime(2026, 1, 18, 12, 0, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -108,6 +108,25 @@ def test_words() -> None:
     assert why(found, "20260113_020000") == "pinned; the last one that a restore proved"
     assert why(found, "20260111_020000") == "weekly 1 of 2 (2026-W02)"
     assert why(found, "20260110_020000") == "no daily, weekly or monthly rule (3, 2, 2) needs it"
+
+
+def test_a_backup_of_single_parts_has_a_rule_of_its_own() -> None:
+    asked = Backup(
+        id="20260118_100000",
+        path="/b",
+        layout="opsconsole",
+        taken_at=NOW,
+        size_bytes=1,
+        state=BackupState.INCOMPLETE,
+        missing=("mongo", "files"),
+        asked=("redis",),
+    )
+    some = candidate(asked)
+    assert some.good and not some.whole
+    found = decide([some, *nightly(3)], Policy(), NOW, UTC)
+    assert found.frozen == "" and why(found, some.id) == "1 of the last 10 backups of single parts"
+    assert not candidate(msgspec.structs.replace(asked, missing=("redis",))).good
+    assert not candidate(msgspec.structs.replace(asked, asked=())).good
 
 
 # --- the calendar ----------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from opsconsole.backups.contents import kind_by_name, read_file
 from opsconsole.backups.findings import Contents, Finding, Verdict, some_of
+from opsconsole.backups.identifiers import PARTIAL
 from opsconsole.backups.layouts import (
-    PARTIAL,
     Entry,
     Reading,
     entry_of,
@@ -19,7 +19,7 @@ from opsconsole.backups.layouts import (
     read_backup_file,
 )
 from opsconsole.backups.moments import moment_of
-from opsconsole.model import Backup, BackupPart, BackupState, SourceError, Stack
+from opsconsole.model import Backup, BackupClass, BackupPart, BackupState, SourceError, Stack
 
 # A file is read once and remembered by its identity. The deep allowance covers an ordinary nightly dump from
 # end to end; when a look has spent its share, the rest get the small one (a list of collections fits in it)
@@ -176,6 +176,7 @@ class _Judge:
         findings = [self._with_database(found) for found in reading.findings]
         missing = self._missing(reading, findings)
         state, problem = self._state(reading, findings, missing, taken_at)
+        made = reading.manifest
         return Backup(
             id=reading.id,
             path=reading.path,
@@ -188,9 +189,16 @@ class _Judge:
             problem=problem,
             in_future=taken_at > self._now + _FUTURE,
             note="; ".join(notes + reading.notes),
+            backup_class=made.backup_class if made else BackupClass.SCHEDULED,
+            why=made.why if made else "",
+            critical=made is not None and made.critical,
+            asked=made.asked if made else (),
+            buckets=made.buckets if made else None,
         )
 
     def _dated(self, reading: Reading) -> tuple[datetime, list[str]]:
+        if reading.manifest is not None:
+            return reading.manifest.taken_at.astimezone(UTC), []
         taken_at = moment_of(reading.id, self._zone)
         if taken_at is not None:
             return taken_at, []

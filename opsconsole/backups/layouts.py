@@ -7,23 +7,22 @@ console's own, a directory that counts once its manifest.json is written.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from opsconsole.backups import own_layout
 from opsconsole.backups.contents import files_part, is_litter, kind_by_name
 from opsconsole.backups.findings import Contents, Finding, Verdict, counted
+from opsconsole.backups.identifiers import PARTIAL
+from opsconsole.backups.manifest import NAME as MANIFEST
+from opsconsole.backups.manifest import Manifest
 from opsconsole.backups.moments import moment_in
 from opsconsole.backups.mongo_dump import DumpTally, is_dump_file
 
-PARTIAL = ".partial-"
-MANIFEST = "manifest.json"
 _MOST_FILES = 20_000
 _DEEPEST = 8
-_MANIFEST_LIMIT = 4 << 20
 _ARCHIVES = (".archive", ".archive.gz", ".tar", ".tar.gz", ".tgz", ".gz", ".rdb", ".dump")
 _FOREIGN = re.compile(r"\.(?:log|sql|txt|json|csv)\b")
 _SAYS_BACKUP = re.compile("backup|dump", re.IGNORECASE)
@@ -61,6 +60,7 @@ class Reading:
     flaw_verdict: Verdict = Verdict.PLAUSIBLE
     notes: list[str] = field(default_factory=list)
     partial: bool = False
+    manifest: Manifest | None = None  # of the console's own layout
 
 
 @dataclass(slots=True)
@@ -137,7 +137,7 @@ def read_backup_directory(path: str, name: str, modified_ns: int, inspect: Inspe
         return None
     reading.layout = "opsconsole" if reading.partial else _layout_of(reading.findings)
     if reading.layout == "opsconsole" and not reading.partial:
-        _check_manifest(reading)
+        _check_manifest(reading, walk)
     if walk.unread:
         reading.flaw, reading.flaw_verdict = walk.unread, Verdict.UNREAD
     if not walk.whole:
@@ -219,16 +219,11 @@ def _file_parts(entry: Entry, contents: Contents) -> list[Finding]:
     ]
 
 
-def _check_manifest(reading: Reading) -> None:
-    """The console's own manifest is written last: when it is no JSON object the backup was never finished."""
-    path = os.path.join(reading.path, MANIFEST)
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ValueError
-            manifest = json.loads(file.read(_MANIFEST_LIMIT))
-        if not isinstance(manifest, dict):
-            raise ValueError
-    except (OSError, ValueError, RecursionError):
-        reading.flaw, reading.flaw_verdict = f"{MANIFEST} is no manifest", Verdict.WRONG
+def _check_manifest(reading: Reading, walk: _Walk) -> None:
+    """The console's own manifest is written last: when it cannot be read the backup was never finished."""
+    sizes = {entry.relative: entry.size for entry in walk.entries}
+    reading.manifest, reading.flaw = own_layout.read(reading.path, sizes)
+    if reading.manifest is not None:
+        reading.findings = own_layout.findings(reading.manifest, reading.findings)
+    if reading.flaw:
+        reading.flaw_verdict = Verdict.WRONG

@@ -15,8 +15,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from opsconsole.backups.classes import BackupClass, Buckets, buckets_of
-from opsconsole.model import BackupState, Record
+from opsconsole.backups.buckets import buckets_of
+from opsconsole.model import Backup, BackupClass, BackupState, Buckets, Record
 
 FUTURE = timedelta(minutes=5)
 """An entry that is dated later than this is taken for a clock that was wrong, not for the newest backup."""
@@ -62,6 +62,28 @@ class Candidate(Record, frozen=True):
     @property
     def good(self) -> bool:
         return self.state is BackupState.GOOD
+
+
+def candidate(backup: Backup, *, pinned: bool = False, proven: bool = False, base_of_range: bool = False) -> Candidate:
+    """What retention has to know of a backup in the catalogue, and what only its keeper knows."""
+    state = backup.state
+    sound = all(part.ok for part in backup.parts) and not set(backup.asked) & set(backup.missing)
+    if backup.asked and state is BackupState.INCOMPLETE and sound:
+        state = BackupState.GOOD  # it lacks only what was not asked for
+    return Candidate(
+        id=backup.id,
+        taken_at=backup.taken_at,
+        size_bytes=backup.size_bytes,
+        state=state,
+        backup_class=backup.backup_class,
+        layout=backup.layout,
+        whole=not backup.asked,
+        buckets=backup.buckets,
+        pinned=pinned,
+        critical=backup.critical,
+        proven=proven,
+        base_of_range=base_of_range,
+    )
 
 
 class Decision(Record, frozen=True):

@@ -22,6 +22,8 @@ from pathlib import Path
 
 import msgspec
 
+from opsconsole.durable import open_private as open_private
+from opsconsole.durable import sync_directory, write_all
 from opsconsole.model import SourceError
 from opsconsole.operations.plan import Plan
 from opsconsole.operations.who import Who
@@ -96,7 +98,7 @@ class Journal:
         line = msgspec.json.encode(entry)
         end = os.fstat(self._file).st_size
         try:
-            _write_all(self._file, line + b"\n")
+            write_all(self._file, line + b"\n")
             os.fsync(self._file)
         except OSError:
             os.ftruncate(self._file, end)  # a disk that is full: the next record must not join half a line
@@ -130,7 +132,7 @@ def create(directory: Path, name: str, plan: Plan) -> Path:
         place.mkdir(mode=0o700)
         file = open_private(place / "plan.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
-            _write_all(file, msgspec.json.format(msgspec.json.encode(plan), indent=1))
+            write_all(file, msgspec.json.format(msgspec.json.encode(plan), indent=1))
             os.fsync(file)
         finally:
             os.close(file)
@@ -248,21 +250,3 @@ def cancel_asked(place: Path) -> str:
         return (place / "cancel").read_text(errors="replace") or "asked"
     except OSError:
         return ""
-
-
-def open_private(path: Path, flags: int) -> int:
-    """A file that only its owner reads; a link that somebody put there is not followed."""
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-
-
-def sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _write_all(fd: int, text: bytes) -> None:
-    while text:
-        text = text[os.write(fd, text) :]
