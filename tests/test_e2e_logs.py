@@ -106,6 +106,7 @@ def test_ranges(console: Console) -> None:
     console.press("2", shows="last minute")
     console.wait_gone("job 3 started")
     console.press("6", shows="following  all")
+    console.wait_for(lambda lines: len(log_lines(console)) > 20 and log_lines(console)[-1].strip())
     console.type("g")
     console.wait_for("job 3 started", "paused")
     console.press("0", shows="following  tail")

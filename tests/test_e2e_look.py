@@ -374,8 +374,13 @@ def test_the_palette_finds_an_action_and_does_it_where_it_belongs(console: Conso
 
 def test_keys_of_one_packet_act_one_after_the_other(console: Console) -> None:
     """What a slow line sends at once: nothing of a filter's text may act as a key."""
-    console.go("overview")
+    console.go("metrics")
     console.type("c/serv\rvlo")
     console.wait_for(console.shows("overview"))
     console.go("containers", "No row holds this text", "0 of 4")
     console.esc("0 of 4")
+    console.go("logs")
+    console.type("\\owned\rc")
+    console.wait_for(console.shows("containers"))
+    console.go("logs", "search owned")
+    console.esc("search owned")
