@@ -38,6 +38,7 @@ def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) 
     """The commands that change something, and the ones that look at what was changed."""
     _add_stack_verbs(commands, add_stack_options, find)
     _add_rollback(commands, add_stack_options, find)
+    _add_remove(commands, add_stack_options, find)
     _add_operations(commands, add_stack_options, find)
     _add_history(commands, add_stack_options, find)
     # Not in the list of commands: it is what the others start.
@@ -78,6 +79,22 @@ def _add_rollback(commands: Commands, add_stack_options: AddOptions, find: Find)
     parser.add_argument("target", choices=["emergency-stop"], metavar="TARGET", help="emergency-stop")
     _add_plan_options(parser)
     parser.set_defaults(run=lambda arguments: run_emergency_stop(arguments, find))
+
+
+def _add_remove(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    parser = commands.add_parser(
+        "remove",
+        help="remove the stack's containers, networks and images; never its volumes and directories",
+        description="Remove the containers, networks and images of this stack. Volumes, directories and images that "
+        "others use stay. The stack's name is typed; without a terminal: --yes --accept-loss NAME. Works without a "
+        "valid compose file.",
+    )
+    add_stack_options(parser)
+    parser.add_argument(
+        "--releases", action="store_true", help="also the images that releases keep: no rollback finds them then"
+    )
+    _add_plan_options(parser)
+    parser.set_defaults(run=lambda arguments: run_remove(arguments, find))
 
 
 def _add_operations(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
@@ -171,6 +188,14 @@ def _stop_unrecorded(directory: Path, config: Config, project: str, why: SourceE
         return 1
     print("nothing of the stack runs any more")
     return 0
+
+
+def run_remove(arguments: argparse.Namespace, find: Find) -> int:
+    from opsconsole.operations.requests import Request
+
+    site = _site(arguments, find)
+    say_unfinished(site.directory)
+    return ask_for(site, Request(what="remove", releases=arguments.releases), arguments)
 
 
 def run_operations(arguments: argparse.Namespace, find: Find) -> int:

@@ -20,13 +20,14 @@ from tests.parts.machine import wait_until
 
 CANARY = "canary-4711-opensesame"
 INLINE_CANARY = "finch-0815-openbarley"
+FIXTURE = "opsconsole-fixture/app:1"
 STUBBORN = '["sh", "-c", "echo started with $$WEB_TOKEN; trap : TERM; while :; do sleep 1; done"]'
 _numbers = itertools.count(1)
 
 COMPOSE = """
 services:
   store:
-    image: opsconsole-fixture/app:1
+    image: {store}
     init: true
     command: ["sleep", "3600"]
     stop_grace_period: 1s
@@ -35,7 +36,7 @@ services:
     volumes: ["{name}-data:/store"]
     healthcheck: {{test: ["CMD-SHELL", "test ! -e /ill"], interval: 1s, timeout: 5s}}
   web:
-    image: opsconsole-fixture/app:1
+    image: {web}
     init: {init}
     environment: {{WEB_TOKEN: "inline-{canary}"}}
     command: {command}
@@ -109,13 +110,18 @@ class OperationStack:
 
 
 @contextmanager
-def operation_stack(engine: Engine, place: Path, *, stubborn: bool = False) -> Iterator[OperationStack]:
-    """A running stack of two services; `stubborn`: one of them takes 4 s to stop. Gone afterwards."""
+def operation_stack(
+    engine: Engine, place: Path, *, stubborn: bool = False, builds: bool = False
+) -> Iterator[OperationStack]:
+    """A running stack of two services; `stubborn`: one of them takes 4 s to stop; `builds`: its images are its own, and
+    may be removed. Gone afterwards."""
     project = f"{run_name()}operate{next(_numbers)}"
     directory = place / project
     directory.mkdir()
     text = COMPOSE.format(
         name=project,
+        store=_built(project, "store") if builds else FIXTURE,
+        web=_built(project, "web") if builds else FIXTURE,
         canary=INLINE_CANARY,
         init="false" if stubborn else "true",
         command=STUBBORN if stubborn else '["sleep", "3600"]',
@@ -129,3 +135,9 @@ def operation_stack(engine: Engine, place: Path, *, stubborn: bool = False) -> I
         yield stack
     finally:
         remove(engine, also=project)
+
+
+def _built(project: str, service: str) -> str:
+    """The lines after `image:` of a service that is built in a moment."""
+    dockerfile = f"FROM {FIXTURE}\\nLABEL made-for={project}-{service}"
+    return f'{project}-{service}:1\n    build: {{context: ., dockerfile_inline: "{dockerfile}"}}'

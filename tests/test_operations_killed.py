@@ -14,7 +14,8 @@ import pytest
 
 import opsconsole.operations
 from opsconsole.cli import main
-from opsconsole.operations import chain, emergency, facts, journal, lock, past, stack_plans, unfinished
+from opsconsole.config import Config
+from opsconsole.operations import chain, emergency, facts, journal, lock, past, remove_plans, stack_plans, unfinished
 from opsconsole.operations.plan import Plan
 from opsconsole.operations.steps import DECLARED
 from tests.operation_stack import OperationStack, operation_stack
@@ -27,7 +28,7 @@ SOURCES = Path(opsconsole.operations.__file__).parent
 
 @pytest.fixture(scope="module")
 def stack(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperationStack]:
-    with operation_stack(engine, tmp_path_factory.mktemp("killed")) as made:
+    with operation_stack(engine, tmp_path_factory.mktemp("killed"), builds=True) as made:
         yield made
 
 
@@ -48,13 +49,11 @@ def _rolling(stack: OperationStack) -> Plan:
 
 
 def _emergency(stack: OperationStack) -> Plan:
-    return emergency.plan(facts.engine_look(stack.directory, stack_config()))
+    return emergency.plan(facts.engine_look(stack.directory, Config()))
 
 
-def stack_config() -> object:
-    from opsconsole.config import Config
-
-    return Config()
+def _remove(stack: OperationStack) -> Plan:
+    return remove_plans.remove(remove_plans.holdings(stack.directory, Config()))
 
 
 OPERATIONS: dict[str, tuple[Callable[[OperationStack], Plan], set[str], set[str]]] = {
@@ -64,13 +63,16 @@ OPERATIONS: dict[str, tuple[Callable[[OperationStack], Plan], set[str], set[str]
     "restart": (_restart, BOTH, BOTH),
     "rolling": (_rolling, BOTH, BOTH),
     "emergency": (_emergency, BOTH, set()),
+    "remove": (_remove, BOTH, set()),
 }
 
 
 def _bring_to(stack: OperationStack, wanted: set[str]) -> None:
     if stack.running() == wanted:
         return
-    stack.compose(*(("start",) if wanted else ("stop", "--timeout", "1")))
+    stack.compose("up", "--detach")
+    if not wanted:
+        stack.compose("stop", "--timeout", "1")
 
 
 def _points(path: Path) -> list[tuple[str, str]]:
@@ -101,6 +103,8 @@ def test_every_declared_point_is_in_the_code_and_no_other() -> None:
 def test_killed_at_every_point(stack: OperationStack, tmp_path: Path, name: str) -> None:
     make, before, after = OPERATIONS[name]
     seen = tmp_path / "points"
+    _bring_to(stack, BOTH)
+    stack.compose("exec", "-T", "store", "sh", "-c", f"echo {name} > /store/kept")
     _bring_to(stack, before)
     _, code = stack.run(make(stack), OPS_STEPS_TO=str(seen))
     assert code == 0 and stack.running() == after
@@ -108,6 +112,9 @@ def test_killed_at_every_point(stack: OperationStack, tmp_path: Path, name: str)
     assert {point for _, point in points} == DECLARED.keys()
     if name == "rolling":
         points = [one for one in points if one[0].endswith((".3", ".4"))]  # those of the second container
+    if name == "remove":
+        # Between two steps the stack is the same at each point; every step is killed before and after its act.
+        points = [(at, point) for at, point in points if at.endswith(".1") or point in ("O05", "O06")]
     answers = itertools.cycle(("finish", "undo"))
     for at, _ in points:
         _bring_to(stack, before)
@@ -127,9 +134,11 @@ def test_killed_at_every_point(stack: OperationStack, tmp_path: Path, name: str)
             answer = next(answers)
             assert main(["operations", answer, place.name, "--yes", "--stack", str(stack.directory)]) == 0, at
             assert stack.running() == (after if answer == "finish" else before), (at, answer)
+            assert name != "remove" or answer == "undo" or stack.started() == {}, at
         assert unfinished.unfinished(stack.directory) == (), at
     # What ended and could not be sealed is sealed by whoever comes next.
     _bring_to(stack, BOTH)
+    assert stack.compose("exec", "-T", "store", "cat", "/store/kept") == f"{name}\n"
     assert stack.run(_stop(stack))[1] == 0
     assert chain.verify(stack.directory) == ()
     assert "half done" not in {one.result for one in past.past(stack.directory) if not one.resolved}

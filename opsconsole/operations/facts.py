@@ -13,6 +13,7 @@ import msgspec
 from opsconsole.config import Config
 from opsconsole.model import Container, RedisStatus, Service, SourceError, Volume
 from opsconsole.operations.plan import ContainerFact, Facts
+from opsconsole.roles import role_of
 from opsconsole.sources.volumes import EngineVolume
 from opsconsole.stack import compose, files, places, plain_file
 from opsconsole.stack.address import THIS_HOST
@@ -110,8 +111,9 @@ def look(directory: Path, config: Config, *, project: str = "") -> Look:
 def engine_look(directory: Path, config: Config, *, project: str = "") -> Look:
     """The same without Compose: what the engine alone can tell. Raises SourceError when it does not answer."""
     containers, volumes = observe(directory, config, project=project)
+    own = next((one.project for one in containers), "")
     return Look(
-        name=config.stack.name or project or next((one.project for one in containers), directory.name),
+        name=own or files.choose(directory, config, containers, dict(os.environ), project=project).name,
         directory=str(directory),
         containers=containers,
         volumes=volumes,
@@ -262,7 +264,7 @@ def _no_paths(environment: Mapping[str, str]) -> dict[str, str]:
 
 def redis_in_memory_only(look: Look, config: Config) -> tuple[tuple[str, int], ...]:
     """(service, keys) of each Redis that holds keys and saves nothing: they are gone when it stops."""
-    if not any(service.role == "redis" for service in look.services):
+    if not any(role_of(one.image, one.command) == "redis" for one in look.containers):
         return ()
     from opsconsole.sources.databases import Databases
     from opsconsole.stack.discover import StackDiscovery

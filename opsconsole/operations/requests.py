@@ -39,6 +39,7 @@ class Request(Record, frozen=True):
     services: tuple[str, ...] = ()  # these only; () is the whole stack
     rolling: bool = False
     operation: str = ""  # the half-done one that is to be finished or undone
+    releases: bool = False  # remove: the images that releases keep, too
 
 
 class Begun(NamedTuple):
@@ -118,17 +119,32 @@ def _emergency_stop(site: Site, request: Request) -> Plan:
     return emergency.plan(facts.engine_look(site.directory, site.config(), project=site.project))
 
 
-def _finish(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import journal, stack_plans, unfinished
+def _remove(site: Site, request: Request) -> Plan:
+    from opsconsole.operations import facts, remove_plans
 
-    place, old, look = _half_done(site, request.operation)
+    config = site.config()
+    there = remove_plans.holdings(site.directory, config, project=site.project)
+    return remove_plans.remove(there, releases=request.releases, memory=facts.redis_in_memory_only(there.look, config))
+
+
+def _finish(site: Site, request: Request) -> Plan:
+    from opsconsole.operations import journal, remove_plans, stack_plans, unfinished
+
+    place, old = _half_done(site, request.operation)
+    if old.kind is Kind.REMOVE:
+        there = remove_plans.holdings(site.directory, site.config(), project=site.project or old.stack, old=old)
+        return remove_plans.rest(there, old, place.name)
+    look = _look_again(site, old)
     return stack_plans.rest(look, old, place.name, unfinished.done_steps(journal.read(place)))
 
 
 def _undo(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import stack_plans
+    from opsconsole.operations import remove_plans, stack_plans
 
-    place, old, look = _half_done(site, request.operation)
+    place, old = _half_done(site, request.operation)
+    look = _look_again(site, old)
+    if old.kind is Kind.REMOVE:
+        return remove_plans.back(look, old, place.name)
     return stack_plans.back(look, old, place.name)
 
 
@@ -137,6 +153,7 @@ PLANS: dict[str, Callable[[Site, Request], Plan]] = {
     "start": _start,
     "restart": _restart,
     "emergency-stop": _emergency_stop,
+    "remove": _remove,
     "finish": _finish,
     "undo": _undo,
 }
@@ -148,15 +165,27 @@ def _look(site: Site) -> Look:
     return facts.look(site.directory, site.config(), project=site.project)
 
 
-def _half_done(site: Site, operation: str) -> tuple[Path, Plan, Look]:
-    """The half-done operation, its plan, and how the stack is now."""
-    from opsconsole.operations import facts, journal, unfinished
+def _half_done(site: Site, operation: str) -> tuple[Path, Plan]:
+    """The half-done operation and its plan."""
+    from opsconsole.operations import journal, unfinished
     from opsconsole.operations.places import operation_directory
 
     place = operation_directory(site.directory, operation)
     if place.name not in {one.operation for one in unfinished.unfinished(site.directory)}:
         raise SourceError(f"{place.name} is not half done", "See `opsconsole operations`.")
-    old = journal.read_plan(place)
-    # What works with a broken compose file is finished and undone with a broken one.
-    looking = facts.engine_look if old.kind is Kind.EMERGENCY_STOP else facts.look
-    return place, old, looking(site.directory, site.config(), project=site.project or old.stack)
+    return place, journal.read_plan(place)
+
+
+def _look_again(site: Site, old: Plan) -> Look:
+    """How the stack is now. What works with a broken compose file is finished and undone with a broken one."""
+    from opsconsole.operations import facts
+    from opsconsole.operations.plan import Basis
+
+    project = site.project or old.stack
+    if old.kind is not Kind.EMERGENCY_STOP:
+        try:
+            return facts.look(site.directory, site.config(), project=project)
+        except SourceError:
+            if old.basis is Basis.STACK:
+                raise
+    return facts.engine_look(site.directory, site.config(), project=project)

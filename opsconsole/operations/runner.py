@@ -133,11 +133,14 @@ class _Runner:
             with suppress(SourceError):  # it has to stop the stack, whatever it cannot learn
                 self._learn(facts.container_secrets(self.directory, self.config, self.project))
             return
+        from_engine = self.plan.basis is Basis.ENGINE
+        looking = facts.engine_look if from_engine else facts.look
         try:
-            now = facts.look(self.directory, self.config, project=self.project)
+            now = looking(self.directory, self.config, project=self.project)
+            more = facts.container_secrets(self.directory, self.config, self.project) if from_engine else ()
         except SourceError as error:
             raise Stopped(Result.REFUSED, error.problem, error.hint) from None
-        self._learn(now.secrets)
+        self._learn((*now.secrets, *more))
         if changed := plan.differences(self.plan.facts, now.facts):
             raise Stopped(
                 Result.REFUSED,

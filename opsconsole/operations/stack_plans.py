@@ -184,12 +184,17 @@ def _gate(affected: Sequence[Container]) -> Step:
     names = tuple(one.name for one in affected)
     weak = [one.name for one in affected if not one.health and not _checked(one)]
     words = f"{_some(tuple(weak))}: no healthcheck, so running for 10 s must do (weak gate)." if weak else ""
+    return gate_step(names, words)
+
+
+def gate_step(names: tuple[str, ...], effect: str = "") -> Step:
+    """Wait for containers by their names, whether they are there already or not."""
     return Step(
         id="gate",
         title=f"Gate: wait until {_some(names)} is well",
         act=Act.GATE,
         services=names,
-        effect=words,
+        effect=effect,
         seconds=LIMIT_SECONDS,
     )
 
@@ -294,7 +299,7 @@ def data_effects(
         effects.append(
             DataEffect(
                 name=volume_words(volume),
-                what=_WHAT[volume.kind],
+                what=WHAT[volume.kind],
                 effect=Effect.LOST if lost else Effect.SAFE,
                 why="it is in memory and is emptied when its container stops" if lost else "",
                 database=volume.database if lost else "",
@@ -314,7 +319,7 @@ def data_effects(
     return tuple(effects)
 
 
-_WHAT = {
+WHAT = {
     VolumeKind.NAMED: "volume",
     VolumeKind.ANONYMOUS: "volume without a name",
     VolumeKind.BIND: "bind mount",

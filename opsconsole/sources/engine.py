@@ -13,6 +13,7 @@ from typing import Any
 
 from opsconsole.model import Container, Engine, Project, Usage, Volume, VolumeKind
 from opsconsole.sources import engine_parse as parse
+from opsconsole.sources.belongings import Belongings, belongings
 from opsconsole.sources.cgroups import runs_here
 from opsconsole.sources.engine_connection import EngineConnection
 from opsconsole.sources.engine_events import EventStream, Folder
@@ -110,6 +111,21 @@ class DockerEngine:
     def is_local(self) -> bool:
         """Whether the engine's paths are paths of this host."""
         return bool(self._connection.address.socket)
+
+    def belongings(self, project: str, used_names: Sequence[str] = ()) -> Belongings:
+        """Networks, images and one-off containers of a stack, each with who else uses it."""
+        return belongings(
+            self._list({}),
+            self._connection.get("/networks") or (),
+            self._connection.get("/images/json") or (),
+            project,
+            used_names,
+        )
+
+    def goes_when_stopped(self, container_id: str) -> bool:
+        """Whether the engine removes the container, with its unnamed volumes, as soon as it stops (`run --rm`)."""
+        raw = self._connection.get(f"/containers/{container_id}/json")
+        return bool((raw.get("HostConfig") or {}).get("AutoRemove"))
 
     def volume_sizes(self, volumes: Sequence[Volume], stop: Event) -> dict[str, int]:
         sizes: dict[str, int] = {}
