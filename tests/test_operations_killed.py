@@ -109,7 +109,7 @@ def test_killed_at_every_point(stack: OperationStack, tmp_path: Path, name: str)
     _, code = stack.run(make(stack), OPS_STEPS_TO=str(seen))
     assert code == 0 and stack.running() == after
     points = _points(seen)
-    assert {point for _, point in points} == DECLARED.keys()
+    assert {point for _, point in points} == {point for point in DECLARED if point.startswith("O")}
     if name == "rolling":
         points = [one for one in points if one[0].endswith((".3", ".4"))]  # those of the second container
     if name == "remove":

@@ -14,6 +14,7 @@ from opsconsole.model import Container
 from opsconsole.operations.commands import Ran
 from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import Plan, Step
+from opsconsole.stack.git_program import Account
 
 Fields = dict[str, object]
 """Of a journal's record, by name."""
@@ -57,9 +58,10 @@ class Operation(Protocol):
         cuttable: bool = True,
         environment: Mapping[str, str] | None = None,
         holds_lock: bool = True,
+        account: Account | None = None,
     ) -> Ran:
         """Run one command; its output goes into output.log. Never raises for a command that fails. With `holds_lock`
-        the stack stays locked as long as the command lives, also when we are killed."""
+        the stack stays locked as long as the command lives, also when we are killed. `account`: run it as that."""
 
     def containers(self) -> tuple[Container, ...]:
         """Of the stack, as the engine knows them now. Raises SourceError."""
@@ -108,7 +110,12 @@ def cancelled(operation: Operation, one: Step) -> Failed:
 
 
 def run_commands(
-    operation: Operation, one: Step, environment: Mapping[str, str] | None = None, *, holds_lock: bool = True
+    operation: Operation,
+    one: Step,
+    environment: Mapping[str, str] | None = None,
+    *,
+    holds_lock: bool = True,
+    account: Account | None = None,
 ) -> Fields:
     """The commands of a step, one after the other. Raises Failed at the first that fails."""
     from opsconsole.operations import plan
@@ -117,7 +124,12 @@ def run_commands(
     fields: Fields = {}
     for command in one.commands:
         ran = operation.run_command(
-            command, one.seconds, cuttable=one.cuttable, environment=environment, holds_lock=holds_lock
+            command,
+            one.seconds,
+            cuttable=one.cuttable,
+            environment=environment,
+            holds_lock=holds_lock,
+            account=account,
         )
         codes.append(ran.exit_code)
         fields = {

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from opsconsole.model import Record
 from opsconsole.operations.journal import open_private
+from opsconsole.stack.git_program import Account
 from opsconsole.text import mask_text
 
 LAST_LINES = 20
@@ -83,9 +84,11 @@ def run(
     keep_open: tuple[int, ...] = (),
     end_now: Callable[[], bool] = lambda: False,
     environment: Mapping[str, str] | None = None,
+    account: Account | None = None,
 ) -> Ran:
     """Run one command to its end, `seconds` at most; `end_now` asks it to end earlier. `environment` is laid over
-    ours. Never raises for a command that cannot be started: that is exit code 127 with the reason."""
+    ours, or over that of `account`, which is then whom it runs as. Never raises for a command that cannot be started:
+    that is exit code 127 with the reason."""
     output.begin()
     since = output.at
     output.line(b"$ " + " ".join(command).encode(errors="replace"))
@@ -93,12 +96,15 @@ def run(
         process = subprocess.Popen(
             command,
             cwd=directory,
-            env={**os.environ, **_PLAIN, **(environment or {})},
+            env={**(account.environment if account else os.environ), **_PLAIN, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             pass_fds=keep_open,
+            user=account.user if account else None,
+            group=account.group if account and account.user is not None else None,
+            extra_groups=account.groups if account and account.user is not None else None,
         )
     except OSError as error:
         problem = f"{command[0]} cannot be started: {error.strerror}"

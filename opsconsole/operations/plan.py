@@ -46,6 +46,10 @@ class Act(StrEnum):
     SOAK = "soak"  # watch whether the services stay well
     MARK_GOOD = "mark-good"  # the release is good; old ones go
     RETURN = "return"  # make containers anew from a release that was kept
+    PUT_ASIDE = "put-aside"  # changes of tracked files, into a stash
+    MOVE_TREE = "move-tree"  # the working tree, to another commit
+    PUT_BACK = "put-back"  # what was put aside
+    GIT = "git"  # git's commands that only tell, as the owner of the tree
     RESTORE_FILES = "restore-files"  # put compose and env files back, and keep the ones that are there
 
 
@@ -162,6 +166,11 @@ class Plan(Record, frozen=True):
     returns_to: str = ""  # "r3": where the way back leads
     on_failure: tuple[Step, ...] = ()  # hooks, run when it has failed, after the way back
     basis: Basis = Basis.STACK
+    incoming: tuple[str, ...] = ()  # commits that an update brings, one line each
+    keys: tuple[str, ...] = ()  # keys of the compose configuration that change, one line each; secrets masked
+    commit_from: str = ""  # whole ids: where the tree stands, and where it is moved
+    commit_to: str = ""
+    stash: str = ""  # message of the stash that changes of tracked files are put aside in
     typed: tuple[str, ...] = ()  # names to type beside those of the data: of a stack that is removed
 
     @property
@@ -260,6 +269,8 @@ def title(plan: Plan) -> str:
 def _lines(plan: Plan) -> Iterator[str]:
     yield f"Plan: {title(plan)}"
     yield ""
+    yield from _under("Commits", plan.incoming)
+    yield from _under("Configuration", plan.keys)
     for number, step in enumerate(plan.steps, 1):
         yield f"  {number}. {step.title}"
         yield from _below(step)
@@ -282,6 +293,13 @@ def _lines(plan: Plan) -> Iterator[str]:
     words = [one.words for one in plan.data]
     counts = [f"{words.count(one)} {one}" for one in (*Effect, *(["left behind"] if "left behind" in words else []))]
     yield f"{len(plan.steps)} steps. Data: {', '.join(counts)}. Fingerprint {plan.fingerprint[:12]}"
+
+
+def _under(heading: str, lines: tuple[str, ...]) -> Iterator[str]:
+    if lines:
+        yield heading
+        yield from (f"  {line}" for line in lines)
+        yield ""
 
 
 def _below(step: Step) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
@@ -26,6 +26,7 @@ from opsconsole.operations import (
     lock,
     plan,
     safety_backup,
+    tree_acts,
     unfinished,
     who,
 )
@@ -35,6 +36,7 @@ from opsconsole.operations.journal import Journal, Result
 from opsconsole.operations.plan import Act, Basis, IfFails, Kind, Plan, Step
 from opsconsole.operations.stack_plans import RUNNING
 from opsconsole.operations.steps import step
+from opsconsole.stack.git_program import Account
 
 EXIT_CODES = {
     Result.DONE: 0,
@@ -194,17 +196,21 @@ class _Runner:
             return why
         self._turned_back = True
         self._journal.write("way-back", problem=why.problem, text=f"back to {self.plan.returns_to or 'how it was'}")
-        for one in self.plan.way_back:
+        failed: list[tuple[Step, Stopped]] = []
+        for number, one in enumerate(self.plan.way_back):
             try:
                 self._do(one)
             except Stopped as stopped:
                 if self.cancel().startswith(URGENT):
                     return stopped
-                problem = f"{why.problem}; and the way back failed in the step {one.title}: {stopped.problem}"
-                by_hand = stopped.by_hand or tuple(
-                    plan.shown(command) for left in self.plan.way_back for command in left.commands
-                )
-                return Stopped(Result.ROLLBACK_FAILED, problem, stopped.hint, stopped.last_lines, by_hand)
+                if one.if_fails is IfFails.IS_TOLD:
+                    self._told.append(stopped.problem)
+                    continue
+                failed.append((one, stopped))
+                if one.if_fails is IfFails.ENDS:
+                    return _not_back(why, failed, self.plan.way_back[number:])
+        if failed:
+            return _not_back(why, failed, [one for one, _ in failed])
         return Stopped(Result.ROLLED_BACK, why.problem, why.hint, why.last_lines)
 
     def _after_failure(self, ended: Stopped) -> None:
@@ -280,6 +286,7 @@ class _Runner:
         cuttable: bool = True,
         environment: Mapping[str, str] | None = None,
         holds_lock: bool = True,
+        account: Account | None = None,
     ) -> commands.Ran:
         return commands.run(
             command,
@@ -289,6 +296,7 @@ class _Runner:
             keep_open=self._lock_fd if holds_lock else (),
             end_now=lambda: bool(asked := self.cancel()) and (cuttable or asked.startswith(URGENT)),
             environment=environment,
+            account=account,
         )
 
     def containers(self) -> tuple[Container, ...]:
@@ -325,10 +333,11 @@ class _Runner:
 
     def _state(self) -> tuple[str, ...]:
         """How the stack stands now, as an operator would say it."""
+        tree = tree_acts.state_lines(self.plan, self)
         try:
             containers = self.containers()
         except SourceError as error:
-            return (f"how the stack stands now is not known: {error.problem}",)
+            return (f"how the stack stands now is not known: {error.problem}", *tree)
         up = [one.name for one in containers if one.state in RUNNING]
         down = [f"{one.name} ({one.state})" for one in containers if one.state not in RUNNING]
         return tuple(
@@ -336,12 +345,23 @@ class _Runner:
             for line in (
                 f"running: {', '.join(up)}" if up else "nothing runs",
                 f"not running: {', '.join(down)}" if down else "",
+                *tree,
             )
             if line
         )
 
     def _asked_by_signal(self, number: int, frame: FrameType | None) -> None:
         self._signalled = f"asked by {signal.Signals(number).name}"
+
+
+def _not_back(why: Stopped, failed: Sequence[tuple[Step, Stopped]], left: Sequence[Step]) -> Stopped:
+    """The way back did not lead there: what failed, and the commands of what is left to do."""
+    said = "; ".join(f"{one.title}: {stopped.problem}" for one, stopped in failed)
+    first = failed[0][1]
+    by_hand = tuple(command for _, stopped in failed for command in stopped.by_hand)
+    by_hand = by_hand or tuple(plan.shown(command) for one in left for command in one.commands)
+    problem = f"{why.problem}; and the way back failed in the step {said}"
+    return Stopped(Result.ROLLBACK_FAILED, problem, first.hint, first.last_lines, by_hand)
 
 
 def _gate(operation: acts.Operation, one: Step) -> acts.Fields:
@@ -358,5 +378,6 @@ ACTS: dict[Act, acts.Act] = {
     Act.GATE: _gate,
     Act.HOOK: hooks.run,
     Act.SAFETY_BACKUP: safety_backup.run,
+    **tree_acts.ACTS,
 }
 """What runs each act; the two of an emergency stop are the runner's own, they know of other operations."""

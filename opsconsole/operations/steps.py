@@ -16,6 +16,9 @@ DECLARED = {
     "O08": "all is done, the result is not recorded",
     "O09": "the result is recorded, the journal is not sealed",
     "O10": "sealed, the lock is still held",
+    "T01": "local changes are put aside, the step is not over",
+    "T02": "the tree is moved, the step is not over",
+    "T03": "what was put aside is applied or conflicts, the step is not over",
 }
 """Every point. A point that is not declared here cannot be passed."""
 

@@ -117,6 +117,12 @@ def changed_files(git: Git) -> tuple[str, ...]:
     return words_of([entry[3:] for entry in entries if len(entry) > 3])
 
 
+def unmerged_files(git: Git) -> tuple[str, ...]:
+    """Files in conflict, relative to the top."""
+    lines = git.ask("ls-files", "--unmerged", "-z", "--full-name", ":(top)").split(b"\0")
+    return words_of(list(dict.fromkeys(line.partition(b"\t")[2] for line in lines if line)))
+
+
 def fetch(git: Git, tree: Tree) -> None:
     """Bring the objects of the branch that the tree follows. Raises SourceError when the remote does not answer."""
     if tree.remote == ".":
@@ -242,10 +248,9 @@ def _no_half_done_work(git: Git) -> None:
             raise SourceError(
                 f"{what} is under way in {printable(str(git.top))}", f"End it first, or drop it: {way_out}."
             )
-    if conflicts := git.run("ls-files", "--unmerged").stdout:
-        paths = dict.fromkeys(line.rpartition(b"\t")[2] for line in conflicts.splitlines())
+    if conflicts := unmerged_files(git):
         raise SourceError(
-            f"files are in conflict: {_some(words_of(list(paths)))}",
+            f"files are in conflict: {_some(conflicts)}",
             "Solve it by hand: see `git status`; `git checkout HEAD -- FILE` takes the committed one.",
         )
 
