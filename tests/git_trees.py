@@ -31,6 +31,22 @@ class Trees:
         self.push(files or {"compose.yaml": "services: {}\n"}, "first")
         git(place, "clone", "--quiet", str(self.origin), str(self.tree))
 
+    @classmethod
+    def around(cls, tree: Path) -> Trees:
+        """Put a directory that is there under git, with all that is in it."""
+        made = cls.__new__(cls)
+        made.tree = tree
+        made.origin = tree.with_name(f"{tree.name}-origin.git")
+        made.colleague = tree.with_name(f"{tree.name}-colleague")
+        git(tree, "init", "--quiet", "--initial-branch=main")
+        git(tree, "add", "--all")
+        commit(tree, {}, "first")
+        git(tree.parent, "init", "--quiet", "--bare", "--initial-branch=main", str(made.origin))
+        git(tree, "remote", "add", "origin", str(made.origin))
+        git(tree, "push", "--quiet", "--set-upstream", "origin", "main")
+        git(tree.parent, "clone", "--quiet", str(made.origin), str(made.colleague))
+        return made
+
     def push(self, files: Mapping[str, str | None], message: str = "a change") -> str:
         """Commit and push as the colleague; None deletes. The new commit's id."""
         return commit(self.colleague, files, message, push=True)

@@ -60,7 +60,7 @@ def put_back(operation: Operation, one: Step) -> Fields:
     if not there:
         return {"text": "nothing is put aside"}
     while there:
-        name, commit = there[0]
+        name, commit = there[-1]  # the oldest first: those are the operator's own
         ran = operation.run_command(git.words("stash", "pop", name), one.seconds, cuttable=False, account=git.account)
         step("T03")
         if ran.exit_code:

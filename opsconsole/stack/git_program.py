@@ -7,6 +7,7 @@ never overruled here.
 
 from __future__ import annotations
 
+import itertools
 import os
 import pwd
 import re
@@ -145,10 +146,14 @@ def owner_account(top: Path, environment: Mapping[str, str]) -> Account:
 
 def complaint(stderr: bytes, secrets: tuple[str, ...] = ()) -> str:
     """The line of git's messages that says what is wrong, without secrets."""
-    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    lines = [line.rstrip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     # git says `error:` for each cause and `fatal:` at the end; ssh's own line comes first.
-    reason = next((line for line in lines if _REASON.match(line)), lines[0] if lines else "no reason given")
-    return mask_text(printable(_REASON.sub("", reason)), secrets)
+    at = next((number for number, line in enumerate(lines) if _REASON.match(line)), 0)
+    reason = _REASON.sub("", lines[at]) if lines else "no reason given"
+    if reason.endswith(":"):  # names follow, one a line, behind a tab
+        names = [line.strip() for line in itertools.takewhile(lambda line: line.startswith("\t"), lines[at + 1 :])]
+        reason = f"{reason} {', '.join(names[:6])}" + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    return mask_text(printable(reason.strip()), secrets)
 
 
 def userinfo(url: str) -> tuple[str, ...]:
