@@ -15,7 +15,19 @@ import pytest
 import opsconsole.operations
 from opsconsole.cli import main
 from opsconsole.config import Config
-from opsconsole.operations import chain, emergency, facts, journal, lock, past, remove_plans, stack_plans, unfinished
+from opsconsole.operations import (
+    chain,
+    container_plans,
+    emergency,
+    facts,
+    journal,
+    lock,
+    past,
+    remove_plans,
+    stack_plans,
+    unfinished,
+)
+from opsconsole.operations.containers import Verb
 from opsconsole.operations.plan import Plan
 from opsconsole.operations.steps import DECLARED
 from tests.operation_stack import OperationStack, operation_stack
@@ -52,6 +64,11 @@ def _emergency(stack: OperationStack) -> Plan:
     return emergency.plan(facts.engine_look(stack.directory, Config()))
 
 
+def _named(stack: OperationStack) -> Plan:
+    containers = facts.listed(stack.directory, Config())
+    return container_plans.plan(stack.project, stack.directory, Verb.STOP, containers)
+
+
 def _remove(stack: OperationStack) -> Plan:
     return remove_plans.remove(remove_plans.holdings(stack.directory, Config()))
 
@@ -63,6 +80,7 @@ OPERATIONS: dict[str, tuple[Callable[[OperationStack], Plan], set[str], set[str]
     "restart": (_restart, BOTH, BOTH),
     "rolling": (_rolling, BOTH, BOTH),
     "emergency": (_emergency, BOTH, set()),
+    "containers": (_named, BOTH, set()),
     "remove": (_remove, BOTH, set()),
 }
 
@@ -112,9 +130,11 @@ def test_killed_at_every_point(stack: OperationStack, tmp_path: Path, name: str)
     assert {point for _, point in points} == {point for point in DECLARED if point.startswith("O")}
     if name == "rolling":
         points = [one for one in points if one[0].endswith((".3", ".4"))]  # those of the second container
-    if name == "remove":
+    if name in ("containers", "remove"):
         # Between two steps the stack is the same at each point; every step is killed before and after its act.
         points = [(at, point) for at, point in points if at.endswith(".1") or point in ("O05", "O06")]
+    if name == "containers":
+        points = [(at, point) for at, point in points if point in ("O04", "O05", "O06", "O07")]
     answers = itertools.cycle(("finish", "undo"))
     for at, _ in points:
         _bring_to(stack, before)

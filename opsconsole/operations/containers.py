@@ -1,4 +1,4 @@
-"""Start, stop and restart of single containers, and a shell in one. Always by id, never by row or name.
+"""Single containers: what is done to them and what became of it, and a shell in one. By id, never by row or name.
 
 The functions block and never raise: the screen calls them on a thread of its own and shows the outcome.
 """

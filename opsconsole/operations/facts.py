@@ -7,11 +7,12 @@ import os
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from opsconsole.config import Config
-from opsconsole.model import Container, RedisStatus, Service, SourceError, Volume
+from opsconsole.model import Container, DatabaseStatus, RedisStatus, Service, SourceError, Volume
 from opsconsole.operations.plan import ContainerFact, Facts
 from opsconsole.roles import role_of
 from opsconsole.sources.volumes import EngineVolume
@@ -23,6 +24,9 @@ from opsconsole.stack.files import Choice
 from opsconsole.stack.git import Repository
 from opsconsole.stack.rendered import Rendered, to_services
 from opsconsole.text import is_secret_name
+
+if TYPE_CHECKING:
+    from opsconsole.sources.engine import DockerEngine
 
 _INSPECTS = 2000
 
@@ -140,15 +144,29 @@ def _observe(
 
     engine = DockerEngine()  # a new one each time: nothing of what it remembers may be old here
     try:
-        wanted = config.stack.name or project
-        if not wanted:
-            listed = engine.containers(directory=str(directory))
-            wanted = files.choose(directory, config, listed, os.environ).name
+        wanted = _project(engine, directory, config, project)
         engine.inspect_missing(engine.containers(project=wanted), limit=_INSPECTS)
         containers = engine.containers(project=wanted)
         return containers, engine.volumes(containers, project=wanted), engine.engine_volumes()
     finally:
         engine.close()
+
+
+def listed(directory: Path, config: Config, *, project: str = "") -> tuple[Container, ...]:
+    """The stack's containers with what one list tells of them: names and states."""
+    from opsconsole.sources.engine import DockerEngine
+
+    engine = DockerEngine()
+    try:
+        return engine.containers(project=_project(engine, directory, config, project))
+    finally:
+        engine.close()
+
+
+def _project(engine: DockerEngine, directory: Path, config: Config, project: str) -> str:
+    if wanted := config.stack.name or project:
+        return wanted
+    return files.choose(directory, config, engine.containers(directory=str(directory)), os.environ).name
 
 
 def with_configuration(look: Look, rendered: Rendered) -> Look:
@@ -276,6 +294,11 @@ def redis_in_memory_only(look: Look, config: Config) -> tuple[tuple[str, int], .
         statuses = databases.look(stack, look.containers, collections=False)
     finally:
         databases.close()
+    return kept_in_memory(statuses)
+
+
+def kept_in_memory(statuses: Sequence[DatabaseStatus]) -> tuple[tuple[str, int], ...]:
+    """(service, keys) of each Redis among them that holds keys and saves nothing."""
     return tuple(
         (status.target.service, keys)
         for status in statuses

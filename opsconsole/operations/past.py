@@ -9,7 +9,7 @@ from opsconsole.model import Record
 from opsconsole.operations import chain, journal, plan
 from opsconsole.operations.journal import Entry, Result
 from opsconsole.operations.places import existing_operations
-from opsconsole.operations.plan import Act, Kind
+from opsconsole.operations.plan import Act, Basis, Kind
 from opsconsole.operations.who import Who
 
 
@@ -45,8 +45,8 @@ def seconds_by_service(directory: Path) -> dict[str, float]:
         if not records or records[0].kind != Kind.RESTART.value or records[-1].result is not Result.DONE:
             continue
         what = journal.read_plan(place)
-        if what.resolves:
-            continue
+        if what.resolves or what.basis is Basis.NAMED:
+            continue  # of single containers nobody waits until they are well
         # A weak gate watches for 10 s what may have answered from the first of them.
         took = {
             record.step: record.seconds or 0.0

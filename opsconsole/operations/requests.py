@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from opsconsole.model import Record, SourceError
-from opsconsole.operations.plan import Kind, Plan
+from opsconsole.operations.plan import Basis, Kind, Plan
 
 if TYPE_CHECKING:
     from opsconsole.config import Config
@@ -128,23 +128,27 @@ def _remove(site: Site, request: Request) -> Plan:
 
 
 def _finish(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import journal, remove_plans, stack_plans, unfinished
+    from opsconsole.operations import container_plans, journal, remove_plans, stack_plans, unfinished
 
     place, old = _half_done(site, request.operation)
     if old.kind is Kind.REMOVE:
         there = remove_plans.holdings(site.directory, site.config(), project=site.project or old.stack, old=old)
         return remove_plans.rest(there, old, place.name)
+    if old.basis is Basis.NAMED:
+        return container_plans.rest(old, place.name, unfinished.done_steps(journal.read(place)))
     look = _look_again(site, old)
     return stack_plans.rest(look, old, place.name, unfinished.done_steps(journal.read(place)))
 
 
 def _undo(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import remove_plans, stack_plans
+    from opsconsole.operations import container_plans, remove_plans, stack_plans
 
     place, old = _half_done(site, request.operation)
     look = _look_again(site, old)
     if old.kind is Kind.REMOVE:
         return remove_plans.back(look, old, place.name)
+    if old.basis is Basis.NAMED:
+        return container_plans.back(look, old, place.name)
     return stack_plans.back(look, old, place.name)
 
 
@@ -179,10 +183,9 @@ def _half_done(site: Site, operation: str) -> tuple[Path, Plan]:
 def _look_again(site: Site, old: Plan) -> Look:
     """How the stack is now. What works with a broken compose file is finished and undone with a broken one."""
     from opsconsole.operations import facts
-    from opsconsole.operations.plan import Basis
 
     project = site.project or old.stack
-    if old.kind is not Kind.EMERGENCY_STOP:
+    if old.kind is not Kind.EMERGENCY_STOP and old.basis is not Basis.NAMED:
         try:
             return facts.look(site.directory, site.config(), project=project)
         except SourceError:

@@ -335,7 +335,7 @@ class _Runner:
         """How the stack stands now, as an operator would say it."""
         tree = tree_acts.state_lines(self.plan, self)
         try:
-            containers = self.containers()
+            containers = facts.listed(self.directory, self.config, project=self.project)
         except SourceError as error:
             return (f"how the stack stands now is not known: {error.problem}", *tree)
         up = [one.name for one in containers if one.state in RUNNING]
