@@ -16,7 +16,7 @@ REMOVED = ".removed-"
 
 _FORM = "%Y%m%d_%H%M%S"
 _LOCAL_TIMES_APART = timedelta(hours=26)  # the two clocks of this world that lie farthest from each other
-_WORTH_WAITING = timedelta(seconds=3)
+_WAITS = 4  # of a second each
 
 
 class ClockWentBack(SourceError):
@@ -61,15 +61,16 @@ def next_id(
     the directory cannot be read.
     """
     known = [one for one in known_ids(directory, clock(), zone) if one[0] not in disregarded]
-    begun = clock()
-    while True:
+    for _ in range(_WAITS):
         now = clock()
         try:
             return new_id(known, now, zone), now
         except ClockWentBack as error:
-            if error.behind > _WORTH_WAITING or not begun <= now <= begun + 2 * _WORTH_WAITING:
+            if error.behind > timedelta(seconds=_WAITS):
                 raise
         wait(1.0)
+    now = clock()
+    return new_id(known, now, zone), now
 
 
 def known_ids(directory: Path, now: datetime, zone: tzinfo | None = None) -> list[tuple[str, datetime]]:

@@ -160,6 +160,11 @@ def encode(manifest: Manifest) -> bytes:
     return data
 
 
+def sha256(data: bytes) -> str:
+    """In hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def checksum_lines(files: tuple[HeldFile, ...]) -> bytes:
     """The same sums as `sha256sum` writes and `sha256sum -c` reads."""
     return b"".join(f"{file.sha256}  {file.path}\n".encode() for file in files)
