@@ -48,6 +48,8 @@ def explain_failure(error: Exception, connection: Connection, client: MongoClien
     origin = printable(connection.target.origin)
     if code == _AUTHENTICATION_FAILED:
         return _password_refused(connection, origin)
+    if code == _UNAUTHORIZED and user_of(connection.uri):
+        return _right_missing(error, connection)
     if code == _UNAUTHORIZED:
         return Explained("MongoDB wants a password and none is configured", NO_CREDENTIALS_HINT, refused=True)
     beneath = _server_error(client) if isinstance(error, ServerSelectionTimeoutError) else None
@@ -90,6 +92,15 @@ def _password_refused(connection: Connection, origin: str) -> Explained:
     looked_up = printable(_authentication_database(connection.uri))
     hint = f'the user is looked up in database "{looked_up}" (authSource); root users live in admin'
     return Explained(f"the password of user {user} was refused{where}", hint, refused=True)
+
+
+def _right_missing(error: Exception, connection: Connection) -> Explained:
+    """The server says it with the whole command, which may hold data."""
+    user = printable(user_of(connection.uri))
+    found = re.match(r"not authorized on (\S+) to execute command \{ (\w+):", str(error))
+    what = f"may not {found[2]} in database {printable(found[1])}" if found else "may not do this, or not any more"
+    hint = "grant it the roles backup and restore in admin (db.grantRolesToUser)"
+    return Explained(f"authenticated, but user {user} {what}", hint, refused=True)
 
 
 def _authentication_database(uri: str) -> str:

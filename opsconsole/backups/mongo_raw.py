@@ -1,0 +1,121 @@
+"""Documents out of a server as it stores them: raw batches of `find`, taken apart without being decoded.
+
+Twice as fast as mongodump, and as fast again as the driver's own raw batches, which build one Python object for each
+document. Batches of about 1.3 MB stay in the processor's cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.int64 import Int64
+from bson.raw_bson import RawBSONDocument
+from pymongo import ReadPreference
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from opsconsole.backups.bson_documents import ARRAY, DOCUMENT, INT64, STRING, elements, find_element
+from opsconsole.backups.reading import Corrupt
+
+RawDatabase = Database[RawBSONDocument]
+
+BATCH_BYTES = 1_300_000
+_FIRST_BATCH, _FEWEST, _MOST = 101, 100, 10_000
+
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+DECODED: CodecOptions[dict[str, Any]] = CodecOptions(
+    document_class=dict, datetime_conversion=DatetimeConversion.DATETIME_MS, tz_aware=False
+)
+"""For small documents that we look into: nothing in them is lost, dates may lie anywhere."""
+
+
+def raw_batches(
+    database: RawDatabase, find: dict[str, Any], session: ClientSession | None = None
+) -> Generator[tuple[bytes, int], None, None]:
+    """The documents that a find command finds: many at a time, end to end, and how many.
+
+    Raises the driver's errors. Close it when it is not read to its end: that ends the server's cursor.
+    """
+    size, documents, taken = _FIRST_BATCH, 0, 0
+    reply = _ask(database, {**find, "batchSize": size}, session)
+    while True:
+        data, cursor, collection = _opened(reply)
+        try:
+            if data:
+                count = _count(data)
+                yield data, count
+                documents += count
+                taken += len(data)
+                size = min(max(BATCH_BYTES * documents // taken, _FEWEST), _MOST)
+            if not cursor:
+                return
+        except GeneratorExit:
+            with contextlib.suppress(PyMongoError):
+                _ask(database, {"killCursors": collection, "cursors": [Int64(cursor)]}, session)
+            raise
+        reply = _ask(database, {"getMore": Int64(cursor), "collection": collection, "batchSize": size}, session)
+
+
+def answers(
+    database: RawDatabase, command: dict[str, Any], session: ClientSession | None = None
+) -> list[dict[str, Any]]:
+    """Everything that a command with a cursor answers, decoded: for lists that are short."""
+    found: list[dict[str, Any]] = []
+    reply = _ask(database, {**command, "cursor": {}}, session)
+    while True:
+        data, cursor, collection = _opened(reply)
+        found += bson.decode_all(data, DECODED)
+        if not cursor:
+            return found
+        reply = _ask(database, {"getMore": Int64(cursor), "collection": collection}, session)
+
+
+def ask(database: RawDatabase, command: dict[str, Any]) -> dict[str, Any]:
+    """The decoded answer to a command."""
+    return bson.decode(_ask(database, command, None), DECODED)
+
+
+def _ask(database: RawDatabase, command: dict[str, Any], session: ClientSession | None) -> bytes:
+    reply = database.command(
+        command, session=session, read_preference=ReadPreference.PRIMARY_PREFERRED, codec_options=_RAW
+    )
+    return bytes(reply.raw)
+
+
+def _opened(reply: bytes) -> tuple[bytes, int, str]:
+    """The documents of a reply, the cursor for the next ones (0 when these are the last) and its collection."""
+    place = find_element(reply, b"cursor")
+    if place is None or place[0] != DOCUMENT:
+        raise Corrupt("has an answer without a cursor")
+    data, cursor, namespace = b"", 0, ""
+    for kind, name, begin, end in elements(reply, place[1]):
+        if kind == ARRAY and name in (b"firstBatch", b"nextBatch"):
+            data = _end_to_end(memoryview(reply)[begin:end])
+        elif kind == INT64 and name == b"id":
+            cursor = int.from_bytes(reply[begin:end], "little", signed=True)
+        elif kind == STRING and name == b"ns":
+            namespace = reply[begin + 4 : end - 1].decode()
+    return data, cursor, namespace.partition(".")[2]
+
+
+def _stripped(array: memoryview) -> bytes:
+    """The documents of a BSON array without its keys."""
+    data = bytes(array)
+    return b"".join(data[begin:end] for _, _, begin, end in elements(data))
+
+
+# The driver's own function in C is not public, so it may be gone one day.
+_end_to_end = getattr(bson, "_array_of_documents_to_buffer", _stripped)
+
+
+def _count(data: bytes) -> int:
+    at = count = 0
+    while at < len(data):
+        at += int.from_bytes(data[at : at + 4], "little")
+        count += 1
+    return count

@@ -1,0 +1,304 @@
+"""Save a MongoDB server, or part of it, as a mongodump archive.
+
+On a replica set every collection is read as it was at one moment. A standalone server cannot do that: there each
+collection is read as it is when its turn comes, and the result says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from bson.timestamp import Timestamp
+from pymongo.client_session import ClientSession
+from pymongo.errors import OperationFailure, PyMongoError
+
+from opsconsole import __version__
+from opsconsole.backups.bson_documents import DocumentSum
+from opsconsole.backups.conveyor import Conveyor
+from opsconsole.backups.mongo_archive import ArchiveWriter
+from opsconsole.backups.mongo_catalog import Catalog, Listed, Selection, catalog
+from opsconsole.backups.mongo_raw import answers, ask, raw_batches
+from opsconsole.backups.packed_files import PackedFile, Packing
+from opsconsole.backups.progress import IsCancelled, OnProgress, Watch
+from opsconsole.sources.connection import Connection
+from opsconsole.sources.mongo_bulk import ANSWER_SECONDS, RawClient, bulk_client
+from opsconsole.sources.mongo_faults import forbidden
+from opsconsole.sources.network import Explained
+from opsconsole.text import printable
+
+TOOL_VERSION = f"opsconsole {__version__}"
+EVERYTHING = Selection()
+
+# NamespaceNotFound, QueryPlanKilled, SnapshotUnavailable: a collection was dropped or made while we read.
+_CHANGED = (26, 175, 246)
+_TOO_OLD = 239  # SnapshotTooOld
+_TRIES = 3
+_PARAMETER = "minSnapshotHistoryWindowInSeconds"
+_WINDOW = 300  # seconds: its default
+_SLOWEST = 20_000_000  # bytes per second that we count on: a tenth of what two cores and a disk do
+
+
+class Consistency(StrEnum):
+    ONE_POINT = "one point in time"
+    PER_COLLECTION = "per collection"
+
+
+class SavedCollection(msgspec.Struct, frozen=True):
+    """What was saved of one collection, for the manifest. `digest` does not depend on the documents' order."""
+
+    database: str
+    name: str
+    kind: str
+    documents: int
+    bytes: int
+    digest: str
+    indexes: int
+    consistency: Consistency
+
+
+class SavedDump(msgspec.Struct, frozen=True):
+    size: int
+    sha256: str
+    packing: Packing
+    consistency: Consistency  # of the whole: the weakest of its collections
+    moment: datetime | None  # the one point in time, to the second; None where there is none
+    collections: tuple[SavedCollection, ...]
+    left_out: tuple[str, ...]  # users and roles that this user may not read
+    server_version: str
+    tool_version: str
+    seconds: float = 0.0
+
+
+class _Changed(Exception):
+    """A collection was dropped or made under us: begin again."""
+
+
+class _TooSlow(Exception):
+    """The server keeps the past for a shorter time than reading it takes."""
+
+
+def save_mongo(
+    connection: Connection,
+    path: Path,
+    *,
+    packing: Packing = Packing.GZIP,
+    selection: Selection = EVERYTHING,
+    progress: OnProgress | None = None,
+    cancelled: IsCancelled | None = None,
+    answer_seconds: float = ANSWER_SECONDS,
+) -> SavedDump:
+    """Write an archive to `path`, which must not exist; there is none after a failure.
+
+    Raises Explained when the server fails or the disk does, Cancelled when `cancelled` says so.
+    """
+    begun = time.monotonic()
+    saving = None
+    try:
+        with bulk_client(connection, answer_seconds=answer_seconds) as client:
+            watch = Watch(progress, cancelled)
+            saving = _Saving(client, path, packing, watch)
+            dump = saving.run(selection, connection.target.database)
+    except Explained as failure:
+        if saving is None or not saving.reading:
+            raise
+        where = f"while {printable(saving.reading)} was saved"
+        raise Explained(f"{failure.problem} ({where})", failure.hint, refused=failure.refused) from failure
+    except OSError as error:
+        reason = f"{path} cannot be written: {error.strerror or error}"
+        raise Explained(reason, "make room or name another place; nothing was kept of this backup") from error
+    return msgspec.structs.replace(dump, seconds=time.monotonic() - begun)
+
+
+class _Saving:
+    """One archive, begun again when collections are dropped or made while others are read."""
+
+    def __init__(self, client: RawClient, path: Path, packing: Packing, watch: Watch) -> None:
+        self._client = client
+        self._path = path
+        self._packing = packing
+        self._watch = watch
+        self._version = ""
+        self._by_name = False
+        self.reading = ""  # the collection that is being read
+
+    def run(self, selection: Selection, own: str) -> SavedDump:
+        """Try at one point in time first, then collection by collection."""
+        self._version = str(ask(self._client.admin, {"buildInfo": 1})["version"])
+        snapshots = bool(ask(self._client.admin, {"hello": 1}).get("setName"))
+        for snapshot in (True, False) if snapshots else (False,):
+            for _ in range(_TRIES):
+                try:
+                    return self._once(*self._settled(selection, own, snapshot))
+                except _Changed:
+                    continue
+                except _TooSlow:
+                    break
+        raise Explained(
+            "collections were dropped and made again and again while they were saved",
+            "save when what rebuilds them does not run, or leave them out",
+        )
+
+    def _settled(self, selection: Selection, own: str, snapshot: bool) -> tuple[Catalog, Timestamp | None]:
+        """The list of collections, and a moment at which it was true."""
+        found = catalog(self._client, selection, own)
+        if not snapshot:
+            return found, None
+        for _ in range(_TRIES * 10):
+            # The majority has this moment already, so reading at it never waits.
+            moment: Timestamp = ask(self._client.admin, {"hello": 1})["lastWrite"]["majorityOpTime"]["ts"]
+            again = catalog(self._client, selection, own)
+            if again == found:
+                return found, moment
+            found = again
+        raise _Changed
+
+    def _once(self, found: Catalog, moment: Timestamp | None) -> SavedDump:
+        self._watch.begin(*_totals(self._client, found))
+        self._by_name = not self._may_use_uuids(found)
+        file = PackedFile(self._path, self._packing)
+        try:
+            version = {"server_version": self._version, "tool_version": TOOL_VERSION}
+            writer = ArchiveWriter(file, found.entries, **version)
+            with (
+                _long_memory(self._client, self._watch.total_bytes if moment is not None else 0),
+                self._client.start_session(causal_consistency=False) as session,
+            ):
+                collections = tuple(self._collection(one, writer, session, moment) for one in found.listed)
+            self.reading = ""
+            sha256 = file.finish()
+        except BaseException:
+            file.abandon()
+            raise
+        whole = all(one.consistency is Consistency.ONE_POINT for one in collections) and moment is not None
+        return SavedDump(
+            size=file.size,
+            sha256=sha256,
+            packing=self._packing,
+            consistency=Consistency.ONE_POINT if whole else Consistency.PER_COLLECTION,
+            moment=datetime.fromtimestamp(moment.time, UTC) if moment is not None else None,
+            collections=collections,
+            left_out=found.left_out,
+            server_version=self._version,
+            tool_version=TOOL_VERSION,
+        )
+
+    def _collection(
+        self, one: Listed, writer: ArchiveWriter, session: ClientSession, moment: Timestamp | None
+    ) -> SavedCollection:
+        self.reading = one.entry.path
+        # A capped collection cannot be read at a moment of the past (error 246 on 6.0).
+        moment = None if one.capped else moment
+        sums = DocumentSum()
+        writer.begin(one.entry)
+        if one.uuid is not None:
+            self._documents(one, writer, sums, session, moment)
+        writer.end(one.entry)
+        exact = moment is not None or one.uuid is None
+        return SavedCollection(
+            database=one.entry.database,
+            name=one.entry.name,
+            kind=one.entry.kind,
+            documents=sums.documents,
+            bytes=sums.bytes,
+            digest=sums.digest,
+            indexes=one.indexes,
+            consistency=Consistency.ONE_POINT if exact else Consistency.PER_COLLECTION,
+        )
+
+    def _documents(
+        self, one: Listed, writer: ArchiveWriter, sums: DocumentSum, session: ClientSession, moment: Timestamp | None
+    ) -> None:
+        """Read the documents of a collection here while another thread hashes, packs and writes them."""
+
+        def take(data: bytes) -> None:
+            sums.add(data)
+            writer.add(data)
+
+        find: dict[str, Any] = {"find": one.entry.stored_as if self._by_name else one.uuid}
+        if moment is not None:
+            find["readConcern"] = {"level": "snapshot", "atClusterTime": moment}
+        with Conveyor(take, name="save") as conveyor:
+            try:
+                with contextlib.closing(raw_batches(self._client[one.entry.database], find, session)) as batches:
+                    for data, count in batches:
+                        conveyor.put(data)
+                        self._watch.went_on(one.entry.path, count, len(data))
+            except OperationFailure as error:
+                if error.code == _TOO_OLD:
+                    raise _TooSlow from error
+                if error.code in _CHANGED:
+                    raise _Changed from error
+                raise
+        if self._by_name and not self._still_there(one):
+            raise _Changed
+
+    def _may_use_uuids(self, found: Catalog) -> bool:
+        """A collection that was dropped or renamed and opened by name is empty, without an error; opened by its UUID
+        it is found, or not. The role `backup` may do that, `read` may not."""
+        for one in found.listed:
+            if one.uuid is None:
+                continue
+            try:
+                ask(self._client[one.entry.database], {"find": one.uuid, "limit": 1})
+            except OperationFailure as error:
+                if forbidden(error):
+                    return False
+                if error.code not in _CHANGED:
+                    raise
+                continue
+            return True
+        return True
+
+    def _still_there(self, one: Listed) -> bool:
+        infos = answers(
+            self._client[one.entry.database], {"listCollections": 1, "filter": {"name": one.entry.stored_as}}
+        )
+        return [info.get("info", {}).get("uuid") for info in infos] == [one.uuid]
+
+
+def _totals(client: RawClient, found: Catalog) -> tuple[int, int]:
+    """Documents and bytes that are to be read, as the servers' metadata has them; 0 and 0 when it may not be asked."""
+    documents = size = 0
+    for one in found.listed:
+        if one.uuid is None:
+            continue
+        pipeline: list[dict[str, Any]] = [{"$collStats": {"storageStats": {}}}]
+        command = {"aggregate": one.entry.stored_as, "pipeline": pipeline}
+        try:
+            for row in answers(client[one.entry.database], command):
+                stats = row.get("storageStats", {})
+                documents += int(stats.get("count", 0))
+                size += int(stats.get("size", 0))
+        except OperationFailure:
+            return 0, 0
+    return documents, size
+
+
+@contextlib.contextmanager
+def _long_memory(client: RawClient, size: int) -> Iterator[None]:
+    """Let the server remember the past for as long as reading `size` bytes may take, where this user may say so.
+
+    The setting is put back, and lasts no longer than the server's process anyway.
+    """
+    wanted = int(size / _SLOWEST)
+    before = 0
+    try:
+        if wanted > _WINDOW / 2:
+            before = int(ask(client.admin, {"getParameter": 1, _PARAMETER: 1})[_PARAMETER])
+            if before < wanted:
+                ask(client.admin, {"setParameter": 1, _PARAMETER: wanted})
+    except OperationFailure:
+        before = 0
+    try:
+        yield
+    finally:
+        if 0 < before < wanted:
+            with contextlib.suppress(PyMongoError):
+                ask(client.admin, {"setParameter": 1, _PARAMETER: before})
