@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opsconsole import __version__, operations_command
+from opsconsole import __version__, deploy_command, operations_command
 from opsconsole.model import Project, SourceError
 from opsconsole.text import mask_text, printable
 
@@ -28,6 +28,8 @@ Without a command the console opens on the stack in this directory. Nothing is c
   opsconsole status              one look as text; --json for scripts; exit 0 well, 1 attention, 2 cannot look
   opsconsole logs -f backend     logs of one, several or all services, in a pipe too
   opsconsole restart --plan      what stop, start or restart would do; without --plan it asks and does it
+  opsconsole deploy --plan       pull, build, recreate what changed, gate it; goes back by itself when a gate fails
+  opsconsole rollback previous-image   back to the release before; --to r4 names one, `releases` lists them
   opsconsole rollback emergency-stop   everything stopped within 10 s, evidence saved first
   opsconsole history             who did what, when, from where, with what result; --verify checks every record
   opsconsole doctor              is everything here that the console needs, and how to mend what is not
@@ -104,6 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_doctor(commands)
     _add_init(commands)
     _add_demo(commands)
+    deploy_command.add_commands(commands, _add_stack_options, stack_of)
     operations_command.add_commands(commands, _add_stack_options, stack_of)
     return parser
 

@@ -1,7 +1,7 @@
-"""`opsconsole stop`, `start`, `restart`, `rollback`, `operations`: a plan, a question, an operation, its journal.
+"""`opsconsole stop`, `start`, `restart`, `operations`: a plan, a question, an operation, its journal.
 
 Exit codes: 0 done, 1 a step or a gate failed, 2 nothing was done (refused, not confirmed, cannot look), 5 cancelled at
-a safe point. 3 and 4 are kept for a deploy that went back to the release before, or could not.
+a safe point. 3: a deploy or a rollback failed and went back to what ran before; 4: it could not (`deploy_command`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ class NotConfirmed(SourceError):
 def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
     """The commands that change something, and the ones that look at what was changed."""
     _add_stack_verbs(commands, add_stack_options, find)
-    _add_rollback(commands, add_stack_options, find)
     _add_remove(commands, add_stack_options, find)
     _add_operations(commands, add_stack_options, find)
     _add_history(commands, add_stack_options, find)
@@ -64,21 +63,8 @@ def _add_stack_verbs(commands: Commands, add_stack_options: AddOptions, find: Fi
             parser.add_argument(
                 "--rolling", action="store_true", help="one container after the other, each waited for until it is well"
             )
-        _add_plan_options(parser)
+        add_plan_options(parser)
         parser.set_defaults(run=lambda arguments, verb=verb: run_verb(arguments, verb, find))
-
-
-def _add_rollback(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
-    parser = commands.add_parser(
-        "rollback",
-        help="emergency-stop: stop everything at once, evidence saved first",
-        description="emergency-stop stops every container of the stack within 10 s and keeps it for inspection. "
-        "It needs no valid compose file and does not wait for another operation.",
-    )
-    add_stack_options(parser)
-    parser.add_argument("target", choices=["emergency-stop"], metavar="TARGET", help="emergency-stop")
-    _add_plan_options(parser)
-    parser.set_defaults(run=lambda arguments: run_emergency_stop(arguments, find))
 
 
 def _add_remove(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
@@ -93,7 +79,7 @@ def _add_remove(commands: Commands, add_stack_options: AddOptions, find: Find) -
     parser.add_argument(
         "--releases", action="store_true", help="also the images that releases keep: no rollback finds them then"
     )
-    _add_plan_options(parser)
+    add_plan_options(parser)
     parser.set_defaults(run=lambda arguments: run_remove(arguments, find))
 
 
@@ -108,7 +94,7 @@ def _add_operations(commands: Commands, add_stack_options: AddOptions, find: Fin
         "what", nargs="?", choices=["watch", "cancel", "finish", "undo"], metavar="watch|cancel|finish|undo"
     )
     parser.add_argument("operation", nargs="?", metavar="ID", help="its id, or the end of it")
-    _add_plan_options(parser)
+    add_plan_options(parser)
     parser.set_defaults(run=lambda arguments: run_operations(arguments, find))
 
 
@@ -126,7 +112,7 @@ def _add_history(commands: Commands, add_stack_options: AddOptions, find: Find) 
     parser.set_defaults(run=lambda arguments: run_history(arguments, find))
 
 
-def _add_plan_options(parser: argparse.ArgumentParser) -> None:
+def add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", action="store_true", help="print the plan and end; nothing is done")
     parser.add_argument("--json", action="store_true", help="the plan, or the journal's records, as JSON")
     parser.add_argument("-y", "--yes", action="store_true", help="answer the question (not where data is lost)")
@@ -145,7 +131,7 @@ def _add_plan_options(parser: argparse.ArgumentParser) -> None:
 def run_verb(arguments: argparse.Namespace, verb: str, find: Find) -> int:
     from opsconsole.operations.requests import Request
 
-    site = _site(arguments, find)
+    site = site_of(arguments, find)
     say_unfinished(site.directory)
     rolling = getattr(arguments, "rolling", False)
     return ask_for(site, Request(what=verb, services=tuple(arguments.services), rolling=rolling), arguments)
@@ -158,18 +144,18 @@ def ask_for(site: Site, request: Request, arguments: argparse.Namespace) -> int:
     try:
         plan = requests.make_plan(site, request)
     except stack_plans.NothingToDo as nothing:
-        return _nothing(nothing)
+        return say_nothing(nothing)
     return carry_out(site, plan, arguments)
 
 
 def run_emergency_stop(arguments: argparse.Namespace, find: Find) -> int:
     from opsconsole.operations import requests, stack_plans
 
-    site = _site(arguments, find)
+    site = site_of(arguments, find)
     try:
         plan = requests.make_plan(site, requests.Request(what="emergency-stop"))
     except stack_plans.NothingToDo as nothing:
-        return _nothing(nothing)
+        return say_nothing(nothing)
     try:
         return carry_out(site, plan, arguments)
     except NotConfirmed:
@@ -193,7 +179,7 @@ def _stop_unrecorded(directory: Path, config: Config, project: str, why: SourceE
 def run_remove(arguments: argparse.Namespace, find: Find) -> int:
     from opsconsole.operations.requests import Request
 
-    site = _site(arguments, find)
+    site = site_of(arguments, find)
     say_unfinished(site.directory)
     return ask_for(site, Request(what="remove", releases=arguments.releases), arguments)
 
@@ -201,7 +187,7 @@ def run_remove(arguments: argparse.Namespace, find: Find) -> int:
 def run_operations(arguments: argparse.Namespace, find: Find) -> int:
     from opsconsole.operations import places, requests
 
-    site = _site(arguments, find)
+    site = site_of(arguments, find)
     if arguments.what is None:
         return _list_operations(site.directory)
     if arguments.operation is None:
@@ -304,7 +290,7 @@ def _confirm(plan: Plan, *, yes: bool, accepted: Sequence[str]) -> None:
         raise NotConfirmed("not confirmed; nothing was done")
 
 
-def _site(arguments: argparse.Namespace, find: Find) -> Site:
+def site_of(arguments: argparse.Namespace, find: Find) -> Site:
     from opsconsole.operations.requests import Site
 
     directory, project, _ = find(arguments)
@@ -339,7 +325,7 @@ def _list_operations(directory: Path) -> int:
     return 1 if left else 0
 
 
-def _nothing(nothing: SourceError) -> int:
+def say_nothing(nothing: SourceError) -> int:
     hint = f" {nothing.hint}" if nothing.hint else ""
     print(printable(f"{nothing.problem}.{hint}"))
     return 0

@@ -56,6 +56,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     outside_binds: tuple[str, ...] = ()  # written as relative paths that lead out of the stack's directory
     env_files: tuple[str, ...] = ()  # that Compose is given, in its order
     compose_files: tuple[str, ...] = ()
+    variables: dict[str, str] = {}  # what `${NAME}` in the compose files is filled from; holds secrets
     facts: Facts = Facts()
     secrets: tuple[str, ...] = ()
 
@@ -100,6 +101,7 @@ def look(directory: Path, config: Config, *, project: str = "") -> Look:
         outside_binds=_outside_binds(choice, environment),
         env_files=env_files,
         compose_files=choice.compose_files,
+        variables=choice.variables(environment),
         facts=Facts(
             compose={service.name: service.config_hash for service in services},
             files=_file_hashes(directory, read),
@@ -329,7 +331,7 @@ def _rendered(
             directory=choice.directory, files=choice.compose_files, project=choice.name, env_files=env_files
         )
         try:
-            rendered = compose.render(command, wanted, environment, hashes)
+            rendered = compose.render(command, wanted, environment, hashes, keep_raw=True)
         except SourceError as error:
             failure = failure or error
             continue

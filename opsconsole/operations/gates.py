@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from opsconsole.model import Container, Record
+from opsconsole.operations.plan import Ending
 
 STABLE_SECONDS = 10.0
 POLL_SECONDS = 0.5
@@ -36,6 +37,7 @@ def gate(
     look: Callable[[], Sequence[Container]],
     names: Sequence[str],
     *,
+    ending: Ending = Ending.NEVER,
     cancelled: Callable[[], bool] = lambda: False,
     limit: float = LIMIT_SECONDS,
     clock: Callable[[], float] = time.monotonic,
@@ -49,14 +51,14 @@ def gate(
         now = clock()
         waiting = []
         for name in names:
-            passed, problem = _judge(there.get(name), watched[name], now)
+            passed, problem = _judge(there.get(name), watched[name], now, ending)
             if problem:
                 # An emergency stop asks first and stops the container then: that is no failure of the service.
                 return Verdict(cancelled=True) if cancelled() else Verdict(problem=f"{name} {problem}")
             if not passed:
                 waiting.append(name)
         if not waiting:
-            weak = tuple(name for name in names if not there[name].health)
+            weak = tuple(name for name in names if not there[name].health and there[name].state == "running")
             return Verdict(weak=weak)
         if now - began > limit:
             states = ", ".join(f"{name} is {_state(there[name])}" for name in waiting)
@@ -66,7 +68,7 @@ def gate(
         pause(POLL_SECONDS)
 
 
-def _judge(container: Container | None, watched: _Watched, now: float) -> tuple[bool, str]:
+def _judge(container: Container | None, watched: _Watched, now: float, ending: Ending) -> tuple[bool, str]:
     """(passed, problem)."""
     if container is None:
         return False, "is gone"
@@ -74,6 +76,8 @@ def _judge(container: Container | None, watched: _Watched, now: float) -> tuple[
         watched.first_restarts = container.restarts
     if (container.restarts or 0) > (watched.first_restarts or 0) + 1:
         return False, f"crashes again and again ({container.restarts} restarts)"
+    if container.state == "exited" and container.exit_code == 0 and ending is not Ending.NEVER:
+        return True, ""
     if container.state in ("exited", "dead"):
         reason = f", {container.error}" if container.error else ""
         return False, f"ended with exit code {container.exit_code}{reason}"
@@ -83,7 +87,7 @@ def _judge(container: Container | None, watched: _Watched, now: float) -> tuple[
     seen = (container.state, container.restarts, container.started_at)
     if seen != watched.seen:
         watched.seen, watched.since = seen, now
-    if container.state != "running":
+    if container.state != "running" or ending is Ending.MUST:
         return False, ""
     if container.health:
         return container.health == "healthy", ""

@@ -41,8 +41,10 @@ class Act(StrEnum):
     PREFLIGHT = "preflight"  # what must be so before anything is changed
     SAFETY_BACKUP = "safety-backup"  # a backup of what is there now
     HOOK = "hook"  # a program of the stack's own, from its settings
+    PULL = "pull"  # fetch images; what cannot be fetched and is here already does
     RECORD_RELEASE = "record-release"  # keep images, configuration and commit under a number
     RECREATE = "recreate"  # make containers anew where their image or configuration changed
+    PROBES = "probes"  # wait until the stack's health endpoints answer
     SOAK = "soak"  # watch whether the services stay well
     MARK_GOOD = "mark-good"  # the release is good; old ones go
     RETURN = "return"  # make containers anew from a release that was kept
@@ -99,6 +101,34 @@ class DataEffect(Record, frozen=True):
         return bool(self.database) and (self.effect is Effect.LOST or self.left_behind)
 
 
+class Fate(StrEnum):
+    """What a plan makes of a service."""
+
+    CREATE = "create"
+    RECREATE = "recreate"
+    PERHAPS = "perhaps"  # recreated when its image comes out as another one
+    START = "start"
+    RUN = "run"  # a job: once more, to its end
+    REMOVE = "remove"
+    UNCHANGED = "unchanged"
+
+
+class ServiceChange(Record, frozen=True):
+    """One service, what becomes of its containers, and why: one line each."""
+
+    service: str
+    fate: Fate
+    why: tuple[str, ...] = ()
+
+
+class Ending(StrEnum):
+    """Whether a gate lets a container that has ended with exit code 0 pass."""
+
+    NEVER = "never"
+    MAY = "may"
+    MUST = "must"  # a job that others wait for
+
+
 class Downtime(Record, frozen=True):
     """How long a service is away. `seconds` is None when the stack's history does not tell yet."""
 
@@ -122,6 +152,7 @@ class Step(Record, frozen=True):
     release: str = ""  # "r4": what the act records, marks or returns to
     if_fails: IfFails = IfFails.ENDS
     asks: str = ""  # one sentence that the operator is asked to agree to, beside the plan as a whole
+    ending: Ending = Ending.NEVER  # of a gate
 
 
 class ContainerFact(Record, frozen=True):
@@ -153,6 +184,7 @@ class Plan(Record, frozen=True):
     bound: bool = True  # runs only while the facts hold; an emergency stop does not wait for that
     version: int = PLAN_VERSION
     steps: tuple[Step, ...] = ()
+    changes: tuple[ServiceChange, ...] = ()
     data: tuple[DataEffect, ...] = ()
     downtime: tuple[Downtime, ...] = ()
     running_before: tuple[str, ...] = ()  # names of the containers that ran when the plan was made
@@ -271,6 +303,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield ""
     yield from _under("Commits", plan.incoming)
     yield from _under("Configuration", plan.keys)
+    yield from _change_lines(plan)
     for number, step in enumerate(plan.steps, 1):
         yield f"  {number}. {step.title}"
         yield from _below(step)
@@ -300,6 +333,32 @@ def _under(heading: str, lines: tuple[str, ...]) -> Iterator[str]:
         yield heading
         yield from (f"  {line}" for line in lines)
         yield ""
+
+
+_FATE_MARKS = {
+    Fate.CREATE: "+", Fate.RECREATE: "~", Fate.PERHAPS: "?", Fate.START: ">", Fate.RUN: ">",
+    Fate.REMOVE: "-", Fate.UNCHANGED: " ",
+}  # fmt: skip
+_FATE_WORDS = {
+    Fate.CREATE: "is created",
+    Fate.RECREATE: "is recreated",
+    Fate.PERHAPS: "is recreated if its image comes out as another one",
+    Fate.START: "is started",
+    Fate.RUN: "runs once more",
+    Fate.REMOVE: "is removed",
+    Fate.UNCHANGED: "stays as it is",
+}
+
+
+def _change_lines(plan: Plan) -> Iterator[str]:
+    if not plan.changes:
+        return
+    yield "Services"
+    width = max(len(one.service) for one in plan.changes)
+    for one in plan.changes:
+        yield f"  {_FATE_MARKS[one.fate]} {one.service.ljust(min(width, 32))}  {_FATE_WORDS[one.fate]}"
+        yield from (f"      {line}" for line in one.why)
+    yield ""
 
 
 def _below(step: Step) -> Iterator[str]:

@@ -23,7 +23,7 @@ def lines_of(entry: Entry) -> Iterator[str]:
         text = f": {entry.text}" if entry.text else ""
         yield f"{at}    {mark} in {entry.seconds:.1f} s{codes}{text}"
     elif entry.event == "end":
-        yield f"{at}  {str(entry.result).upper()} after {entry.seconds:.1f} s"
+        yield f"{at}  {(entry.text or str(entry.result)).upper()} after {entry.seconds:.1f} s"
         if entry.problem:
             yield f"          {entry.problem}"
         yield from (f"          | {line}" for line in entry.last_lines)

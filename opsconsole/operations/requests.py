@@ -39,6 +39,8 @@ class Request(Record, frozen=True):
     services: tuple[str, ...] = ()  # these only; () is the whole stack
     rolling: bool = False
     operation: str = ""  # the half-done one that is to be finished or undone
+    no_cache: bool = False  # deploy: build without the cache
+    to: str = ""  # rollback: this release; "" is the one before
     releases: bool = False  # remove: the images that releases keep, too
 
 
@@ -127,21 +129,50 @@ def _remove(site: Site, request: Request) -> Plan:
     return remove_plans.remove(there, releases=request.releases, memory=facts.redis_in_memory_only(there.look, config))
 
 
+def _deploy(site: Site, request: Request) -> Plan:
+    from opsconsole.operations import deploy_look, deploy_plans, facts
+
+    config, look = site.config(), _look(site)
+    known = deploy_look.learn(site.directory, look)
+    memory = facts.redis_in_memory_only(look, config)
+    return deploy_plans.deploy(look, config, known, no_cache=request.no_cache, memory=memory)
+
+
+def _previous_image(site: Site, request: Request) -> Plan:
+    from opsconsole.operations import deploy_look, deploy_plans, facts
+
+    config, look = site.config(), _look(site)
+    known = deploy_look.learn(site.directory, look)
+    return deploy_plans.rollback(look, config, known, request.to, memory=facts.redis_in_memory_only(look, config))
+
+
 def _finish(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import container_plans, journal, remove_plans, stack_plans, unfinished
+    from opsconsole.operations import (
+        container_plans,
+        deploy_plans,
+        journal,
+        releases,
+        remove_plans,
+        stack_plans,
+        unfinished,
+    )
 
     place, old = _half_done(site, request.operation)
     if old.kind is Kind.REMOVE:
         there = remove_plans.holdings(site.directory, site.config(), project=site.project or old.stack, old=old)
         return remove_plans.rest(there, old, place.name)
+    records = journal.read(place)
     if old.basis is Basis.NAMED:
-        return container_plans.rest(old, place.name, unfinished.done_steps(journal.read(place)))
+        return container_plans.rest(old, place.name, unfinished.done_steps(records))
     look = _look_again(site, old)
-    return stack_plans.rest(look, old, place.name, unfinished.done_steps(journal.read(place)))
+    if any(one.event == "way-back" for one in records):
+        kept = releases.all_releases(site.directory)
+        return deploy_plans.undone(look, old, place.name, kept, finish=True)
+    return stack_plans.rest(look, old, place.name, unfinished.done_steps(records))
 
 
 def _undo(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import container_plans, remove_plans, stack_plans
+    from opsconsole.operations import container_plans, deploy_plans, releases, remove_plans, stack_plans
 
     place, old = _half_done(site, request.operation)
     look = _look_again(site, old)
@@ -149,6 +180,8 @@ def _undo(site: Site, request: Request) -> Plan:
         return remove_plans.back(look, old, place.name)
     if old.basis is Basis.NAMED:
         return container_plans.back(look, old, place.name)
+    if old.kind in (Kind.DEPLOY, Kind.ROLLBACK):
+        return deploy_plans.undone(look, old, place.name, releases.all_releases(site.directory))
     return stack_plans.back(look, old, place.name)
 
 
@@ -157,6 +190,9 @@ PLANS: dict[str, Callable[[Site, Request], Plan]] = {
     "start": _start,
     "restart": _restart,
     "emergency-stop": _emergency_stop,
+    "deploy": _deploy,
+    "previous-image": _previous_image,
+    "restart-all": _restart,
     "remove": _remove,
     "finish": _finish,
     "undo": _undo,

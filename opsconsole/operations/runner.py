@@ -19,12 +19,15 @@ from opsconsole.operations import (
     acts,
     chain,
     commands,
+    deploy_acts,
     emergency,
     facts,
     hooks,
     journal,
     lock,
     plan,
+    preflight,
+    probing,
     safety_backup,
     tree_acts,
     unfinished,
@@ -33,7 +36,7 @@ from opsconsole.operations import (
 from opsconsole.operations.acts import URGENT, Failed, Stopped
 from opsconsole.operations.gates import gate
 from opsconsole.operations.journal import Journal, Result
-from opsconsole.operations.plan import Act, Basis, IfFails, Kind, Plan, Step
+from opsconsole.operations.plan import Act, Basis, Ending, IfFails, Kind, Plan, Step
 from opsconsole.operations.stack_plans import RUNNING
 from opsconsole.operations.steps import step
 from opsconsole.stack.git_program import Account
@@ -317,6 +320,7 @@ class _Runner:
             "end",
             operation=self.place.name,
             result=ended.result,
+            text="deployed" if self._deployed(ended) else "",
             seconds=round(time.monotonic() - began, 2),
             problem="; ".join(filter(None, (ended.problem, *self._told))),
             hint=ended.hint,
@@ -330,6 +334,9 @@ class _Runner:
         self._journal.close()
         self._output.close()
         return EXIT_CODES[ended.result]
+
+    def _deployed(self, ended: Stopped) -> bool:
+        return ended.result is Result.DONE and bool(self.plan.release) and not self.plan.as_undo
 
     def _state(self) -> tuple[str, ...]:
         """How the stack stands now, as an operator would say it."""
@@ -365,12 +372,25 @@ def _not_back(why: Stopped, failed: Sequence[tuple[Step, Stopped]], left: Sequen
 
 
 def _gate(operation: acts.Operation, one: Step) -> acts.Fields:
-    verdict = gate(operation.containers, one.services, cancelled=lambda: bool(operation.cancel()), limit=one.seconds)
+    names = one.services
+    if one.release:  # a service that was deployed: its containers, whatever they are called
+        containers = operation.containers()
+        names = tuple(found.name for found in containers if found.service in one.services) or names
+        if deploy_acts.untouched(operation, containers, names):
+            return {"text": "unchanged"}
+    verdict = gate(
+        operation.containers,
+        names,
+        ending=one.ending,
+        cancelled=lambda: bool(operation.cancel()),
+        limit=one.seconds,
+    )
     if verdict.cancelled:
         raise acts.cancelled(operation, one)
     if verdict.problem:
         raise Failed({}, Stopped(Result.FAILED, verdict.problem, "See `opsconsole logs`."))
-    return {"text": f"weak gate: {', '.join(verdict.weak)}" if verdict.weak else "healthy"}
+    well = "its work is done" if one.ending is Ending.MUST else "healthy"
+    return {"text": f"weak gate: {', '.join(verdict.weak)}" if verdict.weak else well}
 
 
 ACTS: dict[Act, acts.Act] = {
@@ -379,5 +399,13 @@ ACTS: dict[Act, acts.Act] = {
     Act.HOOK: hooks.run,
     Act.SAFETY_BACKUP: safety_backup.run,
     **tree_acts.ACTS,
+    Act.PREFLIGHT: preflight.preflight,
+    Act.PULL: deploy_acts.pull,
+    Act.RECORD_RELEASE: deploy_acts.record,
+    Act.RECREATE: deploy_acts.recreate,
+    Act.PROBES: probing.probes,
+    Act.SOAK: probing.soak,
+    Act.MARK_GOOD: deploy_acts.mark_good,
+    Act.RETURN: deploy_acts.return_to,
 }
 """What runs each act; the two of an emergency stop are the runner's own, they know of other operations."""

@@ -19,6 +19,13 @@ DECLARED = {
     "T01": "local changes are put aside, the step is not over",
     "T02": "the tree is moved, the step is not over",
     "T03": "what was put aside is applied or conflicts, the step is not over",
+    "D01": "a release is written under another name",
+    "D02": "the images of the releases have their tags",
+    "D03": "each image of a release has its keeper, those that none needs are still there",
+    "D04": "a service is about to be recreated",
+    "D05": "a service is recreated, nobody has looked at it yet",
+    "D06": "on the way to a release one service is back, the next is not",
+    "D07": "a release is marked, the old ones are still there",
 }
 """Every point. A point that is not declared here cannot be passed."""
 

@@ -25,6 +25,8 @@ CONFIG_HASH = "com.docker.compose.config-hash"
 DIRECTORY = "com.docker.compose.project.working_dir"
 CONFIG_FILES = "com.docker.compose.project.config_files"
 ANONYMOUS = "com.docker.volume.anonymous"
+KEPT_IMAGE = "opsconsole.image"
+"""On a container that came back from a kept release: what the operator calls its image."""
 
 RUNNING_STATES = frozenset({"running", "paused", "restarting"})
 
@@ -68,7 +70,7 @@ def from_listing(raw: Mapping[str, Any]) -> Container:
         id=str(raw.get("Id") or ""),
         name=_own_name(raw.get("Names") or []),
         **_compose_fields(labels),
-        image=str(raw.get("Image") or ""),
+        image=str(labels.get(KEPT_IMAGE) or raw.get("Image") or ""),
         image_id=str(raw.get("ImageID") or ""),
         state=state,
         health=_health_of_status(status) if state in RUNNING_STATES else "",
@@ -102,7 +104,7 @@ def from_inspect(raw: Mapping[str, Any]) -> Details:
         id=str(raw.get("Id") or ""),
         name=str(raw.get("Name") or "").lstrip("/"),
         **_compose_fields(labels),
-        image=str(config.get("Image") or ""),
+        image=str(labels.get(KEPT_IMAGE) or config.get("Image") or ""),
         image_id=str(raw.get("Image") or ""),
         state=status,
         health=_health(health.get("Status")) if status in RUNNING_STATES else "",

@@ -90,6 +90,8 @@ def render(
     wanted: ComposeFiles,
     environment: Mapping[str, str] | None = None,
     carried: Mapping[str, frozenset[str]] | None = None,
+    *,
+    keep_raw: bool = False,
 ) -> Rendered:
     """What Compose makes of the files: every service of every profile, with hashes where this Compose tells them.
 
@@ -123,6 +125,7 @@ def render(
         separator="_" if command.major < 2 else "-",
         hashes={name: value for name, value in hashes.items() if name not in joining},
         missing_variables=missing_variables(answer.stderr),
+        raw=raw if keep_raw else {},
     )
 
 
@@ -153,8 +156,19 @@ def render_copy(
         separator="_" if command.major < 2 else "-",
         hashes={name: value for name, value in hashes.items() if name not in joining},
         missing_variables=missing_variables(answer.stderr),
+        raw=raw,
     )
     return result, raw
+
+
+def hashes_of(
+    command: ComposeCommand, wanted: ComposeFiles, text: str, environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Service -> config hash of a compose file that is given as text; `wanted.files` is not looked at.
+    {} where this Compose cannot tell."""
+    env = dict(os.environ if environment is None else environment)
+    base = msgspec.structs.replace(wanted, files=("-",), env_files=())
+    return _hashes((*_options(command, base), "config", "--hash", "*"), env, wanted.directory, text)
 
 
 def complaint(stderr: str) -> str:

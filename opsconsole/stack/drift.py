@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from opsconsole.model import Container, Service, Stack
+from opsconsole.stack.files import CONFIG_FILES, KEPT_FILE
 
 VERSION_LABEL = "com.docker.compose.version"
 ONE_OFF_LABEL = "com.docker.compose.oneoff"
@@ -54,6 +55,8 @@ def _sentence(container: Container, services: Mapping[str, Service], major: str)
         if not any(known.config_hash for known in services.values()):
             return ""  # no Compose has read the files: who reads them without it does not follow includes
         return f"service {container.service} is no longer in the compose file"
+    if kept := KEPT_FILE.search(_label(container, CONFIG_FILES)):
+        return f"runs release {kept['release']}, as it was kept: the next deploy or `up` recreates it"
     if _differs(container.config_hash, service.config_hash) and _same_generation(container, major):
         return "runs another configuration than the compose file: the next `up` recreates it"
     if _differs(_digest(container.image_id), _digest(service.image_id)):

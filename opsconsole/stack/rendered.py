@@ -101,6 +101,10 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     hashes: dict[str, str] = {}  # service -> config hash
     missing_variables: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()  # one line each
+    raw: dict[str, Any] = {}  # as Compose printed it, with `$$` for a `$`; only where it was asked for
+
+    def __repr__(self) -> str:
+        return f"Rendered({self.name}: {', '.join(self.services)})"
 
 
 def parse(raw: Mapping[str, Any], *, project: str, directory: str) -> Rendered:

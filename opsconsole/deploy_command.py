@@ -1,0 +1,130 @@
+"""`opsconsole deploy`, `rollback`, `releases`: what runs, what is to run, and the way back.
+
+Exit codes beside those of `operations_command`: 3 it failed and what ran before runs again, 4 it failed and so did
+the way back; the commands to run by hand are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from opsconsole.model import SourceError
+from opsconsole.operations_command import (
+    AddOptions,
+    Find,
+    add_plan_options,
+    ask_for,
+    run_emergency_stop,
+    say_unfinished,
+    site_of,
+)
+from opsconsole.text import printable
+
+if TYPE_CHECKING:
+    from opsconsole.operations.releases import Release
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+TARGETS = {
+    "previous-image": "the release before the one that runs, or the one that --to names: images and configuration",
+    "restart-all": "restart every container and wait until all are well",
+    "emergency-stop": "stop everything at once, evidence saved first",
+}
+
+
+def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    _add_deploy(commands, add_stack_options, find)
+    _add_rollback(commands, add_stack_options, find)
+    _add_releases(commands, add_stack_options, find)
+
+
+def _add_deploy(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    parser = commands.add_parser(
+        "deploy",
+        help="pull and build everything, then recreate what changed; goes back when it does not get well",
+        description="Pull and build everything first, record a release, recreate what changed service by service and "
+        "wait until it is well. When it does not get well, the release before runs again (exit code 3; 4 when even "
+        "that failed).",
+    )
+    add_stack_options(parser)
+    parser.add_argument("--no-cache", action="store_true", help="build without the cache")
+    add_plan_options(parser)
+    parser.set_defaults(run=lambda arguments: run_deploy(arguments, find))
+
+
+def _add_rollback(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    parser = commands.add_parser(
+        "rollback",
+        help=", ".join(TARGETS),
+        description="Go back. "
+        + " ".join(f"{name}: {words}." for name, words in TARGETS.items())
+        + " An emergency stop needs no valid compose file and does not wait for another operation.",
+    )
+    add_stack_options(parser)
+    parser.add_argument("target", choices=list(TARGETS), metavar="TARGET", help=", ".join(TARGETS))
+    parser.add_argument("--to", default="", metavar="rN", help="previous-image: this release")
+    add_plan_options(parser)
+    parser.set_defaults(run=lambda arguments: run_rollback(arguments, find))
+
+
+def _add_releases(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    parser = commands.add_parser(
+        "releases",
+        help="what was deployed and is kept to go back to",
+        description="List the releases that are kept; the one that runs is marked.",
+    )
+    add_stack_options(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON, one object per line")
+    parser.set_defaults(run=lambda arguments: run_releases(arguments, find))
+
+
+def run_deploy(arguments: argparse.Namespace, find: Find) -> int:
+    from opsconsole.operations.requests import Request
+
+    site = site_of(arguments, find)
+    say_unfinished(site.directory)
+    return ask_for(site, Request(what="deploy", no_cache=arguments.no_cache), arguments)
+
+
+def run_rollback(arguments: argparse.Namespace, find: Find) -> int:
+    from opsconsole.operations.requests import Request
+
+    if arguments.to and arguments.target != "previous-image":
+        raise SourceError(f"--to belongs to previous-image, not to {arguments.target}", "See `opsconsole releases`.")
+    if arguments.target == "emergency-stop":
+        return run_emergency_stop(arguments, find)
+    site = site_of(arguments, find)
+    say_unfinished(site.directory)
+    return ask_for(site, Request(what=arguments.target, to=arguments.to), arguments)
+
+
+def run_releases(arguments: argparse.Namespace, find: Find) -> int:
+    import msgspec
+
+    from opsconsole.operations import facts, releases
+
+    directory, project, config = find(arguments)
+    kept = releases.all_releases(directory)
+    try:
+        containers = facts.observe(directory, config, project=project)[0]
+    except SourceError:
+        containers = ()  # the list is on the disk: only which one runs is not known
+    current = releases.running(kept, containers, {one.service for one in containers})
+    for one in reversed(kept):
+        if arguments.json:
+            print(msgspec.json.encode(one).decode())
+        else:
+            print(printable(_line(one, runs=one == current)))
+    if not kept and not arguments.json:
+        print("no release yet: the first deploy records one")
+    return 0
+
+
+def _line(release: Release, *, runs: bool) -> str:
+    images = ", ".join(dict.fromkeys(one.image for one in release.services))
+    mark = "*" if runs else " "
+    return (
+        f"{mark} {release.name:<5} {release.state.value:<9} {release.at:%Y-%m-%d %H:%M} UTC  "
+        f"{release.commit or '-':<8}  {images}"
+    )

@@ -1,0 +1,52 @@
+"""What a plan of a deploy or a rollback is made from, beside the look: releases, images, what a restart took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from opsconsole.operations import image_keeping, past, releases
+from opsconsole.operations.facts import Look
+from opsconsole.operations.release_making import Configuration, known_configurations
+from opsconsole.operations.releases import Release
+from opsconsole.sources.engine_images import EngineImages, ImageFacts
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """`images` by the names that the configuration uses and by the ids that containers run."""
+
+    releases: tuple[Release, ...] = ()
+    number: int = 1  # of the next release
+    images: Mapping[str, ImageFacts] = {}
+    configurations: Mapping[str, Configuration] = {}
+    gone: Mapping[str, tuple[str, ...]] = {}  # release -> services whose image is not on the engine any more
+    seconds: Mapping[str, float] = {}  # how long a service was away the last time
+
+    def __repr__(self) -> str:
+        return f"Known({', '.join(one.name for one in self.releases)})"
+
+
+def learn(directory: Path, look: Look) -> Known:
+    """Ask the engine and read the releases. Raises SourceError."""
+    kept = releases.all_releases(directory)
+    images = EngineImages()
+    try:
+        names = [service.image for service in look.services]
+        found = images.find([*names, *(one.image_id for one in look.containers)])
+        gone = {
+            release.name: tuple(one.name for one in image_keeping.missing(images, release))
+            for release in kept
+            if release.returnable
+        }
+    finally:
+        images.close()
+    return Known(
+        releases=kept,
+        number=releases.next_number(directory),
+        images=found,
+        configurations=known_configurations(directory, kept),
+        gone=gone,
+        seconds=past.seconds_by_service(directory),
+    )

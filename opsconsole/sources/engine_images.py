@@ -1,0 +1,83 @@
+"""The engine's images by name, and what else a deploy has to know of it before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opsconsole.model import Record
+from opsconsole.sources.engine_connection import EngineConnection
+from opsconsole.sources.engine_faults import ContainerGone, EngineRefused
+
+
+class ImageFacts(Record, frozen=True):
+    """One image. `digests` are as a registry knows it: `mongo@sha256:...`."""
+
+    id: str
+    tags: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    size_bytes: int = 0
+    volumes: tuple[str, ...] = ()  # paths that it declares as volumes
+
+
+class Keeper(Record, frozen=True):
+    """A container that is never started and holds an image."""
+
+    name: str
+    image_id: str
+
+
+class EngineImages:
+    """Asks the engine at each call; nothing is remembered. Every method raises SourceError."""
+
+    def __init__(self, docker_host: str | None = None) -> None:
+        self._connection = EngineConnection(docker_host)
+
+    def find(self, references: Sequence[str]) -> dict[str, ImageFacts]:
+        """What these names or ids point at; one that the engine does not have is left out."""
+        found = {}
+        for reference in dict.fromkeys(one for one in references if one):
+            try:
+                found[reference] = _image(self._connection.get(f"/images/{reference}/json"))
+            except (ContainerGone, EngineRefused):
+                continue
+        return found
+
+    def tags(self, repositories: str) -> dict[str, str]:
+        """Tag -> image id of everything whose name matches, such as `opsconsole/shop/*`."""
+        import json
+
+        rows = self._connection.get("/images/json", {"filters": json.dumps({"reference": [repositories]})})
+        return {str(tag): str(row.get("Id")) for row in rows for tag in row.get("RepoTags") or []}
+
+    def keepers(self, label: str) -> tuple[Keeper, ...]:
+        """The containers with this label (`name=value`), running or not."""
+        import json
+
+        rows = self._connection.get("/containers/json", {"all": "1", "filters": json.dumps({"label": [label]})})
+        return tuple(
+            Keeper(name=str((row.get("Names") or [""])[0]).lstrip("/"), image_id=str(row.get("ImageID") or ""))
+            for row in rows
+        )
+
+    def root(self) -> str:
+        """The directory where the engine keeps its images, on the host that it runs on."""
+        return str(self._connection.get("/info").get("DockerRootDir") or "")
+
+    def is_here(self) -> bool:
+        """Whether the engine runs on this host (it is reached by a socket)."""
+        return bool(self._connection.address.socket)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _image(raw: Mapping[str, Any]) -> ImageFacts:
+    config = raw.get("Config") or {}
+    return ImageFacts(
+        id=str(raw.get("Id") or ""),
+        tags=tuple(map(str, raw.get("RepoTags") or ())),
+        digests=tuple(map(str, raw.get("RepoDigests") or ())),
+        size_bytes=int(raw.get("Size") or 0),
+        volumes=tuple(sorted(map(str, (config.get("Volumes") or {}).keys()))),
+    )
