@@ -11,13 +11,14 @@ import pytest
 
 from opsconsole.cli import main
 from opsconsole.config import Config
-from opsconsole.model import Container, SourceError, Volume, VolumeKind, VolumeUse
+from opsconsole.model import Container, Mount, SourceError, Volume, VolumeKind, VolumeUse
 from opsconsole.operations import chain, journal, places, remove_plans
 from opsconsole.operations.facts import Look, container_facts
 from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import Effect, Facts, Plan, as_text
 from opsconsole.operations.remove_plans import Holdings
 from opsconsole.sources.belongings import Belongings, Image, Network, belongings, tagged
+from opsconsole.sources.layers import own_files
 from tests.operation_stack import FIXTURE, OperationStack
 from tests.parts.engine import Engine
 from tests.parts.leftovers import remove, run_name
@@ -98,6 +99,25 @@ def test_every_piece_of_data_is_named_with_what_becomes_of_it() -> None:
     ]
     assert made.to_accept == ("shop", "store:/data/db", "store:/data", "store:/scratch", "cache")
     assert f"stays on the disk as {'f' * 12}; the next start gets a new, empty one" in as_text(made)
+
+
+def test_files_that_are_in_no_volume_are_named() -> None:
+    one = container(
+        "web", mounts=(Mount(kind="bind", destination="/srv/www/uploads"), Mount(kind="volume", destination="/data"))
+    )
+    changed = (
+        "/tmp", "/tmp/x", "/run/pid", "/sbin", "/sbin/docker-init", "/srv", "/srv/www", "/srv/www/uploads", "/data/db",
+        "/srv/www/cache/__pycache__/a", "/srv/www-old", "/srv/www-old/page", "/srv/www/page", "/empty",
+    )  # fmt: skip
+    raw = [{"Path": path, "Kind": 1} for path in changed] + [{"Path": "/gone", "Kind": 2}]
+    assert own_files(raw, one) == ("/empty", "/srv/www-old/page", "/srv/www/page")
+    layer = (volume(VolumeKind.LAYER, "shop-store-1:/data", "redis"),)
+    files = {"shop-web-1": ("/a", "/b"), "shop-store-1": ("/data/dump.rdb",)}
+    made = remove_plans.remove(there(one, container("store"), volumes=layer, own_files=files, unseen=("shop-api-1",)))
+    assert [(one.name, one.what) for one in made.data] == [
+        ("store:/data", "files inside the container"), ("shop-web-1", "2 files in no volume")
+    ]  # fmt: skip
+    assert "shop-web-1   2 files in no volume, LOST: /a, /b" in as_text(made) and "shop-api-1" in made.notes[1]
 
 
 def test_what_others_use_stays() -> None:
@@ -249,6 +269,7 @@ def test_remove_and_what_it_leaves(
     left = engine.docker("inspect", "--format", "{{range .Mounts}}{{.Name}}{{end}}", cache)
     # An orphan, one-off containers, somebody else's container in our network, and one on our image.
     stack.compose("--profile", "old", "up", "--detach", "old")
+    stack.compose("exec", "-T", "web", "sh", "-c", "mkdir -p /home/web && touch /home/web/forgotten")
     stack.compose("run", "--detach", "--rm", "--name", f"{project}-once", "web")
     stack.compose("run", "--detach", "--name", f"{project}-stays", "web")
     outside = f"{project}-outside"
@@ -263,6 +284,7 @@ def test_remove_and_what_it_leaves(
     assert main(["remove", "--plan", *here]) == 0
     shown = capsys.readouterr().out
     assert f"{project}_default stays: {outside} uses it" in shown and f"{project}/redis:1 stays" in shown
+    assert "1 file in no volume, LOST: /home/web/forgotten" in shown
     assert "cache:/data" in shown and f"stays on the disk as {left[:12]}" in shown
     assert main(["remove", "--yes", *here]) == 2
     assert f"--accept-loss {project}" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from opsconsole.sources.engine_connection import EngineConnection
 from opsconsole.sources.engine_events import EventStream, Folder
 from opsconsole.sources.engine_faults import ContainerGone, EngineRefused
 from opsconsole.sources.engine_usage import UsageSampler
+from opsconsole.sources.layers import own_files
 from opsconsole.sources.sizes import in_background, is_walkable, tree_size
 from opsconsole.sources.volumes import EngineVolume, engine_volumes, volume_rows
 
@@ -30,6 +31,7 @@ _ILL_SECONDS, _WELL_SECONDS = 10.0, 600.0
 _SAME_LOOK_SECONDS = 1.0
 
 _STOP_GRACE = 30.0  # seconds beyond a container's own stop timeout
+_LAYER_TIMEOUT = 10.0  # the engine walks what the container has written
 _DISK_USAGE_TIMEOUT = 600.0  # the engine walks every volume
 
 
@@ -120,6 +122,12 @@ class DockerEngine:
             self._connection.get("/images/json") or (),
             project,
             used_names,
+        )
+
+    def own_files(self, container: Container) -> tuple[str, ...]:
+        """What the container has written outside of its volumes and mounts; see `layers`."""
+        return own_files(
+            self._connection.get(f"/containers/{container.id}/changes", timeout=_LAYER_TIMEOUT) or (), container
         )
 
     def goes_when_stopped(self, container_id: str) -> bool:
