@@ -21,6 +21,7 @@ from opsconsole.operations import hooks, journal, lock, places, plan, safety_bac
 from opsconsole.operations.facts import Look
 from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import Basis, DataEffect, Effect, IfFails, Kind, Plan, Step
+from tests.operation_stack import operation_stack
 from tests.parts.engine import Engine
 from tests.parts.leftovers import run_name
 
@@ -237,3 +238,37 @@ def test_it_is_in_the_plan_in_the_question_and_in_the_journal(
     code, records = run(directory, made)
     assert code == 0 and (directory / "changed").exists()
     assert records[2].text == "none was taken: this version cannot make one; there is no good backup"
+
+
+# --- around a real deploy --------------------------------------------------------------------------
+
+
+def test_hooks_around_a_deploy_that_is_stopped_one_that_is_good_and_one_that_goes_back(
+    engine: Engine, tmp_path: Path
+) -> None:
+    with operation_stack(engine, tmp_path) as stack:
+        here = ["--stack", str(stack.directory)]
+        compose = stack.directory / "compose.yaml"
+        tells(stack.directory, "tell")
+        settings = stack.directory / "opsconsole.toml"
+        hook = '["./tell"]'
+        rest = f"after_deploy = {hook}\non_failure = {hook}\n[deploy]\nsoak_seconds = 0.2\ngate_seconds = 30\n"
+        settings.write_text(f'[hooks]\nbefore_deploy = ["false"]\n{rest}')
+        started = stack.started()
+        compose.write_text(compose.read_text().replace("depends_on", "labels: {changed: one}\n    depends_on"))
+        assert main(["deploy", "--yes", *here]) == 1
+        assert stack.started() == started and told(stack.directory, "on_failure")["RESULT"] == "failed"
+
+        settings.write_text(f"[hooks]\nbefore_deploy = {hook}\n{rest}")
+        assert main(["deploy", "--yes", *here]) == 0
+        assert stack.started() != started
+        after = told(stack.directory, "after_deploy")
+        assert told(stack.directory, "before_deploy") == {**after, "HOOK": "before_deploy", "RESULT": ""}
+        assert (after["KIND"], after["RELEASE"], after["RETURNS_TO"]) == ("deploy", "r2", "r1")
+
+        compose.write_text(compose.read_text().replace('["sleep", "3600"]', '["false"]'))
+        good = stack.running()
+        assert main(["deploy", "--yes", *here]) == 3
+        failed = told(stack.directory, "on_failure")
+        assert (failed["RESULT"], failed["RETURNS_TO"]) == ("rolled-back", "r2") and "store" in failed["PROBLEM"]
+        assert stack.running() == good

@@ -166,6 +166,7 @@ def rollback(look: Look, config: Config, known: Known, to: str = "", *, memory: 
         ),
         way_back=_way_back(look, config, services, origin, known),
         returns_to=origin.name,
+        on_failure=hooks.on_failure(config, Path(look.directory)),
     )
 
 
