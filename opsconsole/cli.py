@@ -30,6 +30,7 @@ Without a command the console opens on the stack in this directory. Nothing is c
   opsconsole restart --plan      what stop, start or restart would do; without --plan it asks and does it
   opsconsole deploy --plan       pull, build, recreate what changed, gate it; goes back by itself when a gate fails
   opsconsole rollback previous-image   back to the release before; --to r4 names one, `releases` lists them
+  opsconsole remove --plan       containers, networks and images go; volumes, directories and what others use stay
   opsconsole rollback emergency-stop   everything stopped within 10 s, evidence saved first
   opsconsole history             who did what, when, from where, with what result; --verify checks every record
   opsconsole doctor              is everything here that the console needs, and how to mend what is not

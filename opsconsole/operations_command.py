@@ -121,7 +121,8 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="agree that this volume or database, which the plan names, is lost or left behind",
+        help="agree that this volume or database is lost or left behind, or that this stack is removed; the plan says "
+        "which",
     )
 
 

@@ -368,8 +368,30 @@ def test_what_was_killed_before_its_first_step_is_not_half_done(tmp_path: Path) 
     assert unfinished.unfinished(tmp_path) == () and unfinished.running(tmp_path) == (place,)
     os.close(alive)
     (half,) = unfinished.unfinished(tmp_path)
-    assert half.inside == "stop" and "cut off in the step stop" in half.words()
+    assert half.inside == "stop" and "cut off in the step Stop web, 0 to come" in half.words()
+    assert "finish 20260131T020000000Z-stop-aaaaaa` does the rest, " in half.advice()
     written.close()
+
+
+def test_what_finish_and_undo_mean_is_said_for_what_was_begun(tmp_path: Path) -> None:
+    step = Step(id="images", title="Remove the images: a, b")
+    back = (Step(id="one", title="One"), Step(id="two", title="Two"))
+    for kind in (Kind.REMOVE, Kind.DEPLOY):
+        name = f"20260131T020000000Z-{kind.value}-aaaaaa"
+        what = Plan(kind=kind, stack="shop", directory="/", steps=(step,), way_back=back)
+        written = Journal(journal.create(tmp_path, name, what))
+        written.write("begin", operation=name)
+        written.write("step", step="images", title=step.title)
+        if kind is Kind.DEPLOY:
+            written.write("step-end", step="images", result=Result.FAILED)
+            written.write("way-back")
+            written.write("step", step="one", title="One")
+        written.close()
+    deploy, remove = unfinished.unfinished(tmp_path)
+    assert "removes the rest" in remove.advice() and "anew from the compose file" in remove.advice()
+    assert remove.words().startswith("half done: remove of the stack shop") and step.title in remove.words()
+    assert deploy.words().endswith("0 steps done, on its way back, cut off in the step One, 1 to come")
+    assert deploy.advice().count("goes back to how it was") == 2
 
 
 # --- commands --------------------------------------------------------------------------------------

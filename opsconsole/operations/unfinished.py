@@ -8,6 +8,7 @@ from pathlib import Path
 from opsconsole.model import Record
 from opsconsole.operations import chain, journal
 from opsconsole.operations.places import existing_operations
+from opsconsole.operations.plan import Kind
 from opsconsole.operations.who import Who
 
 
@@ -20,20 +21,29 @@ class HalfDone(Record, frozen=True):
     began: datetime
     done: tuple[str, ...] = ()  # ids
     inside: str = ""
+    inside_title: str = ""
     to_come: int = 0
+    kind: Kind | None = None
+    turned_back: bool = False  # its way back had begun
 
     def words(self) -> str:
         by = f" by {self.who.words()}" if self.who else ""
-        inside = f", cut off in the step {self.inside}" if self.inside else ""
+        inside = f", cut off in the step {self.inside_title or self.inside}" if self.inside else ""
+        back = ", on its way back" if self.turned_back else ""
         return (
             f"half done: {self.title}{by}, begun {self.began:%Y-%m-%d %H:%M:%S} UTC: "
-            f"{len(self.done)} steps done{inside}, {self.to_come} to come"
+            f"{len(self.done)} steps done{back}{inside}, {self.to_come} to come"
         )
 
     def advice(self) -> str:
+        finish, undo = "does the rest", "goes back to how it was"
+        if self.turned_back:
+            finish = undo
+        elif self.kind is Kind.REMOVE:
+            finish, undo = "removes the rest", "makes what is gone anew from the compose file and starts what ran"
         return (
-            f"`opsconsole operations finish {self.operation}` does the rest, "
-            f"`opsconsole operations undo {self.operation}` goes back to how it was."
+            f"`opsconsole operations finish {self.operation}` {finish}, "
+            f"`opsconsole operations undo {self.operation}` {undo}."
         )
 
 
@@ -69,6 +79,8 @@ def _described(place: Path, records: tuple[journal.Entry, ...]) -> HalfDone:
     done = done_steps(records)
     begun = [record.step for record in records if record.event == "step"]
     inside = begun[-1] if begun and begun[-1] not in done else ""
+    titles = {record.step: record.title for record in records if record.event == "step"}
+    turned_back = any(record.event == "way-back" for record in records)
     return HalfDone(
         operation=place.name,
         title=plan.title(what),
@@ -76,5 +88,10 @@ def _described(place: Path, records: tuple[journal.Entry, ...]) -> HalfDone:
         began=records[0].at,
         done=done,
         inside=inside,
-        to_come=len([one for one in what.steps if one.id not in done and one.id != inside]),
+        inside_title=titles.get(inside, ""),
+        to_come=len(
+            [one for one in (what.way_back if turned_back else what.steps) if one.id not in done and one.id != inside]
+        ),
+        kind=what.kind,
+        turned_back=turned_back,
     )
