@@ -160,7 +160,7 @@ def hostile() -> Snapshot:
     return msgspec.convert(_with_texts(msgspec.to_builtins(well())), Snapshot)
 
 
-_OURS = {"kind", "state", "safety", "severity", "rule", "source", "sampled_at", "since"}
+_OURS = {"kind", "state", "backup_class", "safety", "severity", "rule", "source", "sampled_at", "since"}
 
 
 def _with_texts(value: object, name: str = "") -> object:
