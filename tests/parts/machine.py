@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 T = TypeVar("T")
 
@@ -22,6 +22,7 @@ CACHE = Path(os.environ.get("OPSCONSOLE_PARTS") or CHECKOUT / ".parts").absolute
 # Sockets and running state. Short on purpose: the path of a Unix socket may have about 107 characters, and containerd
 # puts long ones below it.
 RUN = Path(f"/tmp/opsconsole-parts-{os.getuid()}")
+LOCKS = RUN.with_name(f"{RUN.name}-locks")
 
 # Debian keeps dockerd, iptables and modprobe where an ordinary user's PATH does not look.
 PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
@@ -89,11 +90,18 @@ def wait_until(condition: Callable[[], T], timeout: float, message: str, interva
 
 @contextlib.contextmanager
 def locked(name: str) -> Iterator[None]:
-    """One process at a time: two test runs in one checkout share the parts."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{name}.lock").open("w") as handle:
+    """One process at a time: all test runs of this machine share the engine, and those of one checkout the parts."""
+    with lock_file(name, CACHE if name == "install" else LOCKS) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def lock_file(name: str, place: Path = LOCKS) -> BinaryIO:
+    """An open file to lock, or parts of it."""
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if place.stat().st_uid != os.getuid():
+        raise PartsError(f"{place} belongs to somebody else; remove it")
+    return (place / f"{name}.lock").open("wb")
 
 
 def say(text: str) -> None:

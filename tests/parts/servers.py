@@ -6,22 +6,25 @@ Start them from the main thread: the kernel ends them together with the thread t
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import random
 import secrets
 import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import pymongo
 import redis
 
 from tests.parts.install import MONGOD, find
-from tests.parts.machine import PartsError, wait_until
+from tests.parts.machine import PartsError, lock_file, wait_until
 
 LOCAL = "127.0.0.1"
+_ports: set[int] = set()
 
 
 @dataclass
@@ -44,13 +47,30 @@ class Server:
 
 
 def free_port() -> int:
-    """A port nobody listens on, outside the range the kernel hands out to outgoing connections."""
+    """A port nobody listens on, outside the range the kernel hands out to outgoing connections.
+
+    Nobody else gets it while this process lives: between asking for it and listening on it seconds may pass.
+    """
     for _ in range(200):
         port = random.randint(20000, 31999)
-        with contextlib.closing(socket.socket()) as probe, contextlib.suppress(OSError):
-            probe.bind(("", port))
-            return port
+        with contextlib.suppress(OSError), contextlib.closing(socket.socket()) as probe:
+            if port not in _ports and _reserve(port):
+                probe.bind(("", port))
+                return port
     raise PartsError("no free port between 20000 and 31999")
+
+
+def _reserve(port: int) -> bool:
+    """Take the lock of this port, one byte of a file, until this process ends; OSError when another one has it."""
+    fcntl.lockf(_ports_file(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    _ports.add(port)
+    return True
+
+
+@functools.cache
+def _ports_file() -> BinaryIO:
+    # Never closed: that would free every lock of this process.
+    return lock_file("ports")
 
 
 def start_mongod(
