@@ -5,6 +5,8 @@ An engine that cannot be had fails the suite. Only OPSCONSOLE_TESTS=offline skip
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -13,8 +15,10 @@ from typing import Protocol
 
 import pytest
 
+from tests import spreading
 from tests.parts import engine as engines
 from tests.parts import images, leftovers
+from tests.parts.borrowed import borrowed_engine
 from tests.parts.engine import Engine
 from tests.parts.install import install, install_newer_engine
 from tests.parts.machine import wait_until as wait_until
@@ -27,6 +31,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # A developer's own settings must not reach the stacks under test.
 FOREIGN = ("COMPOSE_PROJECT_NAME", "COMPOSE_FILE", "COMPOSE_PROFILES", "COMPOSE_ENV_FILES", "DOCKER_CONTEXT")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Spread over several processes, tests that share something stay together."""
+    if config.getoption("loadgroup", False):
+        spreading.spread(items)
 
 
 class StackFactory(Protocol):
@@ -47,24 +58,18 @@ def engine() -> Iterator[Engine]:
     """The engine: one that is there already, or one of ours that is started now and stopped at the end."""
     if offline():
         pytest.skip("OPSCONSOLE_TESTS=offline")
-    install()
     with pytest.MonkeyPatch.context() as patch:
         for variable in FOREIGN:
             patch.delenv(variable, raising=False)
-        found, started = engines.ensure()
-        for variable, value in found.env.items():
-            patch.setenv(variable, value)
-        leftovers.remove(found)
-        images.build_all(found)
-        try:
-            yield found
-        finally:
-            leftovers.remove(found, also=leftovers.run_name())
-            if started:
-                engines.stop(found)
-            elif not found.ours:
-                # A contributor's `mongo:6.0` must be the real one again.
-                images.remove_ours(found)
+        # One of several processes: `tests.suite` has borrowed it for all of them.
+        borrowed = contextlib.nullcontext(engines.find()) if spreading.in_worker() else borrowed_engine()
+        with borrowed as found:
+            for variable, value in found.env.items():
+                patch.setenv(variable, value)
+            try:
+                yield found
+            finally:
+                leftovers.remove(found, also=leftovers.run_name())
 
 
 @pytest.fixture(scope="session")
@@ -165,6 +170,17 @@ def host_redis(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         return server
 
     yield from _until_stopped(start, made)
+
+
+@pytest.fixture
+def as_in_a_process_of_its_own() -> Iterator[None]:
+    """What other tests have left in memory is not the console's garbage to collect."""
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -25,6 +25,8 @@ from tests.parts.servers import LOCAL, free_port
 from tests.parts.stacks import Stack
 from tests.terminal import OPSCONSOLE, Terminal
 
+pytestmark = pytest.mark.alone
+
 LIMIT = 2.0  # seconds
 MOST_CPU = 1.0  # seconds of it, in those: a loop that reads a dead terminal uses all there is
 
@@ -145,7 +147,7 @@ class Login:
             self.server = subprocess.Popen(
                 [sshd, "-D", "-e", "-f", place / "config"], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        wait_until(self._listens, 10, f"sshd does not listen, see {place / 'log'}")
+        wait_until(self._listens, 30, f"sshd does not listen, see {place / 'log'}")
 
     def command(self, remote: str) -> list[str]:
         """The ssh command for a remote one, with a terminal and nothing of the user's own settings."""

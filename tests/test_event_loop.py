@@ -8,11 +8,10 @@ lock or a disk shows in the wall time, whose limit is far beyond what a busy mac
 from __future__ import annotations
 
 import asyncio
-import gc
 import struct
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +26,8 @@ from opsconsole.sources.log_lines import LineReader
 from opsconsole.sources.log_order import LineQueue
 from opsconsole.ui.app import ConsoleApp
 from opsconsole.ui.panes import PANES
+
+pytestmark = pytest.mark.alone
 
 CONTAINERS, LINES_A_SECOND = 200, 5_000
 LIMIT, WAITING_LIMIT = 0.050, 2.0
@@ -111,17 +112,6 @@ class Turns:
             self.cpu = max(self.cpu, time.thread_time() - cpu)
             self.wall = max(self.wall, time.monotonic() - wall)
             self.count += 1
-
-
-@pytest.fixture
-def as_in_a_process_of_its_own() -> Iterator[None]:
-    """What other tests have left in memory is not the console's garbage to collect."""
-    thresholds = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.set_threshold(*thresholds)
-    gc.unfreeze()
 
 
 @asynccontextmanager

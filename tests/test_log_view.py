@@ -50,7 +50,7 @@ def painted(app: App[Any]) -> list[str]:
     return [strip.text[:-1].rstrip() for strip in app.screen._compositor.render_strips()]
 
 
-async def until(condition: Callable[[], object], seconds: float = 10) -> None:
+async def until(condition: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not come about"
@@ -295,17 +295,18 @@ async def test_the_line_at_the_top_stays_when_the_filter_goes() -> None:
         assert painted(pilot.app)[0] == top and not view.following
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("wrap", [False, True])
-async def test_filtering_a_full_ring_never_holds_up_the_screen(wrap: bool) -> None:
+async def test_filtering_a_full_ring_never_holds_up_the_screen(wrap: bool, as_in_a_process_of_its_own: None) -> None:
     view = LogView()
     worst = 0.0
 
     async def watch() -> None:
         nonlocal worst
         while True:
-            started = time.perf_counter()
+            started = time.thread_time()
             await asyncio.sleep(0.001)
-            worst = max(worst, time.perf_counter() - started)
+            worst = max(worst, time.thread_time() - started)
 
     async with LogApp(view).run_test(size=(120, 40)) as pilot:
         view.set_wrap(wrap)
@@ -320,7 +321,7 @@ async def test_filtering_a_full_ring_never_holds_up_the_screen(wrap: bool) -> No
             await pilot.pause()
             assert view.shown_lines == 10_000
         watcher.cancel()
-    # The bound of the program is 50 ms. This machine may be busy with other things meanwhile; one slice that
+    # Of CPU: this machine may be busy with other things meanwhile. The bound of the program is 50 ms; one slice that
     # does everything at once takes 300 ms and more.
     assert worst < 0.15
 

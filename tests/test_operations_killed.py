@@ -116,6 +116,7 @@ def test_every_declared_point_is_in_the_code_and_no_other() -> None:
     assert used == DECLARED.keys()
 
 
+@pytest.mark.apart
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_killed_at_every_point(stack: OperationStack, tmp_path: Path, name: str) -> None:
@@ -141,7 +142,7 @@ def test_killed_at_every_point(stack: OperationStack, tmp_path: Path, name: str)
         started = stack.started()
         place, code = stack.run(make(stack), OPS_KILL_AT=at)
         assert code == -signal.SIGKILL, at
-        wait_until(lambda: lock.holder_of(stack.directory) is None, 5, f"{at}: the lock is still held")
+        wait_until(lambda: lock.holder_of(stack.directory) is None, 30, f"{at}: the lock is still held")
         records = journal.read(place)
         left = [one.operation for one in unfinished.unfinished(stack.directory)]
         if records[-1].event == "end":
@@ -194,10 +195,10 @@ def test_killed_while_its_command_runs(engine: Engine, tmp_path: Path) -> None:
     with operation_stack(engine, tmp_path, stubborn=True) as slow:
         place, process = slow.begin(stack_plans.stop(slow.look()))
         slow.wait_for_step(place, "stop")
-        wait_until(lambda: (place / "output.log").stat().st_size > 0, 10, "the command did not begin", interval=0.05)
+        wait_until(lambda: (place / "output.log").stat().st_size > 0, 30, "the command did not begin", interval=0.05)
         os.kill(process.pid, signal.SIGKILL)
         process.wait(10)
-        wait_until(lambda: lock.holder_of(slow.directory) is None, 20, "the lock was not freed")
+        wait_until(lambda: lock.holder_of(slow.directory) is None, 60, "the lock was not freed")
         assert [one.operation for one in unfinished.unfinished(slow.directory)] == [place.name]
         assert main(["operations", "finish", place.name, "-y", "--stack", str(slow.directory)]) == 0
         assert slow.running() == set()
