@@ -32,7 +32,7 @@ class Console(Terminal):
                 "Looking" in line or line.endswith("looking") for line in lines
             )
 
-        return self.wait_for(looked, *texts, seconds=40)
+        return self.wait_for(looked, *texts)
 
     def go(self, pane: str, *texts: Wanted) -> list[str]:
         """Go to a pane by its letter and wait until it is shown, with these texts."""

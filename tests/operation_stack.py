@@ -106,7 +106,7 @@ class OperationStack:
         def begun() -> bool:
             return any(entry.event == "step" and entry.step == name for entry in journal.read(place))
 
-        wait_until(begun, 30, f"the step {name} did not begin", interval=0.05)
+        wait_until(begun, 60, f"the step {name} did not begin", interval=0.05)
 
 
 @contextmanager

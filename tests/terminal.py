@@ -34,7 +34,7 @@ import pyte
 OPSCONSOLE = str(Path(sys.executable).with_name("opsconsole"))
 """The installed command."""
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that a wait takes at most, on a machine that is busy with other tests."""
 
 _FOREIGN = ("NO_COLOR", "SSH_CONNECTION", "SSH_TTY", "TMUX", "TERM_PROGRAM", "COLUMNS", "LINES", "LC_ALL", "TEXTUAL")
@@ -229,7 +229,7 @@ class Terminal:
                 assert left > 0, f"{wanted!r} was not written; the last was {bytes(self.raw[-300:])!r}"
                 self._painted.wait(min(left, 0.5))
 
-    def wait_for_end(self, seconds: float = 2.0) -> int:
+    def wait_for_end(self, seconds: float = PATIENCE) -> int:
         """Wait until the program has ended; its exit code (minus the number of a signal)."""
         try:
             return self.process.wait(seconds)

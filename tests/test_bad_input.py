@@ -307,7 +307,7 @@ services:
     up(engine, tmp_path)
     for service in ("cache", "session", "app"):
         asked = ("inspect", f"{name}-{service}-1", "--format", "{{len .State.Health.Log}}")
-        wait_until(lambda asked=asked: int(engine.docker(*asked)) > 0, 20, f"{service} was not probed")  # type: ignore[misc]
+        wait_until(lambda asked=asked: int(engine.docker(*asked)) > 0, 60, f"{service} was not probed")  # type: ignore[misc]
     for words in (("status",), ("status", "--json"), ("doctor",), ("init", "--print"), ("init",), ("logs",)):
         said, lines = watched(*words, cwd=tmp_path, env=engine.env)
         assert said
@@ -509,7 +509,7 @@ def test_what_answers_like_no_engine_is_told_apart(case: str, wire: Callable[[An
 
 def test_an_engine_that_hangs_is_not_asked_in_a_queue(wire: Callable[[Answer], str]) -> None:
     """Five sources that ask at once wait for one timeout together, not for five."""
-    connection = EngineConnection(wire(WIRES["hangs"][0]), timeout=1.0)
+    connection = EngineConnection(wire(WIRES["hangs"][0]), timeout=2.0)
 
     def order(_: int) -> str:
         try:
@@ -521,8 +521,8 @@ def test_an_engine_that_hangs_is_not_asked_in_a_queue(wire: Callable[[Answer], s
     began = time.monotonic()
     with contextlib.closing(connection), ThreadPoolExecutor(5) as five:
         said = list(five.map(order, range(5)))
-    assert all("did not answer within 1 s" in one for one in said)
-    assert time.monotonic() - began < 4
+    assert all("did not answer within 2 s" in one for one in said)
+    assert time.monotonic() - began < 10
 
 
 def test_an_engine_that_never_answers_is_not_called_well(tmp_path: Path, wire: Callable[[Answer], str]) -> None:

@@ -178,4 +178,4 @@ def test_an_image_without_a_shell_is_said_to_have_none(console: Console, stack: 
         assert console.in_console
     finally:
         stack.engine.docker("exec", container, "/bin/busybox", "mv", "/bin/sh-away", "/bin/sh", check=False)
-        wait_until(lambda: state(stack)[1] == "running", 10, "the backend does not run")
+        wait_until(lambda: state(stack)[1] == "running", 30, "the backend does not run")

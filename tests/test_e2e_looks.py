@@ -184,7 +184,7 @@ def test_inside_tmux(mps: Stack, tmp_path: Path) -> None:
         return run(*server, "capture-pane", "-p").stdout
 
     def shows(*texts: str) -> None:
-        wait_until(lambda: all(text in screen() for text in texts), 30, f"{texts} not in tmux")
+        wait_until(lambda: all(text in screen() for text in texts), 60, f"{texts} not in tmux")
 
     environment = [word for key, value in mps.env.items() for word in ("-e", f"{key}={value}")]
     command = f"{shlex.quote(OPSCONSOLE)}; echo left with $?; exec cat"
@@ -201,14 +201,14 @@ def test_inside_tmux(mps: Stack, tmp_path: Path) -> None:
         run(*server, "send-keys", "/", "m", "o", "n", "g", "Enter")
         shows("1 of 4")
         run(*server, "send-keys", "Escape")
-        wait_until(lambda: "1 of 4" not in screen(), 10, "the filter stays")
+        wait_until(lambda: "1 of 4" not in screen(), 30, "the filter stays")
         run(*server, "resize-window", "-x", "80", "-y", "24")
-        wait_until(lambda: len(screen().splitlines()) == 24 and "q quit" in screen().splitlines()[-1], 10, "no resize")
+        wait_until(lambda: len(screen().splitlines()) == 24 and "q quit" in screen().splitlines()[-1], 30, "no resize")
         run(*server, "send-keys", "l")
         shows("following", "frontend")
         run(*server, "send-keys", "y")
         shows("Copied")
-        wait_until(lambda: "frontend" in run(*server, "show-buffer").stdout, 10, "nothing on the clipboard of tmux")
+        wait_until(lambda: "frontend" in run(*server, "show-buffer").stdout, 30, "nothing on the clipboard of tmux")
         run(*server, "send-keys", "q")
         shows("left with 0")
     finally:

@@ -139,4 +139,4 @@ def test_a_wrong_password_is_named_as_such_and_not_shown(stack: Stack) -> None:
             env_file.write_text(right)
             stack.compose("up", "--detach", "--force-recreate", "backend", "mongodb", "redis")
         console.wait_for(MONGODB_ANSWERS, REDIS_ANSWERS)
-        wait_until(lambda: stack.container("mongodb")["State"]["Running"], 10, "mongodb does not run")
+        wait_until(lambda: stack.container("mongodb")["State"]["Running"], 30, "mongodb does not run")

@@ -48,7 +48,7 @@ def test_another_directory_or_project_is_named_on_the_command_line(mps: Stack, t
 @pytest.mark.parametrize("words", [(), ("--stack", "nowhere"), ("status",), ("logs",)])
 def test_without_an_engine_and_a_stack_it_says_why_in_one_line(tmp_path: Path, words: tuple[str, ...]) -> None:
     with Terminal(OPSCONSOLE, *words, cwd=tmp_path, env=NOBODY, columns=300) as terminal:
-        assert terminal.wait_for_end(10) == 2
+        assert terminal.wait_for_end() == 2
         terminal.wait_for(re.compile("^opsconsole: .*no engine socket at /nonexistent/engine.sock.*start docker", re.M))
         assert len([line for line in terminal.lines() if line]) == 1
         assert not terminal.in_console and "\x1b" not in terminal.output
@@ -88,7 +88,7 @@ def test_the_demo_has_as_many_containers_as_it_is_told(tmp_path: Path) -> None:
 
 def test_status_says_the_same_as_the_console(mps: Stack) -> None:
     with Terminal(OPSCONSOLE, "status", "--json", cwd=mps.directory, columns=200, rows=50) as terminal:
-        assert terminal.wait_for_end(30) in (0, 1)
+        assert terminal.wait_for_end() in (0, 1)
         seen = json.loads(terminal.output)
     assert seen["stack"]["name"] == mps.project
     assert sorted(container["service"] for container in seen["containers"]) == [

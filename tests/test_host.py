@@ -220,11 +220,12 @@ def test_a_mount_that_hangs_costs_only_its_own_row(small_disk: Path, monkeypatch
 
     first = look()
     assert first[str(small_disk)] == 0 and first["/"] > 0
+    monkeypatch.setattr(host_disks, "_ANSWER_SECONDS", 60)
     began = time.monotonic()
     assert look()["/"] > 0
-    assert time.monotonic() - began < 0.25  # who hung before is not waited for again
+    assert time.monotonic() - began < 30  # who hung before is not waited for again
     release.touch()
-    wait_until(lambda: look()[str(small_disk)] == 1 << 20, 10, "the disk does not come back")
+    wait_until(lambda: look()[str(small_disk)] == 1 << 20, 30, "the disk does not come back")
 
 
 def test_a_growing_disk_gets_a_day_from_its_history(tmp_path: Path) -> None:
@@ -295,7 +296,7 @@ def test_the_busiest_process_is_on_top_with_its_secret_masked() -> None:
             row = top.get(busy.pid)
             return row is not None and row.cpu_percent > 20 and "hunter2" not in row.command and "while" in row.command
 
-        wait_until(found, 20, "the busy process does not show", interval=0.5)
+        wait_until(found, 60, "the busy process does not show", interval=0.5)
     finally:
         busy.kill()
         busy.wait()
@@ -312,7 +313,7 @@ def test_a_sample_knows_everything_and_rates_come_with_the_second() -> None:
         sample = next(samples)
         return sample if sample.cpu_percent is not None and len(sample.cpu_per_core) == sample.cpus else None
 
-    sample = wait_until(complete, 10, "no CPU share after the first sample", interval=0.2)
+    sample = wait_until(complete, 30, "no CPU share after the first sample", interval=0.2)
     assert sample is not None and sample.cpu_percent is not None and 0 <= sample.cpu_percent <= 100
     assert sample.memory_total is not None and sample.memory_used is not None and sample.memory_available is not None
     assert sample.memory_used + sample.memory_available == sample.memory_total

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -134,7 +135,7 @@ def test_a_good_answer(site: Callable[..., Site]) -> None:
     server = site({"/health": 200})
     probe = Watch(configured(f"{server.url}/health")).one()
     assert (probe.ok, probe.status, probe.problem, probe.requests, probe.errors) == (True, 200, "", 1, 0)
-    assert probe.latency_seconds is not None and 0 < probe.latency_seconds < 2
+    assert probe.latency_seconds is not None and 0 < probe.latency_seconds < 30
     assert probe.average_seconds == probe.latency_seconds
     assert probe.asked_at is not None
     assert server.headers[0]["user-agent"].startswith("opsconsole/")
@@ -197,7 +198,7 @@ def test_a_server_that_hangs(tcp: Callable[..., int], site: Callable[..., Site],
             link.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         while how != "silent" and not released.wait(0.1):
             link.sendall(b"x" if how == "dripping body" else b"H")
-        released.wait(20)
+        released.wait(120)
 
     hanging = configured(f"http://127.0.0.1:{tcp(hang)}/", timeout_seconds=0.6)
     well = Endpoint(name="well", url=f"{site({'/': 200}).url}/", origin="config")
@@ -206,12 +207,12 @@ def test_a_server_that_hangs(tcp: Callable[..., int], site: Callable[..., Site],
         for _ in range(2):
             begun = time.monotonic()
             slow, good = watch.look()
-            assert time.monotonic() - begun < 2
+            assert time.monotonic() - begun < 30
             assert good.ok and not slow.ok
             assert slow.problem.endswith("no answer within 0.6 s")
         assert (slow.requests, slow.errors) == (2, 2)
         if how != "dripping headers":
-            wait_until(lambda: "probe-api" not in {t.name for t in threading.enumerate()}, 3, "the thread hangs, too")
+            wait_until(lambda: "probe-api" not in {t.name for t in threading.enumerate()}, 60, "the thread hangs, too")
     finally:
         released.set()
 
@@ -223,15 +224,16 @@ def test_a_large_body_is_not_read_to_its_end(site: Callable[..., Site]) -> None:
     assert not server.finished
 
 
-def test_the_window_of_five_minutes(site: Callable[..., Site]) -> None:
+def test_the_window_of_five_minutes(site: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = 0.0
+    monkeypatch.setattr("opsconsole.sources.http.time", SimpleNamespace(monotonic=lambda: time.monotonic() + ahead))
     server = site({"/": 200})
-    watch = Watch(configured(f"{server.url}/"), window_seconds=0.5)
+    watch = Watch(configured(f"{server.url}/"))
     watch.one()
     server.answers["/"] = 500
     probe = watch.one()
     assert (probe.requests, probe.errors) == (2, 1)
-    begun = time.monotonic()
-    wait_until(lambda: time.monotonic() - begun > 0.6, 2, "time stands still")
+    ahead = 301.0
     server.answers["/"] = 200
     server.wait = 0.2
     probe = watch.one()
@@ -270,13 +272,15 @@ def test_a_guessed_path_that_is_unknown_is_no_error(site: Callable[..., Site]) -
 def test_what_does_not_speak_http_is_dropped(
     tcp: Callable[..., int], host_redis: Callable[..., Server], host_mongod: Callable[..., Server]
 ) -> None:
-    speaks_first = tcp(lambda link: (link.sendall(b"220 mail ESMTP\r\n"), link.recv(9)))
-    hangs_up_on_http = tcp(lambda link: link.recv(1000))
+    visits: list[str] = []
+    speaks_first = tcp(lambda link: (visits.append("first"), link.sendall(b"220 mail ESMTP\r\n"), link.recv(9)))
+    hangs_up_on_http = tcp(lambda link: (visits.append("hangs up"), link.recv(1000)))
     ports = [speaks_first, hangs_up_on_http, host_redis().port, host_mongod().port]
     watch = Watch(*(guessed(f"http://127.0.0.1:{port}/", timeout_seconds=2) for port in ports))
     assert watch.look() == ()
-    begun = time.monotonic()
-    assert watch.look() == () and time.monotonic() - begun < 0.1, "and left alone for a while"
+    seen = len(visits)
+    assert set(visits) == {"first", "hangs up"}
+    assert watch.look() == () and len(visits) == seen, "and left alone for a while"
 
 
 def test_a_published_port_with_nobody_behind_it_is_down(tcp: Callable[..., int]) -> None:
@@ -323,9 +327,9 @@ def test_certificates(site: Callable[..., Site], tmp_path: Path) -> None:
 
 def test_closing_does_not_wait(site: Callable[..., Site]) -> None:
     server = site({"/": 200})
-    server.wait = 1.0
+    server.wait = 60.0
     watch = Watch(configured(f"{server.url}/", timeout_seconds=0.1))
     watch.one()
     begun = time.monotonic()
     watch.source.close()
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 30

@@ -72,7 +72,7 @@ def project(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     made.start("web", f"{LINES} sleep 600")
     made.start("pair", "echo I am one; sleep 600", 1)
     made.start("pair", "echo I am two; sleep 600", 2)
-    wait_until(lambda: engine.docker("logs", f"{made.name}-web-1").endswith("ready"), 30, "web wrote nothing")
+    wait_until(lambda: engine.docker("logs", f"{made.name}-web-1").endswith("ready"), 60, "web wrote nothing")
     yield made
     names = engine.docker("ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={made.name}")
     engine.docker("rm", "--force", *names.split())

@@ -206,7 +206,7 @@ def test_a_flood_comes_whole_or_says_what_is_missing(shell: Shell, opened: Calla
     queue = LineQueue(max_lines=5000)
     held = DockerLogStream(dialer_for(None), [web], LogRange(follow=False, keep_all=True), queue=queue)
     try:
-        wait_until(lambda: queue.full, 30, "nothing came")
+        wait_until(lambda: queue.full, 60, "nothing came")
         time.sleep(0.5)
         assert queue.put_count < 20_000
         assert texts(read_all(held, 120)) == texts(quick)
@@ -270,7 +270,7 @@ def test_a_long_line_within_the_limit_is_joined(shell: Shell, opened: Callable[.
 
 def test_a_last_line_without_an_end(shell: Shell, opened: Callable[..., LogStream]) -> None:
     web = shell.start("web", "echo first; printf half")
-    wait_until(lambda: shell.engine.docker("inspect", "-f", "{{.State.Status}}", web.id) == "exited", 20, "runs on")
+    wait_until(lambda: shell.engine.docker("inspect", "-f", "{{.State.Status}}", web.id) == "exited", 60, "runs on")
     stopped = changed(web, state="exited")
     assert texts(read_all(opened(DockerLogs(), [stopped]))) == ["first", "half"]
     # The same when nobody has told the stream yet that it stopped.
@@ -286,7 +286,7 @@ def test_a_log_driver_that_cannot_be_read_is_said(shell: Shell, opened: Callable
     shell.wait_for(good, "hello")
     stream = opened(DockerLogs(), [good, mute], tail=10)
     assert texts(read_all(stream)) == ["hello"]
-    wait_until(lambda: stream.problem, 5, "nothing was said")
+    wait_until(lambda: stream.problem, 30, "nothing was said")
     assert stream.problem.startswith("mute: its logs cannot be read: ") and "support reading" in stream.problem
 
 
@@ -347,7 +347,7 @@ def test_a_container_that_is_not_wanted_any_more_is_left(shell: Shell, opened: C
         time.sleep(0.3)
         return {line.service for line in stream.read()} == {"api"}
 
-    wait_until(only_api, 10, "web is still read")
+    wait_until(only_api, 30, "web is still read")
 
 
 # --- the engine is lost ----------------------------------------------------------------------------
@@ -419,7 +419,7 @@ def test_an_engine_that_goes_away_and_comes_back(
     lines = read_until(stream, lambda lines: len(lines) > 300)
     for _ in range(2):
         cable.pull()
-        wait_until(lambda: stream.problem, 5, "nothing was said")
+        wait_until(lambda: stream.problem, 30, "nothing was said")
         assert stream.problem == (
             f"no logs: the engine at unix://{cable.path} is not there (is Docker running?); trying again"
         )
@@ -440,11 +440,11 @@ def test_an_engine_that_is_not_there_at_first(
     shell.wait_for(web, "hello")
     cable = Cable(engine.docker_host.removeprefix("unix://"), tmp_path / "engine.sock")
     stream = opened(DockerLogs(f"unix://{cable.path}"), [web], tail=5)
-    wait_until(lambda: stream.problem, 5, "nothing was said")
+    wait_until(lambda: stream.problem, 30, "nothing was said")
     assert not stream.caught_up
     cable.plug()
     assert texts(read_all(stream)) == ["hello"]
-    wait_until(lambda: stream.problem == "", 5, "the problem stayed")
+    wait_until(lambda: stream.problem == "", 30, "the problem stayed")
     cable.pull()
 
 
@@ -459,7 +459,7 @@ def test_another_service_on_the_socket_is_named_as_such(tmp_path: Path, opened: 
         with connection:
             connection.recv(1000)
             connection.sendall(b"-ERR unknown command 'GET'\r\n")
-            wait_until(lambda: stream.problem, 5, "nothing was said")
+            wait_until(lambda: stream.problem, 30, "nothing was said")
         assert stream.problem == "web: the answer is no log stream; is this address a Docker engine?"
 
 
@@ -533,7 +533,7 @@ def test_through_the_sdk_an_engine_that_is_not_there_is_said(tmp_path: Path) -> 
     web = Container(id="a" * 64, name="web", service="web", state="running")
     stream = DockerLogStream(SdkDialer(f"unix://{tmp_path}/none.sock"), [web], LogRange())
     try:
-        wait_until(lambda: stream.problem, 10, "nothing was said")
+        wait_until(lambda: stream.problem, 30, "nothing was said")
         assert stream.problem.startswith(f"no logs: the engine at unix://{tmp_path}/none.sock does not answer")
     finally:
         stream.close()
@@ -575,7 +575,7 @@ def test_http_answers_are_counted_once_and_forgotten_in_time(shell: Shell) -> No
     def rates() -> dict[str, tuple[int, int]]:
         return {rate.service: (rate.requests, rate.errors) for rate in source.access(everything)}
 
-    wait_until(lambda: rates().get("web") == (31, 1), 10, "not counted")
+    wait_until(lambda: rates().get("web") == (31, 1), 30, "not counted")
     assert rates() == {"web": (31, 1), "api": (1, 1)}  # looked at again: nothing is counted twice
     shell.wait_for(web, "end")
     assert rates() == {"web": (32, 2), "api": (1, 1)}

@@ -364,7 +364,7 @@ def test_killed_and_restarted(host_mongod: StartMongod, watch: Callable[..., Wat
     with client_of(mongod) as client:
         client.shop.orders.insert_one({})
     watched = watch(mongod.uri)
-    well = wait_until(lambda: (found := watched.look(collections=True)).databases and found, 10, "no list")
+    well = wait_until(lambda: (found := watched.look(collections=True)).databases and found, 30, "no list")
     assert well.reachable and [database.name for database in well.databases] == ["shop"]
 
     mongod.stop(kill=True)
@@ -406,32 +406,33 @@ def test_a_server_that_hangs_delays_nobody(
     assert all(status.reachable for status in both())
     os.kill(mongod.process.pid, signal.SIGSTOP)
     try:
-        begun = time.monotonic()
         mongo, redis = both()
-        assert time.monotonic() - begun < 3
         assert redis.reachable
-        assert not mongo.reachable and "no answer for" in mongo.problem
+        assert not mongo.reachable and "no answer for" in mongo.problem  # it is still asked: nobody waits for the end
         assert mongo.version == "6.0.5"
-        late = wait_until(lambda: "in time" in (found := both()[0]).problem and found, 15, "never named")
+        late = wait_until(lambda: "in time" in (found := both()[0]).problem and found, 30, "never named")
         assert late.problem == f"MongoDB at 127.0.0.1:{mongod.port} does not answer in time"
+        assert "no answer for" in both()[0].problem
         begun = time.monotonic()
         watched.source.close()
-        assert time.monotonic() - begun < 0.5
+        assert time.monotonic() - begun < 2.5  # the question goes on for 3 s and more
     finally:
         os.kill(mongod.process.pid, signal.SIGCONT)
-    wait_until(lambda: both()[0].reachable, 15, "does not come back")
+    wait_until(lambda: both()[0].reachable, 30, "does not come back")
 
 
 def test_a_stopped_container_is_named(watch: Callable[..., Watched]) -> None:
-    watched = watch(f"mongodb://127.0.0.1:{free_port()}/", service="mongodb")
+    neighbour = socket.create_server(("127.0.0.1", 0))
+    watched = watch(f"mongodb://127.0.0.1:{neighbour.getsockname()[1]}/", service="mongodb")
     finished = datetime.now(UTC) - timedelta(minutes=4, seconds=10)
     stopped = Container(
         id="a", name="s-mongodb-1", service="mongodb", state="exited", exit_code=137, finished_at=finished
     )
     watched.containers = (stopped,)
-    begun = time.monotonic()
     status = watched.look()
-    assert time.monotonic() - begun < 1, "its address may be another container's by now: it is not asked"
+    with neighbour, pytest.raises(BlockingIOError):
+        neighbour.setblocking(False)
+        neighbour.accept()  # its address may be another container's by now: it is not asked
     assert status.problem == "service mongodb is not running (exited 137, 4 minutes ago)"
     assert status.hint == "read its log, then: docker compose up -d mongodb"
 
@@ -458,7 +459,7 @@ def test_another_way_in_is_tried(host_mongod: StartMongod, watch: Callable[..., 
     watched.connections[0] = Connection(target=target, uri=closed, others=(wrong, mongod.uri))
     begun = time.monotonic()
     assert [watched.look().reachable for _ in range(3)] == [True] * 3
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 5  # each that waited for the closed one would take 2 s
     watched.connections[0] = Connection(target=target, uri=closed, others=(wrong,))
     assert "was refused" in watched.look().problem, "what an answering server says tells more"
 

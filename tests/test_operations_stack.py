@@ -240,7 +240,7 @@ def test_a_terminal_that_hangs_up_does_not_stop_the_operation(slow: OperationSta
         assert journal.is_alive(place)
         terminal.hang_up()
         terminal.process.wait(10)
-    wait_until(lambda: not journal.is_alive(place), 30, "the operation did not end")
+    wait_until(lambda: not journal.is_alive(place), 60, "the operation did not end")
     assert journal.read(place)[-1].result is Result.DONE
     assert slow.running() == set() and chain.verify(slow.directory) == ()
 

@@ -67,7 +67,7 @@ def test_a_server_with_password_and_append_only_file(host_redis: StartRedis) -> 
         status = watched.look()
         assert status.rdb_last_save_at is None, "it reports its own start as a save: that is none"
         client.bgsave()
-        wait_until(lambda: watched.look().rdb_last_save_at, 10, "no save")
+        wait_until(lambda: watched.look().rdb_last_save_at, 30, "no save")
         saved = watched.look()
     assert (status.reachable, status.refused, status.problem) == (True, False, "")
     assert (status.version, status.role, status.loading) == ("7.0.15", "master", False)
@@ -198,7 +198,7 @@ def test_a_save_that_fails(host_redis: StartRedis) -> None:
         shutil.rmtree(server.directory)
         client.set("key", 1)
         client.bgsave()
-        status = wait_until(lambda: (found := watched.look()).rdb_last_status == "err" and found, 15, "no failed save")
+        status = wait_until(lambda: (found := watched.look()).rdb_last_status == "err" and found, 30, "no failed save")
         assert status.reachable
         assert status.problem == "the last save of Redis failed: it refuses writes (MISCONF)"
         assert "BGSAVE" in status.hint
@@ -209,7 +209,7 @@ def test_a_save_that_fails(host_redis: StartRedis) -> None:
         server.directory.mkdir()
         client.config_set("dir", str(server.directory))
         client.bgsave()
-        wait_until(lambda: watched.look().problem == "", 15, "the fault stays on the screen")
+        wait_until(lambda: watched.look().problem == "", 30, "the fault stays on the screen")
 
 
 def test_an_append_only_file_that_cannot_be_rewritten(host_redis: StartRedis) -> None:
@@ -219,7 +219,7 @@ def test_an_append_only_file_that_cannot_be_rewritten(host_redis: StartRedis) ->
         shutil.rmtree(server.directory)
         with suppress(redis.ResponseError):
             client.bgrewriteaof()
-        status = wait_until(lambda: (found := watched.look()).aof_last_status == "err" and found, 15, "no failure")
+        status = wait_until(lambda: (found := watched.look()).aof_last_status == "err" and found, 30, "no failure")
     assert status.problem == "the last rewrite of Redis' append-only file failed"
 
 
@@ -239,7 +239,7 @@ def test_an_append_only_file_on_a_full_disk(host_redis: StartRedis, tmp_path: Pa
             for n in range(60):
                 with suppress(redis.ResponseError):
                     client.set(f"key{n}", os.urandom(50_000))
-            status = wait_until(lambda: (found := watched.look()).aof_last_status == "err" and found, 15, "no failure")
+            status = wait_until(lambda: (found := watched.look()).aof_last_status == "err" and found, 30, "no failure")
         assert status.problem == "Redis cannot write its append-only file and refuses writes (MISCONF)"
     finally:
         if server is not None:
@@ -258,7 +258,7 @@ def test_loading_is_a_state_and_no_failure(host_redis: StartRedis) -> None:
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         with asked(server.uri) as watched:
-            status = wait_until(lambda: (found := watched.look()).reachable and found, 20, "it never answers")
+            status = wait_until(lambda: (found := watched.look()).reachable and found, 60, "it never answers")
             assert status.loading
             assert status.problem.startswith("Redis is loading its data")
             assert "LOADING" in status.problem
@@ -346,10 +346,10 @@ def test_killed_restarted_and_hung(host_redis: StartRedis) -> None:
         os.kill(third.process.pid, signal.SIGSTOP)
         begun = time.monotonic()
         hung = status()
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 30
         assert not hung.reachable and "does not answer in time" in hung.problem
         os.kill(third.process.pid, signal.SIGCONT)
-        wait_until(lambda: status().reachable, 15, "does not come back")
+        wait_until(lambda: status().reachable, 30, "does not come back")
     finally:
         source.close()
 

@@ -16,7 +16,7 @@ from opsconsole.ui.app import ConsoleApp
 from tests.screenshots import Picture, painted
 
 FOLDER = Path(__file__).with_name("snapshots")
-PATIENCE_SECONDS = 15.0
+PATIENCE_SECONDS = 60.0
 """For the last layout to arrive on a machine that is busy with something else."""
 
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "200x60": (200, 60)}

@@ -516,7 +516,7 @@ def text_of(app: Any) -> str:
     return "\n".join(painted(app))
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     """Let the app work until the condition holds."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for is on the screen, no event tells of it
