@@ -16,7 +16,7 @@ from opsconsole.operations.journal import Entry
 from opsconsole.operations.past import Past
 from opsconsole.operations.places import operation_directory
 from opsconsole.operations.report import lines_of, markdown
-from opsconsole.operations.runner import EXIT_CODES
+from opsconsole.operations.runner import exit_code
 from opsconsole.text import printable
 
 _POLL_SECONDS = 0.1
@@ -66,7 +66,7 @@ def follow(place: Path, *, as_json: bool, process: subprocess.Popen[bytes] | Non
             if entry.event == "end" and entry.result is not None:
                 if process is not None:
                     process.wait()
-                return EXIT_CODES[entry.result]
+                return exit_code(entry.result, entry.less)
         if not as_json:
             output.copy()
         if over or (not seen and process is None and time.monotonic() - began > _NO_BEGIN_SECONDS):
@@ -128,6 +128,8 @@ def _last_line(path: Path) -> str:
 def _line(one: Past) -> str:
     seconds = f"{one.seconds:.1f} s" if one.seconds is not None else "-"
     result = "half done, resolved" if one.result == "half done" and one.resolved else one.result
+    if one.less:
+        result = f"{result}, LESS DATA"
     by = one.who.words() if one.who else "?"
     problem = f"  {one.problem}" if one.problem else ""
     return f"{one.began:%Y-%m-%d %H:%M:%S}  {result:<9}  {seconds:>8}  {one.title}  {by}  {one.operation}{problem}"

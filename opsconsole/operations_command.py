@@ -1,7 +1,8 @@
 """`opsconsole stop`, `start`, `restart`, `operations`: a plan, a question, an operation, its journal.
 
 Exit codes: 0 done, 1 a step or a gate failed, 2 nothing was done (refused, not confirmed, cannot look), 5 cancelled at
-a safe point. 3: a deploy or a rollback failed and went back to what ran before; 4: it could not (`deploy_command`).
+a safe point, 6 done, and there is less data than before. 3: a deploy or a rollback failed and went back to what ran
+before; 4: it could not (`deploy_command`).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,14 +117,33 @@ def look(directory: Path, config: Config, *, project: str = "") -> Look:
 
 def engine_look(directory: Path, config: Config, *, project: str = "") -> Look:
     """The same without Compose: what the engine alone can tell. Raises SourceError when it does not answer."""
-    containers, volumes = observe(directory, config, project=project)
+    containers, volumes, known = _observe(directory, config, project)
     own = next((one.project for one in containers), "")
     return Look(
         name=own or files.choose(directory, config, containers, dict(os.environ), project=project).name,
         directory=str(directory),
         containers=containers,
         volumes=volumes,
+        engine_volumes=known,
         facts=Facts(containers=container_facts(containers)),
+    )
+
+
+def look_again(before: Look, directory: Path, config: Config, *, project: str = "") -> Look:
+    """How the stack is after something was done to it. Compose is asked again only when its files changed; what it
+    cannot say any more is taken from before. Raises SourceError when the engine does not answer."""
+    if before.rendered.services and _file_hashes(directory, [str(directory / name) for name in before.facts.files]) != (
+        before.facts.files
+    ):
+        with suppress(SourceError):  # a broken compose file is no reason to look at nothing
+            return look(directory, config, project=project)
+    containers, volumes, known = _observe(directory, config, project or before.name)
+    return msgspec.structs.replace(
+        before,
+        containers=tuple(one for one in containers if one.project == before.name),
+        volumes=volumes,
+        engine_volumes=known,
+        facts=msgspec.structs.replace(before.facts, containers=container_facts(containers)),
     )
 
 

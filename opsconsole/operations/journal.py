@@ -72,6 +72,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     total: int | None = None
     unit: str = ""  # of both: "bytes", "files", "seconds" ...
     less: tuple[str, ...] = ()  # the guard: data that was there before and is not there after, one line each
+    notes: tuple[str, ...] = ()  # the guard: what was not compared, shrinks by itself or went as the plan said
     release: str = ""  # "r4": recorded, marked good or returned to
 
 

@@ -24,6 +24,7 @@ class Past(Record, frozen=True):
     seconds: float | None = None
     problem: str = ""
     resolved: bool = False
+    less: tuple[str, ...] = ()  # data that was there before and is not there after
 
 
 def past(directory: Path) -> tuple[Past, ...]:
@@ -79,6 +80,7 @@ def _one(place: Path, records: tuple[Entry, ...], resolved: bool) -> Past:
         seconds=last.seconds if last.event == "end" else None,
         problem=last.problem,
         resolved=resolved,
+        less=last.less,
     )
 
 

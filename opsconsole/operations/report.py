@@ -28,7 +28,8 @@ def lines_of(entry: Entry) -> Iterator[str]:
             yield f"          {entry.problem}"
         yield from (f"          | {line}" for line in entry.last_lines)
         yield from (f"          now {line}" for line in entry.state)
-        yield from (f"          less: {line}" for line in entry.less)
+        if entry.less:
+            yield f"          DATA: less than before: {'; '.join(entry.less[:3])}{' ...' if entry.less[3:] else ''}"
         if entry.hint:
             yield f"          {entry.hint}"
         yield from (f"          by hand: {line}" for line in entry.by_hand)
@@ -38,8 +39,16 @@ def lines_of(entry: Entry) -> Iterator[str]:
     elif entry.event == "way-back":
         yield f"{at}  WAY BACK, {entry.text}: {entry.problem}"
     elif entry.event == "guard":
-        yield f"{at}    guard: {entry.text}" if entry.text else f"{at}    guard"
-        yield from (f"          less: {line}" for line in entry.less)
+        yield from _guard_lines(at, entry)
+
+
+def _guard_lines(at: str, entry: Entry) -> Iterator[str]:
+    """Silence when nothing is less and everything could be compared."""
+    yield from (f"{at}    DATA: {line}" for line in entry.notes)
+    if entry.less:
+        yield f"{at}    DATA: LESS THAN BEFORE"
+        yield from (f"          - {line}" for line in entry.less)
+        yield f"          {entry.hint}"
 
 
 def markdown(place: Path) -> str:

@@ -35,6 +35,7 @@ from opsconsole.operations import (
 )
 from opsconsole.operations.acts import URGENT, Failed, Stopped
 from opsconsole.operations.gates import gate
+from opsconsole.operations.guard import Guard
 from opsconsole.operations.journal import Journal, Result
 from opsconsole.operations.plan import Act, Basis, Ending, IfFails, Kind, Plan, Step
 from opsconsole.operations.stack_plans import RUNNING
@@ -50,6 +51,9 @@ EXIT_CODES = {
     Result.CANCELLED: 5,
 }
 
+LESS_DATA = 6
+"""Done, and there is less data than before."""
+
 _FAILURES = (Result.FAILED, Result.ROLLED_BACK, Result.ROLLBACK_FAILED)
 
 
@@ -58,6 +62,11 @@ def run(directory: Path, place: Path, config: Config, *, project: str = "") -> i
     alive = journal.mark_alive(place)
     assert alive >= 0  # open until this process ends
     return _Runner(directory, place, config, project).run()
+
+
+def exit_code(result: Result, less: tuple[str, ...] = ()) -> int:
+    """Of an operation that ended so; a failure says more than what is less."""
+    return LESS_DATA if less and result is Result.DONE else EXIT_CODES[result]
 
 
 class _Runner:
@@ -70,6 +79,7 @@ class _Runner:
         self.secrets = facts.env_file_secrets(directory, config, self.project)
         self._journal = Journal(place, self.secrets)
         self._output = commands.Output(place, self.secrets)
+        self._guard = Guard(directory, place, self.plan, config, self.project)
         self._signalled = ""
         self._turned_back = False
         self._acted = False
@@ -88,7 +98,7 @@ class _Runner:
             self._begin()
             try:
                 self._take_lock(held)
-                self._check_facts()
+                self._guard.before(self._check_facts())
                 step("O03")
                 ended = self._steps()
             except Stopped as stopped:
@@ -97,7 +107,7 @@ class _Runner:
                 hint = error.hint if isinstance(error, SourceError) else "See runner.log beside the journal."
                 ended = Stopped(Result.FAILED, str(error), hint)
             self._after_failure(ended)
-            return self._end(ended, began)
+            return self._end(ended, began, self._count_after())
 
     # --- before ----------------------------------------------------------------------------------
 
@@ -130,14 +140,15 @@ class _Runner:
         chain.seal_left_open(self.directory)
         step("O01")
 
-    def _check_facts(self) -> None:
+    def _check_facts(self) -> facts.Look | None:
+        """The look that holds the plan; None where the plan does not depend on one."""
         step("O02")
         if self.plan.basis is Basis.NAMED:
-            return  # an id is never given to another container
+            return None  # an id is never given to another container
         if not self.plan.bound:
             with suppress(SourceError):  # it has to stop the stack, whatever it cannot learn
                 self._learn(facts.container_secrets(self.directory, self.config, self.project))
-            return
+            return None
         from_engine = self.plan.basis is Basis.ENGINE
         looking = facts.engine_look if from_engine else facts.look
         try:
@@ -152,6 +163,7 @@ class _Runner:
                 f"the stack changed since the plan was made: {'; '.join(changed)}",
                 "Nothing was done. Look at the plan again.",
             )
+        return now
 
     def _learn(self, secrets: tuple[str, ...]) -> None:
         self._output.close()
@@ -314,7 +326,17 @@ class _Runner:
 
     # --- after -----------------------------------------------------------------------------------
 
-    def _end(self, ended: Stopped, began: float) -> int:
+    def _count_after(self) -> tuple[str, ...]:
+        """What the guard misses, one line each; of an operation that did nothing it is not asked."""
+        if not self._acted and not self.plan.resolves:
+            return ()
+        try:
+            return self._guard.after(self._journal, in_haste=self.cancel().startswith(URGENT))
+        except OSError as error:
+            self._told.append(f"what the guard found cannot be recorded: {error}")
+            return ()
+
+    def _end(self, ended: Stopped, began: float, less: tuple[str, ...]) -> int:
         step("O08")
         self._journal.write(
             "end",
@@ -327,13 +349,14 @@ class _Runner:
             last_lines=ended.last_lines,
             by_hand=ended.by_hand,
             state=() if ended.result is Result.REFUSED else self._state(),
+            less=less,
         )
         step("O09")
         chain.sealed(self.directory, self.place)
         step("O10")
         self._journal.close()
         self._output.close()
-        return EXIT_CODES[ended.result]
+        return exit_code(ended.result, less)
 
     def _deployed(self, ended: Stopped) -> bool:
         return ended.result is Result.DONE and bool(self.plan.release) and not self.plan.as_undo

@@ -6,6 +6,7 @@ unreachable, and whatever it answers later is taken at the next look.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -19,6 +20,7 @@ from opsconsole.model import Container, DatabaseStatus, DatabaseTarget, MongoDat
 from opsconsole.sources.absence import why_not_running
 from opsconsole.sources.connection import Connection
 from opsconsole.sources.lane import Lane
+from opsconsole.sources.mongo_parse import Recount
 from opsconsole.sources.network import secrets_of
 from opsconsole.text import mask_text, printable
 
@@ -50,10 +52,12 @@ class Databases:
         *,
         clock: Callable[[], datetime] = utc_now,
         patience_seconds: float = PATIENCE_SECONDS,
+        list_patience_seconds: float = LIST_PATIENCE_SECONDS,
     ) -> None:
         self._connections = connections
         self._clock = clock
         self._patience = patience_seconds
+        self._list_patience = list_patience_seconds
         self._watched: dict[tuple[str, str], _Watched] = {}
 
     def look(self, stack: Stack, containers: Sequence[Container], *, collections: bool) -> tuple[DatabaseStatus, ...]:
@@ -68,9 +72,17 @@ class Databases:
                 one.ask(collections=collections)
         deadline = time.monotonic() + self._patience
         return tuple(
-            one.gone(problem, hint) if problem else one.status(deadline)
+            one.gone(problem, hint) if problem else one.status(deadline, self._list_patience)
             for one, (problem, hint) in zip(watched, absent, strict=True)
         )
+
+    def recount(
+        self, target: DatabaseTarget, collections: Sequence[tuple[str, str]], seconds: float
+    ) -> dict[tuple[str, str], Recount]:
+        """A second look at collections (database, name) of a MongoDB that was looked at; what took longer is left
+        out."""
+        watched = self._watched.get((target.kind, target.name))
+        return watched.recount(collections, seconds) if watched is not None else {}
 
     def close(self) -> None:
         """Let go of every connection without waiting for a server that hangs."""
@@ -132,11 +144,11 @@ class _Watched:
         if collections and self.target.kind == "mongodb":
             self._lists.ask(self._list)
 
-    def status(self, deadline: float) -> DatabaseStatus:
+    def status(self, deadline: float, list_patience: float) -> DatabaseStatus:
         """What it answered, or what was last known with the reason why it is not more."""
         answered = self._looks.wait(deadline)
         if self._lists.answer is None:
-            self._lists.wait(min(deadline, time.monotonic() + LIST_PATIENCE_SECONDS))
+            self._lists.wait(min(deadline, time.monotonic() + list_patience))
         latest = self._looks.answer
         if not answered or latest is None:
             seconds = self._looks.waiting_seconds
@@ -152,6 +164,22 @@ class _Watched:
         refused = latest.refused if latest is not None else False
         status = msgspec.structs.replace(known, reachable=False, refused=refused, problem=problem, hint=hint)
         return self._with_list(status)
+
+    def recount(self, collections: Sequence[tuple[str, str]], seconds: float) -> dict[tuple[str, str], Recount]:
+        """Counted one by one; what was not counted in time is left out."""
+        end = time.monotonic() + seconds
+        found: dict[tuple[str, str], Recount] = {}
+
+        def count() -> None:
+            with contextlib.suppress(Exception):  # what cannot be asked is left out
+                server: MongoServer = self._opened(self._ways[0])  # type: ignore[assignment]
+                for database, collection in collections:
+                    found[database, collection] = server.recount(database, collection, end)
+
+        lane: Lane[None] = Lane(f"recount-{self.target.name}")
+        lane.ask(count)
+        lane.wait(end)
+        return dict(found)
 
     def close(self) -> None:
         """Close the server's connections on a thread: a server that hangs must not hold up the end."""

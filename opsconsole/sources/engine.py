@@ -33,6 +33,7 @@ _SAME_LOOK_SECONDS = 1.0
 _STOP_GRACE = 30.0  # seconds beyond a container's own stop timeout
 _LAYER_TIMEOUT = 10.0  # the engine walks what the container has written
 _DISK_USAGE_TIMEOUT = 600.0  # the engine walks every volume
+_DATED_VOLUMES = (1, 43)  # API of the first engine of which every release has it
 
 
 @dataclass(slots=True)
@@ -107,12 +108,10 @@ class DockerEngine:
 
     def engine_volumes(self) -> dict[str, EngineVolume]:
         """Every volume of the engine, by name."""
-        return engine_volumes(self._connection.get("/volumes").get("Volumes") or [])
-
-    @property
-    def is_local(self) -> bool:
-        """Whether the engine's paths are paths of this host."""
-        return bool(self._connection.address.socket)
+        raw = self._connection.get("/volumes").get("Volumes") or []
+        # Before 23.0 the date moves with every file that is made in the volume (moby#44719).
+        dated = _version(self._connection.api_version) >= _DATED_VOLUMES
+        return engine_volumes(raw, local=bool(self._connection.address.socket), dated=dated)
 
     def belongings(self, project: str, used_names: Sequence[str] = ()) -> Belongings:
         """Networks, images and one-off containers of a stack, each with who else uses it."""
@@ -290,6 +289,10 @@ class DockerEngine:
         answer = self._connection.get("/system/df", {"type": "volume"}, timeout=_DISK_USAGE_TIMEOUT)
         found = ((str(row.get("Name")), (row.get("UsageData") or {}).get("Size")) for row in answer["Volumes"] or [])
         return {name: size for name, size in found if isinstance(size, int) and size >= 0}
+
+
+def _version(api: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in api.split(".") if part.isdigit())
 
 
 def _is_stale(known: _Inspected, row: Container) -> bool:

@@ -111,6 +111,19 @@ class MongoServer:
                 self._list_problem = "the list of databases"
             return None
 
+    def recount(self, database: str, collection: str, end: float) -> mongo_parse.Recount:
+        """Count a collection one by one until `end` (monotonic) at most, and see whether it shrinks by itself."""
+        handle, shrinks = self._database_named(database), ""
+        try:
+            with _until(end):
+                found = next(iter(handle.list_collections(filter={"name": collection})), {})
+                indexes = list(handle[collection].list_indexes())
+                shrinks = mongo_parse.shrinks_by_itself(found.get("options", {}), indexes)
+                rows = list(handle[collection].aggregate([{"$group": {"_id": None, "documents": {"$sum": 1}}}]))
+            return mongo_parse.Recount(int(rows[0]["documents"]) if rows else 0, shrinks)
+        except (PyMongoError, Explained, ValueError, OSError):
+            return mongo_parse.Recount(None, shrinks)
+
     def close(self) -> None:
         """Close the connections. May block for a moment when the server hangs."""
         with self._client_lock:

@@ -5,7 +5,7 @@ Every document may be empty: a command that the user may not run leaves its part
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +32,20 @@ class Counters(msgspec.Struct, frozen=True):
         if any(count < 0 for count in grown.values()):
             return {}
         return {name: count / (self.at - before.at) for name, count in grown.items()}
+
+
+class Recount(msgspec.Struct, frozen=True):
+    """A second look at one collection whose own count fell."""
+
+    documents: int | None = None  # counted one by one; None when there was no time for it
+    shrinks: str = ""  # why it loses documents by itself: "a TTL index", "a limit of its size"; "" when it does not
+
+
+def shrinks_by_itself(options: Document, indexes: Iterable[Document]) -> str:
+    """Why the server removes documents of a collection on its own account, "" when it does not."""
+    if "expireAfterSeconds" in options or any("expireAfterSeconds" in index for index in indexes):
+        return "a TTL index"
+    return "a limit of its size" if options.get("capped") else ""
 
 
 def counters_from(server: Document, at: float) -> Counters:

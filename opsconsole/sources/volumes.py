@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -25,6 +26,7 @@ class EngineVolume(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""  # on the engine's host
     created_at: datetime | None = None
     options: dict[str, str] = {}
+    identity: str = ""  # another one for a volume that was made anew under the same name; "" when that cannot be told
 
     def __repr__(self) -> str:
         return f"EngineVolume({self.name})"
@@ -34,8 +36,11 @@ class EngineVolume(msgspec.Struct, frozen=True, kw_only=True):
         return [("name", self.name)]
 
 
-def engine_volumes(raw: Iterable[Mapping[str, Any]]) -> dict[str, EngineVolume]:
-    """Those of `GET /volumes`, by name."""
+def engine_volumes(
+    raw: Iterable[Mapping[str, Any]], *, local: bool = False, dated: bool = False
+) -> dict[str, EngineVolume]:
+    """Those of `GET /volumes`, by name. `local`: their paths are paths of this host; `dated`: the engine's date of a
+    volume is that of its creation."""
     return {
         str(one["Name"]): EngineVolume(
             name=str(one["Name"]),
@@ -43,10 +48,23 @@ def engine_volumes(raw: Iterable[Mapping[str, Any]]) -> dict[str, EngineVolume]:
             path=str(one.get("Mountpoint") or ""),
             created_at=parse_time(one.get("CreatedAt")),
             options={str(key): str(value) for key, value in (one.get("Options") or {}).items()},
+            identity=(_root_identity(one) if local else "") or (str(one.get("CreatedAt") or "") if dated else ""),
         )
         for one in raw
         if one.get("Name")
     }
+
+
+def _root_identity(raw: Mapping[str, Any]) -> str:
+    """Of the directory above `_data`: the engine makes it with the volume and never touches it again."""
+    root, data = os.path.split(str(raw.get("Mountpoint") or ""))
+    if raw.get("Driver") != "local" or data != "_data":
+        return ""
+    try:
+        found = os.stat(root)
+    except OSError:
+        return ""  # only root reads there
+    return f"{found.st_dev}:{found.st_ino}:{found.st_ctime_ns}"
 
 
 def volume_rows(
