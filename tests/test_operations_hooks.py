@@ -125,7 +125,8 @@ def test_a_failing_after_hook_is_told_and_undoes_nothing(directory: Path, capsys
     code, records = run(directory, made)
     assert code == 0 and records[-1].result is Result.DONE
     assert not (directory / "went-back").exists() and not (directory / "told-on_failure").exists()
-    assert records[-2].step == "hook:after_deploy" and records[-2].result is Result.FAILED
+    last = [one for one in records if one.event == "step-end"][-1]
+    assert last.step == "hook:after_deploy" and last.result is Result.FAILED
     assert "the hook after_deploy failed: ./after" in records[-1].problem
     assert main(["history", records[0].operation, "--stack", str(directory)]) == 0
     assert "the hook after_deploy failed" in capsys.readouterr().out
