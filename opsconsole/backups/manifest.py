@@ -43,10 +43,10 @@ Digest = Annotated[str, Meta(pattern=r"^(?:[a-z0-9-]{1,40}:)?[0-9a-f]{0,128}\Z")
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 
-ONE_POINT = "one point in time"
-PER_COLLECTION = "per collection"
-PER_FILE = "per file"
 Consistency = Literal["", "one point in time", "per collection", "per file"]
+ONE_POINT: Consistency = "one point in time"
+PER_COLLECTION: Consistency = "per collection"
+PER_FILE: Consistency = "per file"
 PartKind = Literal["mongo", "redis", "files", "config"]
 
 
