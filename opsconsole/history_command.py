@@ -58,17 +58,18 @@ def follow(place: Path, *, as_json: bool, process: subprocess.Popen[bytes] | Non
     seen = False
     while True:
         over = process.poll() is not None if process is not None else seen and not journal.is_alive(place)
+        known = output.size()  # asked first: output of a step whose record is not read yet waits for it
         for entry in records.read():
             seen = True
             if not as_json and entry.event != "step":
-                output.copy()  # what comes before this record; a step's own output comes after it
+                output.copy(entry.output_to or known)  # what comes before this record
             _print(entry, as_json=as_json)
             if entry.event == "end" and entry.result is not None:
                 if process is not None:
                     process.wait()
                 return exit_code(entry.result, entry.less)
         if not as_json:
-            output.copy()
+            output.copy(known)
         if over or (not seen and process is None and time.monotonic() - began > _NO_BEGIN_SECONDS):
             return _was_killed(place)
         time.sleep(_POLL_SECONDS)
@@ -84,11 +85,18 @@ class _Output:
         self._path = place / "output.log"
         self._at = 0
 
-    def copy(self) -> None:
+    def size(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
+
+    def copy(self, to: int) -> None:
+        """Whole lines up to this byte."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._at)
-                text = file.read()
+                text = file.read(max(0, to - self._at))
         except OSError:
             return
         whole = text[: text.rfind(b"\n") + 1]

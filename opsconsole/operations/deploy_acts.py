@@ -138,7 +138,7 @@ def _keep(operation: Operation, look: facts.Look, made: Made) -> None:
     command = compose.find()
     if command is None:
         raise SourceError("Docker Compose is not installed on this host", compose.NO_COMPOSE_HINT)
-    directory = look.compose[look.compose.index("--project-directory") + 1]
+    directory = str(Path(look.directory, look.compose[look.compose.index("--project-directory") + 1]))
     wanted = compose.ComposeFiles(directory=directory, files=(), project=look.name)
     made = with_hashes(made, compose.hashes_of(command, wanted, made.compose))
     releases.write(operation.directory, made.release, made.compose, made.files)

@@ -19,7 +19,7 @@ from opsconsole.config import Config
 from opsconsole.model import Record, Service, SourceError
 from opsconsole.operations import deploy_changes, hooks, mounts, releases
 from opsconsole.operations.deploy_look import Known
-from opsconsole.operations.facts import Look
+from opsconsole.operations.facts import Look, from_here
 from opsconsole.operations.plan import (
     Act,
     DataEffect,
@@ -351,7 +351,8 @@ def return_step(
 ) -> Step:
     """To a release that is kept. Its act runs the commands of those services only that differ from it."""
     base = look.compose[: look.compose.index("--file")]
-    file = str(releases.compose_file(Path(look.directory), name))
+    directory = Path(look.directory)
+    file = from_here(directory, releases.compose_file(directory, name))
 
     def command(service: str) -> tuple[str, ...]:
         how = "--no-start" if service in stopped and not running else "--detach"

@@ -92,7 +92,7 @@ def look(directory: Path, config: Config, *, project: str = "") -> Look:
     return Look(
         name=choice.name,
         directory=str(directory),
-        compose=_words(command, choice, env_files, services),
+        compose=_words(directory, command, choice, env_files, services),
         services=services,
         containers=own,
         volumes=volumes,
@@ -215,7 +215,7 @@ def with_files(look: Look, config: Config, rendered: Rendered, compose_files: Se
     return msgspec.structs.replace(
         with_configuration(look, rendered),
         services=services,
-        compose=_words(command, choice, look.env_files, services),
+        compose=_words(Path(look.directory), command, choice, look.env_files, services),
         compose_files=tuple(compose_files),
         secrets=tuple(sorted({*look.secrets, *new_secrets}, key=len, reverse=True)),
     )
@@ -370,16 +370,22 @@ def _rendered(
 _WITHOUT_COMPOSE = "Mend the compose file; `opsconsole rollback emergency-stop` works without it."
 
 
+def from_here(directory: Path, path: str | Path) -> str:
+    """A path as it is typed in the stack's directory, where every command runs: short enough to be read."""
+    here = os.path.realpath(directory)
+    return os.path.relpath(path, here) if Path(path).is_relative_to(here) else str(path)
+
+
 def _words(
-    command: ComposeCommand, choice: Choice, env_files: Sequence[str], services: Sequence[Service]
+    directory: Path, command: ComposeCommand, choice: Choice, env_files: Sequence[str], services: Sequence[Service]
 ) -> tuple[str, ...]:
     chosen = set(choice.profiles)
     more = [s.profiles[0] for s in services if s.profiles and "*" not in chosen and chosen.isdisjoint(s.profiles)]
-    options = ["--project-directory", choice.directory, "--project-name", choice.name]
+    options = ["--project-directory", from_here(directory, choice.directory), "--project-name", choice.name]
     for file in choice.compose_files:
-        options += ["--file", file]
+        options += ["--file", from_here(directory, file)]
     for env_file in env_files[-1:] if command.major < 2 else env_files:
-        options += ["--env-file", env_file]
+        options += ["--env-file", from_here(directory, env_file)]
     for profile in dict.fromkeys((*choice.profiles, *more)):
         options += ["--profile", profile]
     # By name, as it was found on PATH: what is shown can be typed.
