@@ -58,7 +58,7 @@ def planned(stack: OperationStack, *more: Step) -> Plan:
     change = git_changes.incoming(program, tree)
     look = stack.look()
     message = f"opsconsole-update-{next(_numbers)}"
-    aside = [tree_plans.put_aside(program, tree, (".env",), message)] if tree.changed else []
+    aside = [tree_plans.put_aside(program, tree.changed, (".env",), message)] if tree.changed else []
     again = tree_plans.put_aside_again(program, (".env",), message)
     back = tree_plans.put_back(program)
     return Plan(

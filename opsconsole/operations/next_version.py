@@ -1,6 +1,6 @@
-"""The stack as a commit would have it: its configuration, what differs from today's, and what the env file lacks.
+"""The stack as another version would have it: its configuration, what differs, and what the env file lacks.
 
-Nothing is changed for it: the commit's configuration files are laid out in a private directory and read by Compose.
+Nothing is changed for it: the version's configuration files are laid out in a private directory and read by Compose.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from opsconsole.operations.facts import Look
 from opsconsole.operations.places import state_directory
 from opsconsole.stack import compose, envfile, files, places, plain_file
 from opsconsole.stack.compose import ComposeCommand, ComposeFiles
+from opsconsole.stack.copies import Copy, Version, copied
 from opsconsole.stack.files import Choice
-from opsconsole.stack.git_export import Copy, copied
-from opsconsole.stack.git_program import Git
 from opsconsole.stack.rendered import Rendered
 from opsconsole.text import printable
 
@@ -29,34 +28,40 @@ EXAMPLES = (".env.example", ".env.production.example", ".env.sample", ".env.temp
 
 
 class NextVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """`look` is the stack with the commit's configuration; its facts are those of today."""
+    """`look` is the stack with the version's configuration; its facts are those of today."""
 
     look: Look
     changes: tuple[Change, ...] = ()
-    lacking: tuple[str, ...] = ()  # variables that its compose files need, nothing sets, and today's do not need
-    lacking_before: tuple[str, ...] = ()  # those that nothing sets today either: empty, as they are now
+    lacking: tuple[str, ...] = ()  # variables that its compose files need and nothing sets
     in_example: tuple[str, ...] = ()  # names that came into the example of the env file and that nothing sets
     env_file: str = ""  # where to add them, relative to the stack's directory
+    brought: dict[str, str] = {}  # path -> SHA-256 of each file that was read from the version
 
     def __repr__(self) -> str:
         return f"NextVersion({self.look.name})"
 
 
-def read(git: Git, commit: str, look: Look, config: Config) -> NextVersion:
-    """Lay out and read the commit. Raises SourceError when it has no compose file, or one that cannot be read."""
-    return _Reader(look, config).read(git, commit)
+def read(
+    version: Version, look: Look, config: Config, *, compose_files: Sequence[str] = (), what: str = "the new version"
+) -> NextVersion:
+    """Lay out and read another version. Raises SourceError when it has no compose file, or one that cannot be read.
+
+    `compose_files` are those of the version where that is known; `what` is what errors call it.
+    """
+    return _Reader(look, config, what).read(version, compose_files)
 
 
-def refuse_lacking(version: NextVersion) -> None:
+def refuse_lacking(version: NextVersion, what: str = "the new version") -> None:
     """Raises SourceError with the names of the variables that have to be set first, and where."""
     if version.lacking:
-        raise _lacks(version.lacking, version.env_file)
+        raise _lacks(what, version.lacking, version.env_file)
 
 
 class _Reader:
     """What reading needs of today's stack."""
 
-    def __init__(self, look: Look, config: Config) -> None:
+    def __init__(self, look: Look, config: Config, what: str) -> None:
+        self.what = what
         command = compose.find()
         if command is None:
             raise SourceError("Docker Compose is not installed on this host", compose.NO_COMPOSE_HINT)
@@ -70,20 +75,20 @@ class _Reader:
         self.env_file = os.path.relpath(self.env_files[-1], look.directory)
         self.variables = _variables(self.env_files)
 
-    def read(self, git: Git, commit: str) -> NextVersion:
-        starts = (*self.look.compose_files, *self.env_files, *(str(Path(self.base, name)) for name in EXAMPLES))
+    def read(self, version: Version, compose_files: Sequence[str]) -> NextVersion:
+        starts = (
+            *(compose_files or self.look.compose_files),
+            *self.env_files,
+            *(str(Path(self.base, name)) for name in EXAMPLES),
+        )
         parent = state_directory(Path(self.look.directory))
-        with copied(git, commit, starts, directory=self.base, variables=self.variables, parent=parent) as copy:
-            return self._read(copy)
+        with copied(version, starts, directory=self.base, variables=self.variables, parent=parent) as copy:
+            return self._read(copy, compose_files or self._compose_files(copy))
 
-    def _read(self, copy: Copy) -> NextVersion:
-        new_files = self._compose_files(copy)
+    def _read(self, copy: Copy, new_files: Sequence[str]) -> NextVersion:
         variables = _variables([self._in(copy, file) for file in self.env_files])
         needed = _needed([copy.at(file) for file in new_files], variables)
-        needed_now = _needed(self.look.compose_files, self.variables)
-        rendered, raw = self._render(copy, new_files, [name for name in needed if name not in needed_now])
-        lacking = {*needed, *rendered.missing_variables}
-        lacking_now = {*needed_now, *self.look.rendered.missing_variables}
+        rendered, raw = self._render(copy, new_files, needed)
         look = facts.with_files(self.look, self.config, rendered, new_files)
         now = ComposeFiles(
             directory=self.base, files=self.look.compose_files, project=self.look.name, env_files=self.look.env_files
@@ -91,10 +96,10 @@ class _Reader:
         return NextVersion(
             look=msgspec.structs.replace(look, outside_binds=self._outside_binds(copy, new_files, variables)),
             changes=compose_changes.changes(compose.render_copy(self.command, now, "")[1], raw, look.secrets),
-            lacking=tuple(sorted(lacking - lacking_now)),
-            lacking_before=tuple(sorted(lacking & lacking_now)),
+            lacking=tuple(sorted({*needed, *rendered.missing_variables})),
             in_example=self._in_example(copy),
             env_file=self.env_file,
+            brought=dict(copy.brought),
         )
 
     def _render(
@@ -110,9 +115,9 @@ class _Reader:
             return compose.render_copy(self.command, wanted, str(copy.root))
         except SourceError as error:
             if lacking:  # `${NAME:?}`: Compose stops at the first one
-                raise _lacks(lacking, self.env_file) from None
+                raise _lacks(self.what, lacking, self.env_file) from None
             raise SourceError(
-                f"the new version cannot be deployed: {error.problem}",
+                f"{self.what} cannot be deployed: {error.problem}",
                 "Nothing was changed. It has to be mended where it comes from.",
             ) from None
 
@@ -128,7 +133,7 @@ class _Reader:
         if absent := [file for file in real or self.look.compose_files if not copy.has(file)]:
             names = ", ".join(printable(os.path.relpath(file, directory)) for file in absent)
             raise SourceError(
-                f"the new version has no compose file {names}",
+                f"{self.what} has no compose file {names}",
                 "Nothing was changed. Say in opsconsole.toml which ones it has: [stack] compose_files.",
             )
         return real
@@ -176,8 +181,8 @@ def _variables(env_files: Sequence[str]) -> dict[str, str]:
     return {**values, **os.environ}
 
 
-def _lacks(names: Sequence[str], env_file: str) -> SourceError:
+def _lacks(what: str, names: Sequence[str], env_file: str) -> SourceError:
     return SourceError(
-        f"the new version needs variables that nothing sets: {', '.join(names)}",
+        f"{what} needs variables that nothing sets: {', '.join(names)}",
         f"Nothing was changed. Add them to {printable(env_file)} and look again.",
     )

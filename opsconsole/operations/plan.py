@@ -52,7 +52,8 @@ class Act(StrEnum):
     MOVE_TREE = "move-tree"  # the working tree, to another commit
     PUT_BACK = "put-back"  # what was put aside
     GIT = "git"  # git's commands that only tell, as the owner of the tree
-    RESTORE_FILES = "restore-files"  # put compose and env files back, and keep the ones that are there
+    RESTORE_FILES = "restore-files"  # put compose and env files of another version there, and keep the ones that are
+    FILES_BACK = "files-back"  # the ones that were kept
 
 
 class IfFails(StrEnum):
@@ -155,6 +156,19 @@ class Step(Record, frozen=True):
     ending: Ending = Ending.NEVER  # of a gate
 
 
+class NewFile(Record, frozen=True):
+    """A compose or env file that a rollback of the configuration puts in place, from a release or from a commit.
+
+    What it says is not in the plan: it may be a secret.
+    """
+
+    path: str  # relative to the stack's directory, or absolute
+    sha256: str = ""  # of its new content; "" when the file goes
+    release: str = ""  # "r2"
+    commit: str = ""  # whole id
+    stored: str = ""  # below the release's directory, or the id of the content in git
+
+
 class ContainerFact(Record, frozen=True):
     name: str
     id: str
@@ -202,6 +216,7 @@ class Plan(Record, frozen=True):
     keys: tuple[str, ...] = ()  # keys of the compose configuration that change, one line each; secrets masked
     commit_from: str = ""  # whole ids: where the tree stands, and where it is moved
     commit_to: str = ""
+    files: tuple[NewFile, ...] = ()  # that a rollback of the configuration puts in place
     stash: str = ""  # message of the stash that changes of tracked files are put aside in
     typed: tuple[str, ...] = ()  # names to type beside those of the data: of a stack that is removed
 

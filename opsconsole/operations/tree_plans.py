@@ -11,9 +11,10 @@ from opsconsole.operations.facts import Look
 from opsconsole.operations.plan import Act, IfFails, Step
 from opsconsole.roles import data_path
 from opsconsole.stack import envfile, places
-from opsconsole.stack.git_changes import Incoming, Tree, short
+from opsconsole.stack.git_changes import Incoming, short
 from opsconsole.stack.git_program import Git
 from opsconsole.stack.rendered import ServiceConfig
+from opsconsole.text import printable
 
 SECONDS = 300.0
 
@@ -46,10 +47,10 @@ def _written(services: Iterable[ServiceConfig], backups: str) -> Iterable[str]:
                 yield mount.source
 
 
-def put_aside(git: Git, tree: Tree, kept: Sequence[str], message: str) -> Step:
+def put_aside(git: Git, changed: Sequence[str], kept: Sequence[str], message: str) -> Step:
     """Changes of tracked files into a stash. `kept` are the places that stay as they are."""
-    some = tree.changed[:3]
-    more = f" and {len(tree.changed) - 3} more" if len(tree.changed) > 3 else ""
+    some = [printable(path) for path in changed[:3]]
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
     return Step(
         id="put-aside",
         title=f"Put local changes of tracked files aside: {', '.join(some)}{more}",

@@ -230,6 +230,15 @@ def to_put_aside(tree: Tree, kept: Sequence[str]) -> tuple[str, ...]:
     return tuple(path for path in tree.changed if not is_within(path, kept))
 
 
+def with_tracked_files(git: Git, tree: Tree, places: Sequence[str]) -> tuple[str, ...]:
+    """Those of the places that hold files which git knows."""
+    if not places:
+        return ()
+    listed = git.ask("ls-files", "-z", "--full-name", "--", *(f":(top,literal){place}" for place in places))
+    known = (*words_of(listed.split(b"\0")), *tree.changed)
+    return tuple(place for place in places if any(is_within(path, [place]) for path in known))
+
+
 def is_within(path: str, places: Sequence[str]) -> bool:
     return any(path == place or path.startswith(f"{place.rstrip('/')}/") for place in places)
 
