@@ -202,8 +202,8 @@ def _notes(
             f"new in the example of the env file and not in {printable(version.env_file)}: "
             f"{', '.join(version.in_example)}"
         )
-    hooks = [name for name in _HOOKS if os.access(Path(git.line("rev-parse", "--git-path", "hooks"), name), os.X_OK)]
-    if hooks:
+    place = git.top / git.line("rev-parse", "--git-common-dir") / "hooks"
+    if hooks := [name for name in _HOOKS if os.access(place / name, os.X_OK)]:
         yield f"hooks of the repository are not run: {', '.join(hooks)}"
 
 
