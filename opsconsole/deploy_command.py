@@ -1,4 +1,4 @@
-"""`opsconsole deploy`, `rollback`, `releases`: what runs, what is to run, and the way back.
+"""`opsconsole deploy`, `update`, `rollback`, `releases`: what runs, what is to run, and the way back.
 
 Exit codes beside those of `operations_command`: 3 it failed and what ran before runs again, 4 it failed and so did
 the way back; the commands to run by hand are printed.
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 TARGETS = {
     "previous-image": "the release before the one that runs, or the one that --to names: images and configuration",
+    "config": "the compose and env files of a release (--to) or of a commit (--commit), with the images of now",
     "restart-all": "restart every container and wait until all are well",
     "emergency-stop": "stop everything at once, evidence saved first",
 }
@@ -35,6 +36,7 @@ TARGETS = {
 
 def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
     _add_deploy(commands, add_stack_options, find)
+    _add_update(commands, add_stack_options, find)
     _add_rollback(commands, add_stack_options, find)
     _add_releases(commands, add_stack_options, find)
 
@@ -53,6 +55,21 @@ def _add_deploy(commands: Commands, add_stack_options: AddOptions, find: Find) -
     parser.set_defaults(run=lambda arguments: run_deploy(arguments, find))
 
 
+def _add_update(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    parser = commands.add_parser(
+        "update",
+        help="fetch, show what comes in, fast-forward and deploy; goes back when it does not get well",
+        description="Fetch from the branch that the tree follows and show the commits, the changed keys of the compose "
+        "configuration and the variables that are missing. Then put local changes aside, fast-forward, deploy, and "
+        "apply the local changes again. When it does not get well, the old commit and the release before come back. "
+        "The fetch happens with --plan, too: it changes no file.",
+    )
+    add_stack_options(parser)
+    parser.add_argument("--no-fetch", action="store_true", help="do not ask the remote: take what was fetched before")
+    add_plan_options(parser)
+    parser.set_defaults(run=lambda arguments: run_update(arguments, find))
+
+
 def _add_rollback(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
     parser = commands.add_parser(
         "rollback",
@@ -63,7 +80,8 @@ def _add_rollback(commands: Commands, add_stack_options: AddOptions, find: Find)
     )
     add_stack_options(parser)
     parser.add_argument("target", choices=list(TARGETS), metavar="TARGET", help=", ".join(TARGETS))
-    parser.add_argument("--to", default="", metavar="rN", help="previous-image: this release")
+    parser.add_argument("--to", default="", metavar="rN", help="previous-image, config: this release")
+    parser.add_argument("--commit", default="", metavar="ID", help="config: the files of this commit")
     add_plan_options(parser)
     parser.set_defaults(run=lambda arguments: run_rollback(arguments, find))
 
@@ -87,16 +105,26 @@ def run_deploy(arguments: argparse.Namespace, find: Find) -> int:
     return ask_for(site, Request(what="deploy", no_cache=arguments.no_cache), arguments)
 
 
+def run_update(arguments: argparse.Namespace, find: Find) -> int:
+    from opsconsole.operations.requests import Request
+
+    site = site_of(arguments, find)
+    say_unfinished(site.directory)
+    return ask_for(site, Request(what="update", fetch=not arguments.no_fetch), arguments)
+
+
 def run_rollback(arguments: argparse.Namespace, find: Find) -> int:
     from opsconsole.operations.requests import Request
 
-    if arguments.to and arguments.target != "previous-image":
-        raise SourceError(f"--to belongs to previous-image, not to {arguments.target}", "See `opsconsole releases`.")
+    if arguments.to and arguments.target not in ("previous-image", "config"):
+        raise SourceError(f"--to does not belong to {arguments.target}", "See `opsconsole releases`.")
+    if arguments.commit and (arguments.target != "config" or arguments.to):
+        raise SourceError("--commit belongs to config, and not beside --to", "See `opsconsole rollback --help`.")
     if arguments.target == "emergency-stop":
         return run_emergency_stop(arguments, find)
     site = site_of(arguments, find)
     say_unfinished(site.directory)
-    return ask_for(site, Request(what=arguments.target, to=arguments.to), arguments)
+    return ask_for(site, Request(what=arguments.target, to=arguments.to, commit=arguments.commit), arguments)
 
 
 def run_releases(arguments: argparse.Namespace, find: Find) -> int:

@@ -43,7 +43,7 @@ def today(trees: Trees, *env_files: str, carried: dict[str, frozenset[str]] | No
     wanted = ComposeFiles(directory=str(trees.tree), files=(file,), project="shop", env_files=env_files)
     command = compose.find()
     assert command is not None
-    rendered = compose.render(command, wanted, carried=carried)
+    rendered = compose.render(command, wanted, carried=carried, keep_raw=True)
     return Look(name="shop", directory=str(trees.tree), compose_files=(file,), env_files=env_files, rendered=rendered)
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from opsconsole.config import Config
 from opsconsole.model import SourceError
-from opsconsole.operations import deploy_plans, next_version, releases
+from opsconsole.operations import deploy_plans, hooks, next_version, releases, update_plans
 from opsconsole.operations.deploy_look import Known
 from opsconsole.operations.deploy_plans import Deployment
 from opsconsole.operations.facts import Look
@@ -23,7 +23,6 @@ from opsconsole.operations.next_version import NextVersion
 from opsconsole.operations.plan import Act, IfFails, Kind, NewFile, Plan, Step
 from opsconsole.operations.releases import Release
 from opsconsole.operations.stack_plans import NothingToDo
-from opsconsole.operations.update_plans import Around
 from opsconsole.stack.copies import KeptFiles
 from opsconsole.stack.git_changes import short
 from opsconsole.stack.git_program import Git
@@ -49,18 +48,26 @@ def look_back(look: Look, config: Config, *, to: str = "", commit: str = "") -> 
 
 
 def rollback(
-    look: Look, restoration: Restoration, parts: Deployment, known: Known, safety: Sequence[Step], around: Around
+    look: Look,
+    config: Config,
+    restoration: Restoration,
+    known: Known,
+    safety: Sequence[Step],
+    *,
+    memory: Sequence[tuple[str, int]] = (),
 ) -> Plan:
-    """`parts` is the deploy of `restoration.version.look`. Raises SourceError when an image that it names is not here."""
+    """Raises SourceError when an image is not here. `known` is of `restoration.version.look`."""
+    then = restoration.version.look
+    parts = deploy_plans.deployment(then, config, known, memory=memory, today=look)
     _refuse_absent(restoration, parts, known)
-    first = [step for step in parts.first if step.act is not Act.PREFLIGHT]
+    before, after = (make(config, Path(look.directory)) for make in (hooks.before, hooks.after))
+    record = [step for step in parts.first if step.act is not Act.PREFLIGHT]
     preflight = [msgspec.structs.replace(step, turns_back=True) for step in parts.first if step.act is Act.PREFLIGHT]
-    steps = (*around.before, *safety, *first, _restore(restoration), *preflight, *parts.switch, *around.after)
-    plan = deploy_plans.plan_of(look, Kind.ROLLBACK, parts, steps)
+    steps = (*before, *safety, *record, _restore(restoration), *preflight, *parts.switch, *after)
+    plan = deploy_plans.plan_of(look, config, Kind.ROLLBACK, parts, steps)
     return msgspec.structs.replace(
         plan,
-        way_back=parts.way_back and (_files_back(), *parts.way_back),
-        on_failure=around.on_failure,
+        way_back=(*([] if parts.way_back else [update_plans.no_containers(then)]), _files_back(), *parts.way_back),
         notes=(*restoration.notes, *plan.notes),
         keys=tuple(one.words() for one in restoration.version.changes),
         files=restoration.files,
@@ -87,10 +94,9 @@ def _of_release(look: Look, config: Config, to: str) -> Restoration:
     if not compose_files:
         raise SourceError(f"{release.name} kept no compose file", "Choose another one: `opsconsole releases`.")
     gone = [path for path in look.compose_files if path not in compose_files]
-    version = next_version.read(
-        KeptFiles(contents, gone), look, config, compose_files=compose_files, what=f"the configuration of {release.name}"
-    )
-    next_version.refuse_lacking(version, f"the configuration of {release.name}")
+    what = f"the configuration of {release.name}"
+    version = next_version.read(KeptFiles(contents, gone), look, config, compose_files=compose_files, what=what)
+    next_version.refuse_lacking(version, what)
     files = [
         NewFile(path=kept.path, sha256=kept.sha256, release=release.name, stored=kept.stored)
         for kept in release.files

@@ -71,12 +71,18 @@ def deployment(
     *,
     no_cache: bool = False,
     memory: Sequence[tuple[str, int]] = (),
+    today: Look | None = None,
 ) -> Deployment:
-    """The steps from what runs to what the files say. Raises NothingToDo when the files have no service in use."""
+    """The steps from what runs to what the files say. Raises NothingToDo when the files have no service in use.
+
+    `today`: the stack as it is now, where `look` has files that are still to come.
+    """
     services = deploy_changes.order(look.services, _in_use(look))
     if not services:
         raise NothingToDo("the compose file has no service in use", "See `opsconsole status`.")
-    origin = _origin(look, services, known)
+    here = today or look
+    services_here = deploy_changes.order(here.services, _in_use(here))
+    origin = _origin(here, services_here, known)
     number = known.number + origin.record
     release = f"r{number}"
     changed = deploy_changes.changes(look, services, known)
@@ -84,10 +90,10 @@ def deployment(
     return Deployment(
         release=release,
         returns_to=origin.name,
-        first=(_preflight(services), *_record_found(look, origin)),
+        first=(_preflight(services), *_record_found(here, origin)),
         fetch=tuple(_fetch(look, services, known, no_cache=no_cache)),
         switch=tuple(_switch(look, config, services, release)),
-        way_back=_way_back(look, config, services, origin, known),
+        way_back=_way_back(here, config, services_here, origin, known),
         changes=changed,
         data=_data(look, moving, memory),
         downtime=tuple(
@@ -171,13 +177,17 @@ def rollback(look: Look, config: Config, known: Known, to: str = "", *, memory: 
 
 
 def undone(look: Look, old: Plan, operation: str, kept: Sequence[Release], *, finish: bool = False) -> Plan:
-    """Go back from a half-done deploy or rollback to where it began. `finish`: its way back had begun already."""
+    """Go back from a half-done deploy, update or rollback to where it began. `finish`: its way back had begun."""
     recorded = {one.name for one in kept}
     notes: tuple[str, ...] = ()
-    if old.returns_to in recorded:
+    if old.as_undo:
+        steps = old.steps  # cut off on its way there: the same way again
+    elif old.returns_to in recorded or (old.way_back and not old.returns_to):
         steps = old.way_back
     elif old.returns_to:
-        steps, notes = (), ("nothing was recreated: there is nothing to undo",)
+        # What an update did to the tree, or a rollback to the files, is undone all the same.
+        steps = tuple(step for step in old.way_back if step.act is not Act.RETURN)
+        notes = ("nothing was recreated: there is nothing to undo",) if not steps else ()
     else:
         steps = _removal(look, old)
     return Plan(
@@ -194,6 +204,10 @@ def undone(look: Look, old: Plan, operation: str, kept: Sequence[Release], *, fi
         returns_to=old.returns_to if steps else "",
         resolves=operation,
         as_undo=not finish,
+        commit_from=old.commit_from,
+        commit_to=old.commit_to,
+        stash=old.stash,
+        files=old.files,
     )
 
 

@@ -197,8 +197,10 @@ def with_configuration(look: Look, rendered: Rendered) -> Look:
     return msgspec.structs.replace(look, rendered=rendered, ground=ground)
 
 
-def with_files(look: Look, config: Config, rendered: Rendered, compose_files: Sequence[str]) -> Look:
-    """The same stack with the compose files that an update brings, read as `rendered`; the env files stay."""
+def with_files(
+    look: Look, config: Config, rendered: Rendered, compose_files: Sequence[str], variables: Mapping[str, str]
+) -> Look:
+    """The same stack with the files of another version, read as `rendered`, filled from `variables`."""
     environment = dict(os.environ)
     choice = files.choose(Path(look.directory), config, look.containers, environment, project=look.name)
     command = compose.find(environment)
@@ -217,6 +219,7 @@ def with_files(look: Look, config: Config, rendered: Rendered, compose_files: Se
         services=services,
         compose=_words(Path(look.directory), command, choice, look.env_files, services),
         compose_files=tuple(compose_files),
+        variables=dict(variables),
         secrets=tuple(sorted({*look.secrets, *new_secrets}, key=len, reverse=True)),
     )
 

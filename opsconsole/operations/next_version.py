@@ -13,7 +13,7 @@ import msgspec
 
 from opsconsole.config import Config
 from opsconsole.model import SourceError
-from opsconsole.operations import compose_changes, facts
+from opsconsole.operations import compose_changes, facts, preflight
 from opsconsole.operations.compose_changes import Change
 from opsconsole.operations.facts import Look
 from opsconsole.operations.places import state_directory
@@ -32,7 +32,7 @@ class NextVersion(msgspec.Struct, frozen=True, kw_only=True):
 
     look: Look
     changes: tuple[Change, ...] = ()
-    lacking: tuple[str, ...] = ()  # variables that its compose files need and nothing sets
+    lacking: tuple[str, ...] = ()  # variables that its compose files need and nothing sets, or sets to nothing
     in_example: tuple[str, ...] = ()  # names that came into the example of the env file and that nothing sets
     env_file: str = ""  # where to add them, relative to the stack's directory
     brought: dict[str, str] = {}  # path -> SHA-256 of each file that was read from the version
@@ -88,23 +88,20 @@ class _Reader:
     def _read(self, copy: Copy, new_files: Sequence[str]) -> NextVersion:
         variables = _variables([self._in(copy, file) for file in self.env_files])
         needed = _needed([copy.at(file) for file in new_files], variables)
-        rendered, raw = self._render(copy, new_files, needed)
-        look = facts.with_files(self.look, self.config, rendered, new_files)
-        now = ComposeFiles(
-            directory=self.base, files=self.look.compose_files, project=self.look.name, env_files=self.look.env_files
-        )
+        rendered = self._render(copy, new_files, needed)
+        look = facts.with_files(self.look, self.config, rendered, new_files, {**self.choice.env.values, **variables})
+        texts = [Path(copy.at(file)).read_text("utf-8-sig", "replace") for file in new_files]
+        empty = [name for name in preflight.required(texts) if variables.get(name) == ""]
         return NextVersion(
             look=msgspec.structs.replace(look, outside_binds=self._outside_binds(copy, new_files, variables)),
-            changes=compose_changes.changes(compose.render_copy(self.command, now, "")[1], raw, look.secrets),
-            lacking=tuple(sorted({*needed, *rendered.missing_variables})),
+            changes=compose_changes.changes(self.look.rendered.raw, rendered.raw, look.secrets),
+            lacking=tuple(sorted({*needed, *empty, *rendered.missing_variables})),
             in_example=self._in_example(copy),
             env_file=self.env_file,
             brought=dict(copy.brought),
         )
 
-    def _render(
-        self, copy: Copy, new_files: Sequence[str], lacking: Sequence[str]
-    ) -> tuple[Rendered, dict[str, object]]:
+    def _render(self, copy: Copy, new_files: Sequence[str], lacking: Sequence[str]) -> Rendered:
         wanted = ComposeFiles(
             directory=copy.at(str(Path(new_files[0]).parent)),
             files=tuple(copy.at(file) for file in new_files),
@@ -183,6 +180,6 @@ def _variables(env_files: Sequence[str]) -> dict[str, str]:
 
 def _lacks(what: str, names: Sequence[str], env_file: str) -> SourceError:
     return SourceError(
-        f"{what} needs variables that nothing sets: {', '.join(names)}",
+        f"{what} needs variables that nothing sets, or that are empty: {', '.join(names)}",
         f"Nothing was changed. Add them to {printable(env_file)} and look again.",
     )

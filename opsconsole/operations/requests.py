@@ -41,6 +41,8 @@ class Request(Record, frozen=True):
     operation: str = ""  # the half-done one that is to be finished or undone
     no_cache: bool = False  # deploy: build without the cache
     to: str = ""  # rollback: this release; "" is the one before
+    commit: str = ""  # rollback of the configuration: this commit
+    fetch: bool = True  # update: ask the remote what is new
     releases: bool = False  # remove: the images that releases keep, too
 
 
@@ -138,6 +140,29 @@ def _deploy(site: Site, request: Request) -> Plan:
     return deploy_plans.deploy(look, config, known, no_cache=request.no_cache, memory=memory)
 
 
+def _update(site: Site, request: Request) -> Plan:
+    """Fetches: objects and remote-tracking references are added, no file is changed."""
+    from opsconsole.operations import deploy_look, facts, safety_backup, update_plans
+
+    config, look = site.config(), _look(site)
+    arrival = update_plans.look_ahead(look, config, fetch=request.fetch)
+    known = deploy_look.learn(site.directory, arrival.version.look)
+    safety = safety_backup.step(safety_backup.known(site.directory, config, look))
+    memory = facts.redis_in_memory_only(look, config)
+    return update_plans.update(look, config, arrival, known, [safety], memory=memory)
+
+
+def _config(site: Site, request: Request) -> Plan:
+    from opsconsole.operations import config_plans, deploy_look, facts, safety_backup
+
+    config, look = site.config(), _look(site)
+    then = config_plans.look_back(look, config, to=request.to, commit=request.commit)
+    known = deploy_look.learn(site.directory, then.version.look)
+    safety = safety_backup.step(safety_backup.known(site.directory, config, look))
+    memory = facts.redis_in_memory_only(look, config)
+    return config_plans.rollback(look, config, then, known, [safety], memory=memory)
+
+
 def _previous_image(site: Site, request: Request) -> Plan:
     from opsconsole.operations import deploy_look, deploy_plans, facts
 
@@ -180,7 +205,7 @@ def _undo(site: Site, request: Request) -> Plan:
         return remove_plans.back(look, old, place.name)
     if old.basis is Basis.NAMED:
         return container_plans.back(look, old, place.name)
-    if old.kind in (Kind.DEPLOY, Kind.ROLLBACK):
+    if old.kind in (Kind.DEPLOY, Kind.UPDATE, Kind.ROLLBACK):
         return deploy_plans.undone(look, old, place.name, releases.all_releases(site.directory))
     return stack_plans.back(look, old, place.name)
 
@@ -191,7 +216,9 @@ PLANS: dict[str, Callable[[Site, Request], Plan]] = {
     "restart": _restart,
     "emergency-stop": _emergency_stop,
     "deploy": _deploy,
+    "update": _update,
     "previous-image": _previous_image,
+    "config": _config,
     "restart-all": _restart,
     "remove": _remove,
     "finish": _finish,

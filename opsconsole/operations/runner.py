@@ -83,6 +83,7 @@ class _Runner:
         self._guard = Guard(directory, place, self.plan, config, self.project)
         self._signalled = ""
         self._turned_back = False
+        self._settled = False  # the release is good: what comes after only tidies up, and is not cut short
         self._acted = False
         self._failures: list[Stopped] = []  # of steps after which the others have their turn
         self._told: list[str] = []  # failures that do not change the result
@@ -184,6 +185,8 @@ class _Runner:
                 turning = turning or one.turns_back
                 try:
                     self._do(one)
+                    if one.act is Act.MARK_GOOD:
+                        self._settled, turning = True, False
                     continue
                 except Stopped as stopped:
                     ended = stopped
@@ -320,7 +323,7 @@ class _Runner:
 
     def cancel(self) -> str:
         asked = journal.cancel_asked(self.place) or self._signalled
-        return asked if not self._turned_back or asked.startswith(URGENT) else ""
+        return asked if not (self._turned_back or self._settled) or asked.startswith(URGENT) else ""
 
     def progress(self, text: str, done: int | None = None, total: int | None = None, unit: str = "") -> None:
         self._journal.write("progress", text=text, done=done, total=total, unit=unit)

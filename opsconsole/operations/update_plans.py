@@ -18,13 +18,12 @@ from pathlib import Path
 import msgspec
 
 from opsconsole.config import Config
-from opsconsole.model import Record
-from opsconsole.operations import deploy_plans, next_version, tree_plans
+from opsconsole.operations import deploy_plans, hooks, next_version, tree_plans
 from opsconsole.operations.deploy_look import Known
-from opsconsole.operations.deploy_plans import Deployment
 from opsconsole.operations.facts import Look
 from opsconsole.operations.next_version import NextVersion
 from opsconsole.operations.plan import Act, Kind, Plan, Step
+from opsconsole.operations.release_making import Configuration
 from opsconsole.operations.stack_plans import NothingToDo
 from opsconsole.stack import git_changes
 from opsconsole.stack.git_changes import Incoming, Tree, short
@@ -46,14 +45,6 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     excluded: tuple[str, ...] = ()  # places with files that git knows and that stay as they are
     message: str = ""  # of the stash
     notes: tuple[str, ...] = ()
-
-
-class Around(Record, frozen=True):
-    """The steps that a stack's settings put around a deploy."""
-
-    before: tuple[Step, ...] = ()
-    after: tuple[Step, ...] = ()
-    on_failure: tuple[Step, ...] = ()
 
 
 def look_ahead(look: Look, config: Config, *, fetch: bool = True) -> Arrival:
@@ -87,16 +78,25 @@ def look_ahead(look: Look, config: Config, *, fetch: bool = True) -> Arrival:
     )
 
 
-def update(look: Look, arrival: Arrival, parts: Deployment, safety: Sequence[Step], around: Around) -> Plan:
-    """`parts` is the deploy of `arrival.version.look`."""
+def update(
+    look: Look,
+    config: Config,
+    arrival: Arrival,
+    known: Known,
+    safety: Sequence[Step],
+    *,
+    memory: Sequence[tuple[str, int]] = (),
+) -> Plan:
+    """Raises NothingToDo, and SourceError for a hook that cannot be run. `known` is of `arrival.version.look`."""
     git, change = arrival.git, arrival.change
+    known = msgspec.structs.replace(known, configurations={**_configurations(look), **known.configurations})
+    parts = deploy_plans.deployment(arrival.version.look, config, known, memory=memory, today=look)
+    before, after = (make(config, Path(look.directory)) for make in (hooks.before, hooks.after))
     record = [step for step in parts.first if step.act is not Act.PREFLIGHT]
     preflight = [msgspec.structs.replace(step, turns_back=True) for step in parts.first if step.act is Act.PREFLIGHT]
-    aside = (
-        [tree_plans.put_aside(git, arrival.aside, arrival.excluded, arrival.message)] if arrival.aside else []
-    )
+    aside = [tree_plans.put_aside(git, arrival.aside, arrival.excluded, arrival.message)] if arrival.aside else []
     steps = (
-        *around.before,
+        *before,
         *safety,
         *record,
         *aside,
@@ -106,19 +106,18 @@ def update(look: Look, arrival: Arrival, parts: Deployment, safety: Sequence[Ste
         *parts.switch,
         *([tree_plans.put_back(git)] if aside else []),
         tree_plans.show_changes(git, change),
-        *around.after,
+        *after,
     )
-    back = parts.way_back and (
-        tree_plans.put_aside_again(git, arrival.excluded, arrival.message),
-        tree_plans.backward(git, change.base),
-        *parts.way_back,
-        tree_plans.put_back(git),
-    )
-    plan = deploy_plans.plan_of(look, Kind.UPDATE, parts, steps)
+    plan = deploy_plans.plan_of(look, config, Kind.UPDATE, parts, steps)
     return msgspec.structs.replace(
         plan,
-        way_back=back,
-        on_failure=around.on_failure,
+        way_back=(
+            tree_plans.put_aside_again(git, arrival.excluded, arrival.message),
+            *([] if parts.way_back else [no_containers(arrival.version.look)]),
+            tree_plans.backward(git, change.base),
+            *parts.way_back,
+            tree_plans.put_back(git),
+        ),
         notes=(*arrival.notes, *plan.notes),
         incoming=tuple(_incoming_lines(arrival)),
         keys=tuple(one.words() for one in arrival.version.changes),
@@ -128,22 +127,25 @@ def update(look: Look, arrival: Arrival, parts: Deployment, safety: Sequence[Ste
     )
 
 
-def undone(old: Plan, deployed: Plan) -> Plan:
-    """Undo of a half-done update, or of a half-done rollback of the configuration. `deployed` is the undo of its
-    deploy; what it did to the tree and to files is taken back around that."""
-    at = next((number for number, step in enumerate(old.way_back) if step.act is Act.RETURN), len(old.way_back))
-    own_before, own_after = old.way_back[:at], old.way_back[at + 1 :]
-    inner = [step for step in deployed.steps if step not in old.way_back]
-    inner = [step for step in old.way_back[at : at + 1] if step in deployed.steps] or inner
-    return msgspec.structs.replace(
-        deployed,
-        steps=(*own_before, *inner, *own_after),
-        way_back=(),
-        commit_from=old.commit_from,
-        commit_to=old.commit_to,
-        stash=old.stash,
-        files=old.files,
+def no_containers(look: Look) -> Step:
+    """Where no container was before, none is the way back."""
+    return Step(
+        id="remove-new",
+        title="Remove the containers that it created",
+        commands=((*look.compose, "rm", "--stop", "--force"),),
+        cuttable=False,
+        effect="Volumes stay.",
     )
+
+
+def _configurations(look: Look) -> dict[str, Configuration]:
+    """By config hash, what today's files say of their services: what the containers run, mostly."""
+    bodies = look.rendered.raw.get("services") or {}
+    return {
+        one.config_hash: Configuration(release="", image=one.image, service=bodies[one.name], shared={})
+        for one in look.services
+        if one.config_hash and one.name in bodies
+    }
 
 
 # --- what an operator should know ------------------------------------------------------------------
@@ -203,8 +205,8 @@ def _notes(
             f"{', '.join(version.in_example)}"
         )
     place = git.top / git.line("rev-parse", "--git-common-dir") / "hooks"
-    if hooks := [name for name in _HOOKS if os.access(place / name, os.X_OK)]:
-        yield f"hooks of the repository are not run: {', '.join(hooks)}"
+    if found := [name for name in _HOOKS if os.access(place / name, os.X_OK)]:
+        yield f"hooks of the repository are not run: {', '.join(found)}"
 
 
 def _some(names: Sequence[str]) -> str:

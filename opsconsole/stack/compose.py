@@ -131,8 +131,8 @@ def render(
 
 def render_copy(
     command: ComposeCommand, wanted: ComposeFiles, copy: str, environment: Mapping[str, str] | None = None
-) -> tuple[Rendered, dict[str, Any]]:
-    """What Compose would make of files that lie in a copy, were they in place; and its whole answer, with `$$` for `$`.
+) -> Rendered:
+    """What Compose would make of files that lie in a copy, were they in place; with its whole answer as `raw`.
 
     `copy` is a directory that repeats whole paths: `wanted` names the places in there, the answer the real ones.
     """
@@ -145,20 +145,17 @@ def render_copy(
         raw = _without(_loaded(answer.stdout, command), copy)
     except ValueError as error:
         raise SourceError(f"{command} answered something else than a configuration: {printable(str(error))}") from None
-    real = msgspec.structs.replace(wanted, directory=wanted.directory.removeprefix(copy), files=("-",), env_files=())
-    hashes = {}
-    if command.major >= 2:
-        # What Compose prints is escaped, so that Compose can read it again.
-        hashes = _hashes((*_options(command, real), "config", "--hash", "*"), env, real.directory, json.dumps(raw))
+    real = msgspec.structs.replace(wanted, directory=wanted.directory.removeprefix(copy))
+    # What Compose prints is escaped, so that Compose can read it again.
+    hashes = hashes_of(command, real, json.dumps(raw), env) if command.major >= 2 else {}
     joining = {name for name, body in (raw.get("services") or {}).items() if _joins_another(body)}
-    result = msgspec.structs.replace(
+    return msgspec.structs.replace(
         rendered.parse(_unescaped(raw), project=wanted.project, directory=real.directory),
         separator="_" if command.major < 2 else "-",
         hashes={name: value for name, value in hashes.items() if name not in joining},
         missing_variables=missing_variables(answer.stderr),
         raw=raw,
     )
-    return result, raw
 
 
 def hashes_of(
