@@ -180,6 +180,6 @@ def _variables(env_files: Sequence[str]) -> dict[str, str]:
 
 def _lacks(what: str, names: Sequence[str], env_file: str) -> SourceError:
     return SourceError(
-        f"{what} needs variables that nothing sets, or that are empty: {', '.join(names)}",
+        f"{what} needs variables that nothing sets, or that are empty: {', '.join(sorted(names))}",
         f"Nothing was changed. Add them to {printable(env_file)} and look again.",
     )
