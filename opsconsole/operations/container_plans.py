@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from opsconsole.model import Container, SourceError, Volume
-from opsconsole.operations import journal
+from opsconsole.operations import journal, lock
 from opsconsole.operations.containers import Outcome, Target, Verb
 from opsconsole.operations.facts import Look
 from opsconsole.operations.journal import Entry
@@ -93,10 +93,14 @@ def back(look: Look, old: Plan, operation: str) -> Plan:
     )
 
 
+def named(made: Plan) -> tuple[Verb, tuple[Target, ...]]:
+    """What is done to which containers."""
+    return Verb(made.kind.value), tuple(Target(one.id, one.name, one.service) for one in made.facts.containers)
+
+
 def apply(site: Site, made: Plan) -> list[Outcome]:
     """Do it, and wait until it is done. Never raises: what could not be begun is an outcome of every target."""
-    verb = Verb(made.kind.value)
-    targets = [Target(one.id, one.name, one.service) for one in made.facts.containers]
+    verb, targets = named(made)
     try:
         begun = begin(site, made)
     except SourceError as error:
@@ -104,7 +108,7 @@ def apply(site: Site, made: Plan) -> list[Outcome]:
     except OSError as error:
         problem = f"the operation cannot be begun: {error.strerror or error}"
         return [Outcome(verb, one, problem, "Run opsconsole doctor.") for one in targets]
-    records = _followed(begun.place, begun.process)
+    records = _followed(site, begun.place, begun.process)
     return [_outcome(verb, one, begun.place, records) for one in targets]
 
 
@@ -125,16 +129,21 @@ def _step_id(verb: Verb, container_id: str) -> str:
     return f"{verb.value}:{container_id[:_SHORT]}"
 
 
-def _followed(place: Path, process: subprocess.Popen[bytes]) -> list[Entry]:
-    """The records until the operation's process has ended."""
+def _followed(site: Site, place: Path, process: subprocess.Popen[bytes]) -> list[Entry]:
+    """The records until the operation has ended and let go of the stack: the next key may come at once."""
     records = journal.Follower(place)
     found: list[Entry] = []
     while True:
         over = process.poll() is not None
         found += records.read()
-        if over:
+        if over or (found and found[-1].event == "end" and not _holds(site, place)):
             return found
         time.sleep(_POLL_SECONDS)
+
+
+def _holds(site: Site, place: Path) -> bool:
+    holder = lock.holder_of(site.directory)
+    return holder is not None and holder.operation == place.name
 
 
 def _outcome(verb: Verb, target: Target, place: Path, records: Sequence[Entry]) -> Outcome:
