@@ -11,21 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import bson
+import msgspec
 import pymongo
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from opsconsole.backups import mongo_loading, mongo_swapping
+from opsconsole.backups import manifest, mongo_loading, mongo_swapping
 from opsconsole.backups.mongo_catalog import Selection
 from opsconsole.backups.mongo_digest import CollectionDigest, digest_mongo
 from opsconsole.backups.mongo_dumps import check_dump, open_dump
 from opsconsole.backups.mongo_loading import Staged, load_mongo
 from opsconsole.backups.mongo_names import STAGED, is_beside
+from opsconsole.backups.mongo_part import MongoSaver, check_mongo_part, expected_of
 from opsconsole.backups.mongo_saving import Consistency, SavedDump, save_mongo
 from opsconsole.backups.mongo_swapping import leftovers, plan_swaps, put_in_place, remove_beside, take_back
+from opsconsole.backups.mongo_users import restore_users
 from opsconsole.backups.packed_files import Packing, sha256_of
 from opsconsole.backups.progress import Cancelled, Progress, Watch
+from opsconsole.backups.publishing import Order, make
 from opsconsole.backups.reading import Corrupt
 from opsconsole.sources.mongo_bulk import RawClient
 from opsconsole.sources.network import Explained
@@ -240,6 +244,34 @@ def test_users_are_saved_and_left_alone_by_a_restore(replica_set: Server, tmp_pa
         client.admin.command("createUser", "newer", pwd="x", roles=[])
         restore(replica_set, path)
         assert client.admin.command("usersInfo", "newer")["users"]
+        client.admin.command("dropUser", "newer")
+
+
+def test_users_and_roles_when_asked_for(replica_set: Server, tmp_path: Path) -> None:
+    def may_log_in(user: str, password: str) -> bool:
+        uri = replica_set.uri.replace("root:secret", f"{user}:{password}")
+        with pymongo.MongoClient[Any](uri) as client:
+            try:
+                return bool(client.admin.command("connectionStatus")["authInfo"]["authenticatedUsers"])
+            except pymongo.errors.OperationFailure:
+                return False
+
+    with client_of(replica_set) as client, raw(replica_set.uri) as bulk:
+        client.admin.command("createRole", "own role", privileges=[], roles=[{"role": "read", "db": "zoo"}])
+        client.admin.command("createUser", "app", pwd="one", roles=["own role"], mechanisms=["SCRAM-SHA-256"])
+        save(replica_set, tmp_path / "archive", EVERYTHING)
+        client.admin.command("updateUser", "app", pwd="two", roles=[])
+        client.admin.command("dropRole", "own role")
+        client.admin.command("createUser", "newer", pwd="x", roles=[])
+        with open_dump(tmp_path / "archive") as dump:
+            done = restore_users(bulk, dump)
+        assert (done.users, done.roles, done.left_alone) == (("app@admin",), ("own role@admin",), ("root@admin",))
+        assert may_log_in("app", "one") and not may_log_in("app", "two") and may_log_in("root", "secret")
+        assert may_log_in("newer", "x")
+        assert client.admin.command("usersInfo", "app")["users"][0]["roles"] == [{"role": "own role", "db": "admin"}]
+        assert "opsconsole.users" not in client.admin.list_collection_names()
+        client.admin.command("dropUser", "app")
+        client.admin.command("dropRole", "own role")
         client.admin.command("dropUser", "newer")
 
 
@@ -543,6 +575,17 @@ def test_what_others_write_into_a_shadow_is_found(
         assert leftovers(client, ["zoo", "zoo2"]) == ()
 
 
+def test_what_the_server_refuses_is_said_even_when_it_is_no_text(standalone: Server, tmp_path: Path) -> None:
+    """Two documents with one key, which is no UTF-8: the server quotes it."""
+    twice = document(element(0x02, "_id", (3).to_bytes(4, "little") + b"\xff\xfe\0")).raw * 2
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "scratch" / "c.bson").write_bytes(twice)
+    with raw(standalone.uri) as client:
+        with pytest.raises(Explained, match=r"MongoDB refused documents of scratch\.c.*duplicate key"):
+            load(client, tmp_path)
+        assert leftovers(client, ["scratch"]) == ()
+
+
 # --- ended anywhere between --------------------------------------------------------------------------
 
 
@@ -632,3 +675,30 @@ def test_what_something_else_made_in_the_meantime_is_not_covered(standalone: Ser
         take_back(client, swap)
         assert plain.scratch.other.count_documents({}) == 1
         plain.drop_database("scratch")
+
+
+# --- as a part of a backup ---------------------------------------------------------------------------
+
+
+def test_as_a_part_of_a_backup(server: Server, tmp_path: Path) -> None:
+    saver = MongoSaver("mongodb", connection_to(server.uri), packing=Packing.ZSTD, selection=ZOO)
+    made = make(tmp_path, Order(backup_class="manual"), [saver])
+    place = tmp_path / made.id
+    (part,) = manifest.read(place).parts
+    assert [file.path for file in part.files] == ["mongodb.archive.zst"] and part.server == "MongoDB 6.0.5"
+    assert part.consistency == "per collection"
+    assert bool(part.notes) is ("oplogSize" in str(server.process.args))
+    assert check_mongo_part(place, part, required=("zoo.values", "other")) == ()
+    (fault,) = check_mongo_part(place, part, required=("empty",))
+    assert str(fault) == "mongodb.archive.zst has no documents of empty, which is required"
+    with raw(server.uri) as client:
+        load(client, place / "mongodb.archive.zst", expected=expected_of(part))
+        for database, name in leftovers(client, ["zoo", "zoo2"]):
+            mongo_loading.drop(client[database], name)
+    other = msgspec.structs.replace(part.collections[0], documents=99)
+    changed = msgspec.structs.replace(part, collections=(other, *part.collections[2:]))
+    assert [fault.problem.partition(" ")[0] for fault in check_mongo_part(place, changed)] == ["holds", "holds"]
+    path = place / "mongodb.archive.zst"
+    path.write_bytes(path.read_bytes()[:-9])
+    (fault,) = check_mongo_part(place, part)
+    assert str(fault).startswith("mongodb.archive.zst is cut short")

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Any
 
-from opsconsole.backups.crc64 import crc64
 from opsconsole.backups.reading import Corrupt
 
 LARGEST_DOCUMENT = 16 * 1024 * 1024  # what a server stores; the archive format represents no more
@@ -25,24 +24,43 @@ STRING, DOCUMENT, ARRAY, BOOLEAN, INT32, TIMESTAMP, INT64 = 0x02, 0x03, 0x04, 0x
 _FIXED = {0x01: 8, 0x06: 0, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8, 0x13: 16, 0xFF: 0, 0x7F: 0}
 
 
-class DocumentSum:
-    """Counts documents and digests them: in the order in which they lie, and without regard to it.
+class DocumentDigest:
+    """Counts and digests documents in the order in which they come: SHA-256 of their bytes end to end."""
 
-    `crc` is the archive's own checksum. `digest` is the sum, modulo 2**256, of the SHA-256 of each document:
-    the same documents give the same digest in whatever order a server returns them.
-    """
-
-    __slots__ = ("_total", "bytes", "crc", "documents")
+    __slots__ = ("_hash", "bytes", "documents")
 
     def __init__(self) -> None:
         self.documents = 0
         self.bytes = 0
-        self.crc = 0
+        self._hash = hashlib.sha256()
+
+    def add(self, data: bytes, documents: int) -> None:
+        """Take in so many whole documents that lie end to end."""
+        self._hash.update(data)
+        self.documents += documents
+        self.bytes += len(data)
+
+    @property
+    def digest(self) -> str:
+        """Names what it is: another kind of digest may come one day, and must not be taken for this one."""
+        return f"sha256:{self._hash.hexdigest()}"
+
+
+class DocumentSum:
+    """Counts and digests documents whatever their order: the sum, modulo 2**256, of the SHA-256 of each of them.
+
+    Ten times the work of a DocumentDigest for documents of 100 bytes: 1.4 us each.
+    """
+
+    __slots__ = ("_total", "bytes", "documents")
+
+    def __init__(self) -> None:
+        self.documents = 0
+        self.bytes = 0
         self._total = 0
 
     def add(self, data: bytes) -> None:
         """Take in whole documents that lie end to end. Raises Corrupt when they are none."""
-        self.crc = crc64(data, self.crc)
         view, at, count, total = memoryview(data), 0, 0, 0
         sha256, number = hashlib.sha256, int.from_bytes
         for end in document_ends(data):
@@ -55,7 +73,7 @@ class DocumentSum:
 
     @property
     def digest(self) -> str:
-        return f"{self._total:064x}"
+        return f"sha256-sum:{self._total:064x}"
 
 
 def document_ends(data: bytes) -> Iterator[int]:

@@ -72,6 +72,7 @@ class Batch(msgspec.Struct, frozen=True):
 
     entry: Entry
     data: bytes
+    documents: int = 0
     last: bool = False
 
 
@@ -161,9 +162,9 @@ class ArchiveReader:
                 self._open.discard(entry.path)
                 yield Batch(entry, b"", last=True)
                 continue
-            for data in self._documents():
+            for data, documents in self._documents():
                 self._crc[entry.path] = crc64(data, self._crc[entry.path])
-                yield Batch(entry, data)
+                yield Batch(entry, data, documents)
         if self._open:
             raise Corrupt("is cut short: it ends before all of its collections", cut=True)
 
@@ -201,12 +202,12 @@ class ArchiveReader:
             raise Corrupt(f"has documents of {entry.path} after their end")
         return entry, fields
 
-    def _documents(self) -> Iterator[bytes]:
+    def _documents(self) -> Iterator[tuple[bytes, int]]:
         """Whole documents up to the terminator, about a MiB at a time."""
         while True:
             self._fill(4)
             held, start, size = self._held, self._at, len(self._held)
-            at = start
+            at, count = start, 0
             while True:
                 if size - at < 4:
                     wanted = 4
@@ -219,11 +220,12 @@ class ArchiveReader:
                 if at + wanted > size:
                     break
                 at += wanted
+                count += 1
                 if held[at - 1]:
                     raise Corrupt("has a broken document")
             self._at = at
             if at > start:
-                yield held[start:at]
+                yield held[start:at], count
             if wanted == -1:
                 self._at = at + 4
                 return

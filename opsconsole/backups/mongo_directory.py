@@ -44,8 +44,8 @@ class DirectoryReader:
             path = self._files[entry]
             if path is not None:
                 with UnpackedFile(path) as source:
-                    for data in _whole_documents(source):
-                        yield Batch(entry, data)
+                    for data, documents in _whole_documents(source):
+                        yield Batch(entry, data, documents)
             yield Batch(entry, b"", last=True)
 
     def _listed(self, directory: Path) -> list[Path]:
@@ -119,13 +119,13 @@ def _is_view(told: dict[str, object]) -> bool:
     return isinstance(options, dict) and "viewOn" in options
 
 
-def _whole_documents(source: Reader) -> Iterator[bytes]:
+def _whole_documents(source: Reader) -> Iterator[tuple[bytes, int]]:
     """Documents up to the end of the file, about a MiB at a time."""
     held, wanted = b"", 0
     while True:
         more = up_to(source, max(wanted - len(held), _READ if wanted <= _READ else 1))
         held += more
-        at = 0
+        at = count = 0
         while len(held) - at >= 4:
             wanted = _length_at(held, at)[0]
             if not SMALLEST_DOCUMENT <= wanted <= LARGEST_DOCUMENT:
@@ -134,10 +134,11 @@ def _whole_documents(source: Reader) -> Iterator[bytes]:
                 break
             at += wanted
             wanted = 0
+            count += 1
             if held[at - 1]:
                 raise Corrupt("has a broken document")
         if at:
-            yield held[:at]
+            yield held[:at], count
             held = held[at:]
         if not more:
             if held:

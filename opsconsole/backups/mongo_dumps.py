@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from opsconsole.backups.bson_documents import DocumentSum, check_documents
+from opsconsole.backups.bson_documents import DocumentDigest, check_documents
 from opsconsole.backups.mongo_archive import ArchiveReader, Batch, Entry
 from opsconsole.backups.mongo_catalog import metadata_of
 from opsconsole.backups.mongo_directory import DirectoryReader
@@ -31,7 +31,7 @@ class Dump(Protocol):
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """What a dump really holds of one collection. `digest` does not depend on the documents' order."""
+    """What a dump really holds of one collection. `digest` is of the documents in their order."""
 
     entry: Entry
     documents: int
@@ -51,7 +51,7 @@ def open_dump(path: Path) -> Iterator[Dump]:
 
 def check_dump(dump: Dump, watch: Watch | None = None) -> tuple[Checked, ...]:
     """Parse everything: each document to its last value, the metadata of each collection. Raises Corrupt."""
-    sums = {entry: DocumentSum() for entry in dump.entries}
+    digests = {entry: DocumentDigest() for entry in dump.entries}
     for entry in dump.entries:
         try:
             metadata_of(entry)
@@ -60,7 +60,7 @@ def check_dump(dump: Dump, watch: Watch | None = None) -> tuple[Checked, ...]:
     for batch in dump.batches():
         if batch.data:
             count = check_documents(batch.data)
-            sums[batch.entry].add(batch.data)
+            digests[batch.entry].add(batch.data, count)
             if watch is not None:
                 watch.went_on(batch.entry.path, count, len(batch.data))
-    return tuple(Checked(entry, found.documents, found.bytes, found.digest) for entry, found in sums.items())
+    return tuple(Checked(entry, found.documents, found.bytes, found.digest) for entry, found in digests.items())

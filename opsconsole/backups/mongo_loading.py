@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import msgspec
 from pymongo.errors import OperationFailure, PyMongoError
 
-from opsconsole.backups.bson_documents import DocumentSum
+from opsconsole.backups.bson_documents import DocumentDigest, DocumentSum
 from opsconsole.backups.conveyor import Conveyor
 from opsconsole.backups.mongo_archive import BUCKETS, Entry
 from opsconsole.backups.mongo_catalog import Document, Metadata, Selection, index_specs, is_kept, metadata_of, to_json
@@ -110,12 +110,14 @@ class _Loading:
             for entry in dump.entries
             if selection.takes(entry.database, entry.name) and is_loaded(entry)
         }
-        self._sums = {entry: DocumentSum() for entry in self._wanted}
+        self._digests = {entry: DocumentDigest() for entry in self._wanted}
+        self._sums: dict[Entry, DocumentSum] = {}
         self._loaded: dict[Entry, Staged] = {}
 
     def run(self) -> tuple[Staged, ...]:
         """Three threads: this one reads, the second inserts, the third builds indexes and compares."""
         metadata = {entry: self._metadata(entry) for entry in self._wanted}
+        self._sums = {entry: DocumentSum() for entry in self._wanted if _server_orders(entry, metadata[entry])}
         for entry, staged in self._wanted.items():
             if entry.kind != "view":
                 drop(self._client[staged.database], staged.staging)
@@ -128,9 +130,11 @@ class _Loading:
                 if batch.entry in self._wanted:
                     if batch.entry.kind == "view" and batch.data:
                         raise Corrupt(f"has documents in the view {batch.entry.path}")
-                    self._sums[batch.entry].add(batch.data)
+                    self._digests[batch.entry].add(batch.data, batch.documents)
+                    if batch.entry in self._sums:
+                        self._sums[batch.entry].add(batch.data)
                     inserting.put((batch.entry, b"" if batch.last else batch.data))
-                self._watch.went_on(batch.entry.path, 0, len(batch.data))
+                self._watch.went_on(batch.entry.path, batch.documents, len(batch.data))
         return tuple(self._loaded[entry] for entry in self._wanted)
 
     def remove(self) -> None:
@@ -154,15 +158,15 @@ class _Loading:
 
     def _complete(self, entry: Entry, metadata: Metadata) -> None:
         """Indexes and comparison; indexes that let documents expire come last, or the comparison would miss some."""
-        staged, sums = self._wanted[entry], self._sums[entry]
-        staged = msgspec.structs.replace(staged, documents=sums.documents, bytes=sums.bytes, digest=sums.digest)
+        staged, done = self._wanted[entry], self._digests[entry]
+        staged = msgspec.structs.replace(staged, documents=done.documents, bytes=done.bytes, digest=done.digest)
         if entry.kind != "view":
             self._compare_with_manifest(staged)
             database = self._client[staged.database]
             lasting = [spec for spec in metadata.indexes if "expireAfterSeconds" not in spec]
             expiring = [spec for spec in metadata.indexes if "expireAfterSeconds" in spec]
             changed = build_indexes(database, staged.staging, lasting, metadata)
-            compare(database, staged)
+            compare(database, staged, self._sums.get(entry))
             changed |= build_indexes(database, staged.staging, expiring, metadata)
             changed |= compare_indexes(database, staged, metadata, changed)
             staged = msgspec.structs.replace(staged, changed_indexes=tuple(sorted(changed)))
@@ -222,18 +226,29 @@ def build_indexes(database: RawDatabase, name: str, specs: list[Document], metad
     return frozenset(str(after["name"]) for before, after in zip(wanted, known, strict=True) if before != after)
 
 
-def compare(database: RawDatabase, staged: Staged) -> None:
-    """Read everything back. Raises Explained when it is not what was loaded."""
+def compare(database: RawDatabase, staged: Staged, sums: DocumentSum | None) -> None:
+    """Read everything back, in the order in which it was inserted; or in any order, when there are `sums` of it.
+
+    Raises Explained when it is not what was loaded.
+    """
     stored = BUCKETS + staged.staging if staged.entry.kind == "timeseries" else staged.staging
-    sums = DocumentSum()
-    for data, _ in raw_batches(database, {"find": stored}):
-        sums.add(data)
-    if (sums.documents, sums.digest) != (staged.documents, staged.digest):
+    digest, found = DocumentDigest(), DocumentSum()
+    for data, count in raw_batches(database, {"find": stored}):
+        digest.add(data, count)
+        if sums is not None:
+            found.add(data)
+    same = digest.digest == staged.digest if sums is None else found.digest == sums.digest
+    if digest.documents != staged.documents or not same:
         raise Explained(
-            f"{printable(staged.entry.path)} was loaded and reads back differently: {sums.documents} documents "
+            f"{printable(staged.entry.path)} was loaded and reads back differently: {digest.documents} documents "
             f"where there should be {staged.documents}, or others",
             "does anything write to collections that end in .__stg? The live data was not touched",
         )
+
+
+def _server_orders(entry: Entry, metadata: Metadata) -> bool:
+    """Whether a server keeps such a collection in an order of its own, by _id, and not in that of insertion."""
+    return entry.kind == "timeseries" or "clusteredIndex" in metadata.options
 
 
 def compare_indexes(

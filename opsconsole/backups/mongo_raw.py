@@ -27,11 +27,15 @@ RawDatabase = Database[RawBSONDocument]
 BATCH_BYTES = 1_300_000
 _FIRST_BATCH, _FEWEST, _MOST = 101, 100, 10_000
 
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+# What a server says of an error may quote bytes that are no text.
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(
+    document_class=RawBSONDocument, unicode_decode_error_handler="replace"
+)
 DECODED: CodecOptions[dict[str, Any]] = CodecOptions(
     document_class=dict, datetime_conversion=DatetimeConversion.DATETIME_MS, tz_aware=False
 )
 """For small documents that we look into: nothing in them is lost, dates may lie anywhere."""
+_REPLY = DECODED.with_options(unicode_decode_error_handler="replace")
 
 
 def raw_batches(
@@ -77,7 +81,7 @@ def answers(
 
 def ask(database: RawDatabase, command: dict[str, Any]) -> dict[str, Any]:
     """The decoded answer to a command."""
-    return bson.decode(_ask(database, command, None), DECODED)
+    return bson.decode(_ask(database, command, None), _REPLY)
 
 
 def _ask(database: RawDatabase, command: dict[str, Any], session: ClientSession | None) -> bytes:

@@ -20,7 +20,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure, PyMongoError
 
 from opsconsole import __version__
-from opsconsole.backups.bson_documents import DocumentSum
+from opsconsole.backups.bson_documents import DocumentDigest
 from opsconsole.backups.conveyor import Conveyor
 from opsconsole.backups.mongo_archive import ArchiveWriter
 from opsconsole.backups.mongo_catalog import Catalog, Listed, Selection, catalog
@@ -51,7 +51,7 @@ class Consistency(StrEnum):
 
 
 class SavedCollection(msgspec.Struct, frozen=True):
-    """What was saved of one collection, for the manifest. `digest` does not depend on the documents' order."""
+    """What was saved of one collection, for the manifest. `digest` is of the documents in their order."""
 
     database: str
     name: str
@@ -195,31 +195,36 @@ class _Saving:
         self.reading = one.entry.path
         # A capped collection cannot be read at a moment of the past (error 246 on 6.0).
         moment = None if one.capped else moment
-        sums = DocumentSum()
+        digest = DocumentDigest()
         writer.begin(one.entry)
         if one.uuid is not None:
-            self._documents(one, writer, sums, session, moment)
+            self._documents(one, writer, digest, session, moment)
         writer.end(one.entry)
         exact = moment is not None or one.uuid is None
         return SavedCollection(
             database=one.entry.database,
             name=one.entry.name,
             kind=one.entry.kind,
-            documents=sums.documents,
-            bytes=sums.bytes,
-            digest=sums.digest,
+            documents=digest.documents,
+            bytes=digest.bytes,
+            digest=digest.digest,
             indexes=one.indexes,
             consistency=Consistency.ONE_POINT if exact else Consistency.PER_COLLECTION,
         )
 
     def _documents(
-        self, one: Listed, writer: ArchiveWriter, sums: DocumentSum, session: ClientSession, moment: Timestamp | None
+        self,
+        one: Listed,
+        writer: ArchiveWriter,
+        digest: DocumentDigest,
+        session: ClientSession,
+        moment: Timestamp | None,
     ) -> None:
         """Read the documents of a collection here while another thread hashes, packs and writes them."""
 
-        def take(data: bytes) -> None:
-            sums.add(data)
-            writer.add(data)
+        def take(piece: tuple[bytes, int]) -> None:
+            digest.add(*piece)
+            writer.add(piece[0])
 
         find: dict[str, Any] = {"find": one.entry.stored_as if self._by_name else one.uuid}
         if moment is not None:
@@ -228,7 +233,7 @@ class _Saving:
             try:
                 with contextlib.closing(raw_batches(self._client[one.entry.database], find, session)) as batches:
                     for data, count in batches:
-                        conveyor.put(data)
+                        conveyor.put((data, count))
                         self._watch.went_on(one.entry.path, count, len(data))
             except OperationFailure as error:
                 if error.code == _TOO_OLD:

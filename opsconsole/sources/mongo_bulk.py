@@ -11,13 +11,15 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient, ReadPreference
 from pymongo.errors import ConfigurationError, PyMongoError, ServerSelectionTimeoutError
 
 from opsconsole.sources.connection import Connection
 from opsconsole.sources.mongo_faults import explain_failure, explain_unusable
-from opsconsole.sources.network import Explained, place_of
+from opsconsole.sources.network import Explained, knock, place_of
+from opsconsole.text import printable
 
 RawClient = MongoClient[RawBSONDocument]
 
@@ -32,6 +34,7 @@ _OPTIONS: dict[str, Any] = {
     "connectTimeoutMS": 5000,
     "maxPoolSize": 8,
     "serverMonitoringMode": "poll",
+    "unicode_decode_error_handler": "replace",  # what it says of an error may quote bytes that are no text
     "retryReads": False,
     "retryWrites": False,
 }
@@ -44,6 +47,7 @@ def bulk_client(connection: Connection, *, answer_seconds: float | None = ANSWER
 
     Whatever the driver raises, in here and in the caller's block, comes out as Explained.
     """
+    _knock(connection)
     client = _open(connection, answer_seconds)
     try:
         with explained(connection, client):
@@ -60,6 +64,20 @@ def explained(connection: Connection, client: RawClient | None = None) -> Iterat
         yield
     except PyMongoError as error:
         raise explain_failure(error, connection, client) from error
+    except InvalidBSON as error:
+        reason = f"MongoDB sent what cannot be read: {printable(str(error))[:200]}"
+        raise Explained(reason, "options or indexes with bytes that are no text? See its log") from error
+
+
+def _knock(connection: Connection) -> None:
+    """The driver would try for 5 s before it says that nobody is there."""
+    if "," in place_of(connection.uri) or not connection.uri.startswith("mongodb://"):
+        return
+    try:
+        with contextlib.suppress(OverflowError):  # a port that is none, which the driver explains
+            knock(connection.uri)
+    except OSError as error:
+        raise explain_failure(error, connection, None) from error
 
 
 def _open(connection: Connection, answer_seconds: float | None) -> RawClient:
