@@ -19,6 +19,7 @@ from opsconsole.text import mask_text, printable
 if TYPE_CHECKING:
     from opsconsole.config import Config
     from opsconsole.monitor import Monitor
+    from opsconsole.operations.requests import Site
 
 EPILOG = """\
 Without a command the console opens on the stack in this directory. Nothing is changed by looking.
@@ -448,7 +449,10 @@ def open_console(arguments: argparse.Namespace, directory: Path, project: str) -
     arguments.ascii = arguments.ascii or config.console.ascii
     arguments.read_only = arguments.read_only or config.console.read_only
     monitor = make_monitor(directory, project or config.stack.name, config, read_only=arguments.read_only)
-    return run_app(arguments, monitor)
+    from opsconsole.operations.requests import Site
+
+    named = str(Path(arguments.config).expanduser().absolute()) if arguments.config else ""
+    return run_app(arguments, monitor, site=Site(directory=directory, project=project, config_file=named))
 
 
 def open_demo(arguments: argparse.Namespace, why: str = "") -> int:
@@ -473,7 +477,7 @@ def choose_and_open(arguments: argparse.Namespace, error: Exception) -> int:
     return open_console(arguments, Path(chosen.directory or "."), chosen.name)
 
 
-def run_app(arguments: argparse.Namespace, monitor: Monitor, note: str = "") -> int:
+def run_app(arguments: argparse.Namespace, monitor: Monitor, note: str = "", site: Site | None = None) -> int:
     from opsconsole.ui import pauses
 
     pauses.hold()
@@ -481,7 +485,12 @@ def run_app(arguments: argparse.Namespace, monitor: Monitor, note: str = "") -> 
     from opsconsole.ui.app import ConsoleApp
 
     app = ConsoleApp(
-        monitor, read_only=arguments.read_only, ascii_only=arguments.ascii, theme=arguments.theme, note=note
+        monitor,
+        read_only=arguments.read_only,
+        ascii_only=arguments.ascii,
+        theme=arguments.theme,
+        note=note,
+        site=site,
     )
     app.run()
     return app.return_code or 0

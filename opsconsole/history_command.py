@@ -12,11 +12,10 @@ import msgspec
 from opsconsole.model import SourceError
 from opsconsole.operations import chain, journal, unfinished
 from opsconsole.operations import past as the_past
-from opsconsole.operations.journal import Entry
+from opsconsole.operations.journal import Entry, exit_code
 from opsconsole.operations.past import Past
 from opsconsole.operations.places import operation_directory
 from opsconsole.operations.report import lines_of, markdown
-from opsconsole.operations.runner import exit_code
 from opsconsole.text import printable
 
 _POLL_SECONDS = 0.1

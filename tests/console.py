@@ -12,7 +12,7 @@ from tests.terminal import OPSCONSOLE, Terminal, Wanted
 
 PANES = {
     "overview": "o", "containers": "c", "volumes": "v", "logs": "l",
-    "metrics": "m", "databases": "D", "backups": "b", "deploy": "d",
+    "metrics": "m", "databases": "D", "backups": "b", "deploy": "d", "history": "h",
 }  # fmt: skip
 TABS = 1  # the row of the panes' names
 _FOOTER_KEY = re.compile(r" (\S+|< >|\[ \]) ([a-z]+(?: [a-z]+)*) (?= |$)")

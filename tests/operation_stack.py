@@ -22,6 +22,7 @@ CANARY = "canary-4711-opensesame"
 INLINE_CANARY = "finch-0815-openbarley"
 FIXTURE = "opsconsole-fixture/app:1"
 STUBBORN = '["sh", "-c", "echo started with $$WEB_TOKEN; trap : TERM; while :; do sleep 1; done"]'
+HELD = '["sh", "-c", "trap asked=1 TERM; until [ \\"$$asked\\" ] && [ -e /let-go ]; do sleep 0.2; done"]'
 _numbers = itertools.count(1)
 
 COMPOSE = """
@@ -80,6 +81,10 @@ class OperationStack:
         found = json.loads(self.engine.docker("inspect", *ids)) if ids else []
         return {one["Id"]: one["State"]["StartedAt"] for one in found}
 
+    def let_go(self) -> None:
+        """A stop of the service that is held may go on, now and later."""
+        self.compose("exec", "--no-TTY", "web", "touch", "/let-go")
+
     def look(self) -> facts.Look:
         return facts.look(self.directory, Config())
 
@@ -111,10 +116,10 @@ class OperationStack:
 
 @contextmanager
 def operation_stack(
-    engine: Engine, place: Path, *, stubborn: bool = False, builds: bool = False
+    engine: Engine, place: Path, *, stubborn: bool = False, held: bool = False, builds: bool = False
 ) -> Iterator[OperationStack]:
-    """A running stack of two services; `stubborn`: one of them takes 4 s to stop; `builds`: its images are its own, and
-    may be removed. Gone afterwards."""
+    """A running stack of two services; `stubborn`: one of them takes 4 s to stop; `held`: it stops when it is let go;
+    `builds`: its images are its own, and may be removed. Gone afterwards."""
     project = f"{run_name()}operate{next(_numbers)}"
     directory = place / project
     directory.mkdir()
@@ -123,9 +128,9 @@ def operation_stack(
         store=_built(project, "store") if builds else FIXTURE,
         web=_built(project, "web") if builds else FIXTURE,
         canary=INLINE_CANARY,
-        init="false" if stubborn else "true",
-        command=STUBBORN if stubborn else '["sleep", "3600"]',
-        grace=4 if stubborn else 1,
+        init="false" if stubborn or held else "true",
+        command=HELD if held else STUBBORN if stubborn else '["sleep", "3600"]',
+        grace=120 if held else 4 if stubborn else 1,
     )
     (directory / "compose.yaml").write_text(text)
     (directory / ".env").write_text(f"COMPOSE_PROJECT_NAME={project}\nSTORE_PASSWORD={CANARY}\n")

@@ -29,6 +29,7 @@ KEYS = {
     "databases": "D",
     "backups": "b",
     "deploy": "d",
+    "history": "h",
 }
 
 

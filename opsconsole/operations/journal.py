@@ -41,6 +41,24 @@ class Result(StrEnum):
     ROLLBACK_FAILED = "rollback-failed"  # it failed, and so did the way back
 
 
+EXIT_CODES = {
+    Result.DONE: 0,
+    Result.FAILED: 1,
+    Result.REFUSED: 2,
+    Result.ROLLED_BACK: 3,
+    Result.ROLLBACK_FAILED: 4,
+    Result.CANCELLED: 5,
+}
+
+LESS_DATA = 6
+"""Done, and there is less data than before."""
+
+
+def exit_code(result: Result, less: tuple[str, ...] = ()) -> int:
+    """Of an operation that ended so; a failure says more than what is less."""
+    return LESS_DATA if less and result is Result.DONE else EXIT_CODES[result]
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One record. Which fields are there depends on `event`."""
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 
-from opsconsole.model import Record
+from opsconsole.model import Record, SourceError
 from opsconsole.operations import chain, journal, plan
 from opsconsole.operations.journal import Entry, Result
 from opsconsole.operations.places import existing_operations
-from opsconsole.operations.plan import Act, Basis, Kind
+from opsconsole.operations.plan import Act, Basis, Kind, Plan
 from opsconsole.operations.who import Who
 
 
@@ -25,17 +27,62 @@ class Past(Record, frozen=True):
     problem: str = ""
     resolved: bool = False
     less: tuple[str, ...] = ()  # data that was there before and is not there after
+    exit_code: int | None = None
 
 
-def past(directory: Path) -> tuple[Past, ...]:
-    """Newest first. What never began is left out."""
+class Expected(Record, frozen=True):
+    """How long operations like one have taken. `seconds` is None before the first good one."""
+
+    seconds: float | None = None
+    of: int = 0  # how many it is known from
+    by_step: dict[str, float] = {}
+
+
+_LAST, _LOOKED_AT = 5, 40
+"""So many of the last good ones say how long the next takes: older ones were another stack. So many are looked at."""
+
+
+def past(directory: Path, known: Mapping[str, Past] | None = None) -> tuple[Past, ...]:
+    """Newest first. What never began is left out. What is in `known` by its id and has an end is not read again."""
     resolved = chain.resolved(directory)
     found = []
     for place in reversed(existing_operations(directory)):
-        records = journal.read(place)
-        if records:
+        before = (known or {}).get(place.name)
+        if before is not None and before.seconds is not None and before.resolved == (place.name in resolved):
+            found.append(before)
+        elif records := journal.read(place):
             found.append(_one(place, records, place.name in resolved))
     return tuple(found)
+
+
+def expected(directory: Path, what: Plan, operation: str = "") -> Expected:
+    """From the last good operations before `operation` that did the same to the same services."""
+    took: list[float] = []
+    steps: dict[str, list[float]] = {}
+    ids = {step.id for step in what.steps}
+    same_kind = [place for place in existing_operations(directory) if f"-{what.kind.value}-" in place.name]
+    before = [place for place in same_kind if not operation or place.name < operation]
+    for place in reversed(before[-_LOOKED_AT:]):
+        if len(took) == _LAST:
+            break
+        records = journal.read(place)
+        if not records or records[-1].result is not Result.DONE or not _alike(place, what):
+            continue
+        ended = {record.step: record.seconds or 0.0 for record in records if record.event == "step-end"}
+        if ended.keys() == ids:
+            took.append(records[-1].seconds or 0.0)
+        for step, seconds in ended.items():
+            steps.setdefault(step, []).append(seconds)
+    by_step = {step: median(seconds) for step, seconds in steps.items()}
+    return Expected(seconds=median(took) if took else None, of=len(took), by_step=by_step)
+
+
+def _alike(place: Path, what: Plan) -> bool:
+    try:
+        other = journal.read_plan(place)
+    except SourceError:
+        return False
+    return other.only == what.only and bool(other.resolves) == bool(what.resolves)
 
 
 def seconds_by_service(directory: Path) -> dict[str, float]:
@@ -81,6 +128,7 @@ def _one(place: Path, records: tuple[Entry, ...], resolved: bool) -> Past:
         problem=last.problem,
         resolved=resolved,
         less=last.less,
+        exit_code=journal.exit_code(last.result, last.less) if last.event == "end" and last.result else None,
     )
 
 

@@ -37,23 +37,11 @@ from opsconsole.operations import (
 from opsconsole.operations.acts import URGENT, Failed, Stopped
 from opsconsole.operations.gates import gate
 from opsconsole.operations.guard import Guard
-from opsconsole.operations.journal import Journal, Result
+from opsconsole.operations.journal import Journal, Result, exit_code
 from opsconsole.operations.plan import Act, Basis, Ending, IfFails, Kind, Plan, Step
 from opsconsole.operations.stack_plans import RUNNING
 from opsconsole.operations.steps import step
 from opsconsole.stack.git_program import Account
-
-EXIT_CODES = {
-    Result.DONE: 0,
-    Result.FAILED: 1,
-    Result.REFUSED: 2,
-    Result.ROLLED_BACK: 3,
-    Result.ROLLBACK_FAILED: 4,
-    Result.CANCELLED: 5,
-}
-
-LESS_DATA = 6
-"""Done, and there is less data than before."""
 
 _FAILURES = (Result.FAILED, Result.ROLLED_BACK, Result.ROLLBACK_FAILED)
 
@@ -63,11 +51,6 @@ def run(directory: Path, place: Path, config: Config, *, project: str = "") -> i
     alive = journal.mark_alive(place)
     assert alive >= 0  # open until this process ends
     return _Runner(directory, place, config, project).run()
-
-
-def exit_code(result: Result, less: tuple[str, ...] = ()) -> int:
-    """Of an operation that ended so; a failure says more than what is less."""
-    return LESS_DATA if less and result is Result.DONE else EXIT_CODES[result]
 
 
 class _Runner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
@@ -47,23 +48,32 @@ class HalfDone(Record, frozen=True):
         )
 
 
-def unfinished(directory: Path) -> tuple[HalfDone, ...]:
-    """Oldest first. Nothing is asked of the engine: the next plan looks for itself."""
+def unfinished(directory: Path, ended: set[str] | None = None) -> tuple[HalfDone, ...]:
+    """Oldest first. Nothing is asked of the engine: the next plan looks for itself.
+
+    Who looks again and again passes the same set: the ids that have an end are kept in it and not read again.
+    """
     resolved = chain.resolved(directory)
+    ended = set() if ended is None else ended
     found = []
     for place in existing_operations(directory):
-        if place.name in resolved or journal.is_alive(place):
+        if place.name in resolved or place.name in ended or journal.is_alive(place):
             continue
         records = journal.read(place)
-        if not any(record.event == "step" for record in records) or records[-1].event == "end":
+        if records and records[-1].event == "end":
+            ended.add(place.name)
+            continue
+        if not any(record.event == "step" for record in records):
             continue
         found.append(_described(place, records))
     return tuple(found)
 
 
-def running(directory: Path) -> tuple[Path, ...]:
-    """Operations that a process works on now."""
-    return tuple(place for place in existing_operations(directory) if journal.is_alive(place))
+def running(directory: Path, ended: Collection[str] = ()) -> tuple[Path, ...]:
+    """Operations that a process works on now. Those in `ended` are known to have none."""
+    return tuple(
+        place for place in existing_operations(directory) if place.name not in ended and journal.is_alive(place)
+    )
 
 
 def done_steps(records: tuple[journal.Entry, ...]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
@@ -24,20 +24,24 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from opsconsole.model import Project, Snapshot
+from opsconsole.text import printable
 from opsconsole.ui import pauses, terminal, themes
 from opsconsole.ui.ascii_lines import AsciiLines
 from opsconsole.ui.keys import EVERYWHERE, Action, bindings
+from opsconsole.ui.operating import Operating
 from opsconsole.ui.panes import PANES, entry
 from opsconsole.ui.panes.base import Pane
 from opsconsole.ui.typed_ahead import TypedAhead
 from opsconsole.ui.widgets.footer import Footer, StatusLine
 from opsconsole.ui.widgets.header import Header, PaneTabs
+from opsconsole.ui.widgets.operation_line import OperationLine
 from opsconsole.ui.widgets.row_table import RowTable
 from opsconsole.ui.widgets.scrollbars import draw_scrollbars
 from opsconsole.ui.wording import ASCII, UNICODE, Tone
 
 if TYPE_CHECKING:
     from opsconsole.monitor import Monitor
+    from opsconsole.operations.requests import Site
     from opsconsole.sources import Sources
 
 T = TypeVar("T")
@@ -98,9 +102,11 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         theme: str | None = None,
         note: str = "",
         choose: Sequence[Project] | None = None,
+        site: Site | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`note` is said when the console opens. `choose` shows only these projects and returns the chosen one."""
+        """`note` is said when the console opens. `choose` shows only these projects and returns the chosen one.
+        `site` is what operations are carried out on; without one they are refused."""
         no_color = "NO_COLOR" in os.environ
         super().__init__(ansi_color=True if no_color else None)
         self.monitor = monitor
@@ -114,6 +120,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         self.busy: dict[int, str] = {}  # what is under way in the background, in words
         self.clock = clock
         self.pane: Pane | None = None
+        self.operating = Operating(self, site)
         self._choose = choose
         self._panes: dict[str, Pane] = {}
         self._note = note
@@ -122,6 +129,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         self._delivered_at = 0.0
         self._asking_until = 0.0
         self._mouse_ours = True
+        self._works = 0  # numbers what is under way
         self.alone_in_process = False  # so it may say what is collected as garbage, and when
         self._unsubscribe: Callable[[], None] = lambda: None
         self._wanted_theme = theme
@@ -167,11 +175,13 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
     def compose(self) -> ComposeResult:
         self.header = Header()
         self.tabs = PaneTabs([(pane.pane_id, pane.letter) for pane in PANES])
+        self.operation_line = OperationLine()
         self.body = Container(id="body")
         self.status = StatusLine()
         self.footer = Footer()
         yield self.header
         yield self.tabs
+        yield self.operation_line
         yield self.body
         yield self.status
         yield self.footer
@@ -187,7 +197,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
             self.snapshot = self.monitor.snapshot  # the containers may be here already
         await self.go("overview")
         self._say_header()
-        self.set_interval(1.0, self._say_header)
+        self.set_interval(1.0, self._every_second)
         if self._wanted_theme and self._wanted_theme not in themes.SAID:
             self.report(f"No theme is called {self._wanted_theme}; there are {', '.join(themes.SAID)}.", Tone.WARNING)
         if self._note:
@@ -202,6 +212,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         if self.monitor.snapshot is not self.snapshot:
             self.publish(self.monitor.snapshot)
         self.monitor.start()
+        self.operating.start()
         self._set_aside()
         self.set_timer(CLIENTS_LOADED_SECONDS, self._set_aside)
 
@@ -212,6 +223,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
 
     def on_unmount(self) -> None:
         self._unsubscribe()
+        self.operating.stop()
         if self.pane is not None:
             self.pane.left()
         if self.monitor is not None:
@@ -263,6 +275,10 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
                 )
         self.refresh_footer()
 
+    def _every_second(self) -> None:
+        self._say_header()
+        self.operating.say()
+
     def _say_header(self) -> None:
         asking = time.monotonic() < self._asking_until
         self.header.show(self.snapshot, self.clock(), read_only=self.read_only, glyphs=self.glyphs, asking=asking)
@@ -301,8 +317,12 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
 
     def report(self, text: str, tone: Tone = Tone.PLAIN) -> None:
         """Say what an action came to: on the status line until Esc or the next, and among the messages for good."""
-        self.messages.append(Report(self.clock(), tone, text))
+        self.note(text, tone)
         self.status.say(text, tone, self.glyphs)
+
+    def note(self, text: str, tone: Tone = Tone.PLAIN) -> None:
+        """Keep it among the messages only: its own screen says it already."""
+        self.messages.append(Report(self.clock(), tone, text))
 
     def in_background(self, work: Callable[[], T], then: Callable[[T], None], what: str) -> None:
         """Run `work` on a thread of its own and `then` with its result on the screen's. `work` must not raise.
@@ -310,18 +330,23 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         `what` says it in words while it is under way ("restart backend").
         """
 
+        number = self._works = self._works + 1
+        self.busy[number] = what
+
+        def done(result: T) -> None:
+            self.busy.pop(number, None)
+            then(result)
+
+        self.aside(work, done, what)
+
+    def aside(self, work: Callable[[], T], then: Callable[[T], None], name: str) -> None:
+        """The same for what only looks: leaving the console does not wait for it and does not ask."""
+
         def body() -> None:
             result = work()
-            self.call_later(self._done, number, then, result)
+            self.call_later(then, result)
 
-        thread = threading.Thread(target=body, name=f"ui-{what}", daemon=True)
-        number = id(thread)
-        self.busy[number] = what
-        thread.start()
-
-    def _done(self, number: int, then: Callable[[Any], None], result: Any) -> None:
-        self.busy.pop(number, None)
-        then(result)
+        threading.Thread(target=body, name=f"ui-{name}", daemon=True).start()
 
     @property
     def terminal_is_behind(self) -> bool:
@@ -448,21 +473,34 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         elif self.screen.has_class("-zoomed"):
             self.screen.remove_class("-zoomed")
 
+    def action_watch_operation(self) -> None:
+        self.operating.attach()
+
+    def action_emergency_stop(self) -> None:
+        from opsconsole.ui import emergency_stop
+
+        emergency_stop.ask(self.operating)
+
     def action_leave(self) -> None:
-        if not self.busy:
+        said = list(self._goes_on())
+        if not said:
             self.exit()
             return
         from opsconsole.ui.screens.confirm import ConfirmScreen
 
-        under_way = Content(", ".join(self.busy.values()))
         self.push_screen(
-            ConfirmScreen(
-                "Leave the console?",
-                [Content("Under way: ") + under_way, Content("It goes on without you; its result will not be shown.")],
-                "Leave",
-            ),
-            lambda leave: self.exit() if leave else None,
+            ConfirmScreen("Leave the console?", said, "Leave"), lambda leave: self.exit() if leave else None
         )
+
+    def _goes_on(self) -> Iterator[Content]:
+        """What is under way of this console, and what becomes of it without us."""
+        running = {one.operation: one.title for one in self.operating.seen.running}
+        for name in self.operating.watched_here:
+            yield Content(f"{printable(running.get(name, name))} runs. It goes on without this terminal.")
+            yield Content.styled(f"Watch it again: opsconsole operations watch {printable(name)}", Tone.MUTED)
+        if self.busy:
+            yield Content(f"Under way: {', '.join(self.busy.values())}")
+            yield Content("It goes on without you; its result will not be shown.")
 
 
 def choose_project(

@@ -166,6 +166,17 @@ def duration(seconds: float | None) -> str:
     return f"{days} d" if days < 700 else f"{days / 365.25:.0f} y"
 
 
+def clock(seconds: float | None) -> str:
+    """Time that is watched as it passes: `8 s`, `1:05`, `1:02:03`."""
+    if seconds is None:
+        return UNKNOWN
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+
+
 def age(then: datetime | None, now: datetime) -> str:
     """Time since `then`; what lies in the future (a clock that is wrong) says so."""
     if then is None:

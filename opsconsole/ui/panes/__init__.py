@@ -33,6 +33,7 @@ PANES = (
     PaneEntry("databases", "D", "DatabasesPane"),
     PaneEntry("backups", "b", "BackupsPane"),
     PaneEntry("deploy", "d", "DeployPane"),
+    PaneEntry("history", "h", "HistoryPane"),
 )
 
 

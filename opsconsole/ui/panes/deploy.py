@@ -13,7 +13,9 @@ from opsconsole.model import Snapshot, Stack
 from opsconsole.text import printable
 from opsconsole.ui.keys import Action
 from opsconsole.ui.panes.base import Pane
-from opsconsole.ui.panes.menu_options import EXIT, LOGS, OPTIONS, answer
+from opsconsole.ui.panes.deploy_choices import choices, rollbacks
+from opsconsole.ui.panes.menu_options import EXIT, LOGS, OPTIONS, answer, option
+from opsconsole.ui.screens.choosing import Choice, ChoosingScreen
 from opsconsole.ui.widgets.lines import fit, section, shorten_middle, wrapped
 from opsconsole.ui.widgets.menu import Menu
 from opsconsole.ui.widgets.scrolled import Scrolled
@@ -79,12 +81,19 @@ def drifted(snapshot: Snapshot, stack: Stack, width: int, glyphs: Glyphs) -> lis
     return lines
 
 
+def _more(width: int) -> list[Content]:
+    """What is beside the nine: they keep their numbers."""
+    lines = (("R", "Roll back"), ("X", "Emergency stop: everything down within 10 s"), ("h", "History"))
+    return [Content.assemble(" ", (key, Tone.ACCENT), f"  {said}") for key, said in lines]
+
+
 class DeployPane(Pane):
     DEFAULT_CSS = """
     DeployPane > Scrolled { height: 1fr; padding: 0 1; }
     DeployPane .deploy-sides { height: auto; layout: vertical; }
     DeployPane .deploy-left { height: auto; width: 1fr; }
     DeployPane .deploy-answer { margin: 1 0; }
+    DeployPane .deploy-more { margin-top: 1; }
     DeployPane .deploy-facts { margin-top: 0; }
     DeployPane.-wide .deploy-sides { layout: horizontal; }
     DeployPane.-wide .deploy-left { width: 2fr; min-width: 44; max-width: 64; margin-right: 3; }
@@ -101,6 +110,7 @@ class DeployPane(Pane):
             Action(f"menu({each.number})", (str(each.number),), each.line.partition(" (")[0], f"Menu: {each.line}.")
             for each in OPTIONS
         ),
+        Action("rollback", ("R",), "roll back", "Choose where to roll back to; a plan is shown first.", footer=20),
         Action("screens(-1)", ("pageup", "ctrl+u"), "Page up", "Move up by a screen.", palette=False),
         Action("screens(1)", ("pagedown", "ctrl+d"), "Page down", "Move down by a screen.", palette=False),
     )
@@ -109,6 +119,7 @@ class DeployPane(Pane):
         super().__init__()
         self._menu = Menu([each.line for each in OPTIONS])
         self._title = Sheet()
+        self._more = Sheet(classes="deploy-more")
         self._answer = Sheet(classes="deploy-answer")
         self._facts = Sheet(classes="deploy-facts")
         self._answered = 0  # number of the option that was answered last
@@ -116,7 +127,7 @@ class DeployPane(Pane):
         self._demo = False
 
     def body(self) -> Iterable[Widget]:
-        left = Box(self._title, self._menu, self._answer, classes="deploy-left")
+        left = Box(self._title, self._menu, self._more, self._answer, classes="deploy-left")
         scrolled = Scrolled(Box(left, self._facts, classes="deploy-sides"))
         scrolled.can_focus = False  # the menu has the focus; PgUp and PgDn move the view
         yield scrolled
@@ -131,6 +142,7 @@ class DeployPane(Pane):
         self._stack, self._demo = snapshot.stack, snapshot.demo
         glyphs = self.glyphs
         self._title.paint(lambda width: [section("Menu", width, glyphs)])
+        self._more.paint(lambda width: _more(width))
         self._facts.paint(lambda width: facts(snapshot, width, glyphs))
         self._show_answer()
 
@@ -140,7 +152,7 @@ class DeployPane(Pane):
     def _answer_lines(self, width: int) -> list[Content]:
         glyphs, read_only = self.glyphs, self.console_app.read_only
         if not self._answered:
-            said = "Read-only: 5 and 9 work." if read_only else "5 and 9 work; the others say what to use today."
+            said = "Read-only: plans can be looked at." if read_only else "A plan is shown before anything runs."
             return wrapped(f"A digit or Enter chooses. {said}", width, style=Tone.MUTED)
         what, today, caution = answer(self._answered, self._stack, read_only=read_only)
         lines = wrapped(f"{glyphs.warning} {what}", width, style=Tone.WARNING)
@@ -165,7 +177,33 @@ class DeployPane(Pane):
             await self.run_action("app.go('logs')")
         elif number == EXIT:
             await self.run_action("app.leave")
+        elif found := choices(number, self._services()):
+            self._choose(option(number).line, found)
         else:
             self._answered = number
             self._show_answer()
             self._answer.scroll_visible(animate=False)
+
+    def action_rollback(self) -> None:
+        self._choose("Roll back", rollbacks())
+
+    def _services(self) -> list[str]:
+        return [one.name for one in self._stack.services if one.active] if self._stack is not None else []
+
+    def _choose(self, title: str, found: list[Choice]) -> None:
+        """Show the plan of what is meant; ask first which, where it can mean several things."""
+        operating = self.console_app.operating
+        self._answered = 0
+        self._show_answer()
+        if operating.refused():
+            return
+        if len(found) == 1 and title != "Roll back":
+            self._plan(found[0])
+        else:
+            self.app.push_screen(ChoosingScreen(title, found), lambda chosen: self._plan(chosen) if chosen else None)
+
+    def _plan(self, chosen: Choice) -> None:
+        if chosen.request.what == "emergency-stop":
+            self.console_app.action_emergency_stop()
+        else:
+            self.console_app.operating.plan(chosen.request, chosen.label)

@@ -335,7 +335,7 @@ class LogsPane(Pane):
             self.console_app.report("There is nothing to save.", Tone.WARNING)
             return
         path = default_path(self._stack, self.console_app.clock())
-        screen = SaveScreen(plural(len(lines), "line"), path)
+        screen = SaveScreen("Save the log", f"{plural(len(lines), 'line')} as they are shown", path)
         self.app.push_screen(screen, lambda chosen: self._save(chosen, lines))
 
     def _save(self, path: str | None, lines: Sequence[LogLine]) -> None:

@@ -36,6 +36,7 @@ class ConfirmScreen(ModalScreen[bool]):
     actions: ClassVar[tuple[Action, ...]] = ACTIONS
     BINDINGS = cast(Any, bindings(ACTIONS, priority=True))  # Tab and Enter typed ahead stay Tab, then Enter
     AUTO_FOCUS = "#cancel"
+    hint: ClassVar[str] = "Tab other   Enter press   Esc cancel"
     DEFAULT_CSS = """
     ConfirmScreen { align: center middle; background: $background 60%; }
     ConfirmScreen > .dialog { width: 76; max-width: 96%; }
@@ -69,7 +70,7 @@ class ConfirmScreen(ModalScreen[bool]):
                 for line in self._said:
                     yield Static(line, markup=False)
             with Horizontal(classes="buttons"):
-                yield Static("Tab other   Enter press   Esc cancel", classes="hint", markup=False)
+                yield Static(self.hint, classes="hint", markup=False)
                 yield Button("Cancel", id="cancel", compact=True)
                 yield Button(Content(self._verb), id="act", classes="-act", compact=True)
 

@@ -10,6 +10,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from opsconsole.ui.keys import Action, bindings
+from opsconsole.ui.widgets.operation_line import OperationLine
 from opsconsole.ui.widgets.row_table import RowTable
 
 if TYPE_CHECKING:
@@ -48,12 +49,14 @@ class PickingScreen(ModalScreen[T], Generic[R, T]):
 
     def compose(self) -> ComposeResult:
         yield Static(self.heading(), classes="heading", markup=False)
+        yield OperationLine()
         self.table = self.make_table()
         yield self.table
         yield Static(self.keys_line, classes="keys", markup=False)
 
     def on_mount(self) -> None:
         self.set_class(self.console_app.glyphs.ascii, "-ascii")
+        self.console_app.operating.say()
         self.table.show(self.records())
         self.table.focus()
         self.opened()

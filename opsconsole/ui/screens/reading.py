@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from opsconsole.model import Snapshot
 from opsconsole.ui.keys import Action, bindings
+from opsconsole.ui.widgets.operation_line import OperationLine
 from opsconsole.ui.widgets.scrolled import Scrolled
 from opsconsole.ui.widgets.sheet import Sheet
 from opsconsole.ui.wording import Glyphs
@@ -51,11 +52,13 @@ class ReadingScreen(ModalScreen[None]):
         self.head = Static(classes="heading", markup=False)
         self.sheet = Sheet(self.lines)
         yield self.head
+        yield OperationLine()
         yield Scrolled(self.sheet)
         yield Static(self.keys_line, classes="keys", markup=False)
 
     def on_mount(self) -> None:
         self.set_class(self.glyphs.ascii, "-ascii")
+        self.console_app.operating.say()
         self.say()
         self.query_one(Scrolled).focus()
 

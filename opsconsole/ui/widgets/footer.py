@@ -17,7 +17,7 @@ MOST = 8
 def footer_line(actions: Sequence[Action], width: int) -> Content:
     """The keys and what they do, most important first; as many as fit, `? help` and `q quit` always."""
     ranked = sorted((action for action in actions if action.footer), key=lambda action: action.footer)
-    always = [action for action in ranked if action.run in ("help", "leave")]
+    always = [action for action in ranked if action.run.removeprefix("app.") in ("help", "leave")]
     others = [action for action in ranked if action not in always]
     shown: list[Action] = []
     room = width - sum(_cells(action) for action in always)

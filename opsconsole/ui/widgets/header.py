@@ -172,30 +172,47 @@ class PaneTabs(Widget):
             self._active = active
             self.refresh()
 
-    def _labels(self, width: int) -> list[tuple[str, str]]:
-        """(pane id, label); words where there is room, letters with the active one in full where there is not."""
+    def _labels(self, width: int) -> tuple[list[tuple[str, str]], int]:
+        """(pane id, label), and the cells between two: words where there is room, closer where there is less, letters
+        with the active one in full where there is none."""
         words = [(pane_id, _word(pane_id, letter)) for pane_id, letter in self._panes]
-        if sum(len(word) + 2 for _, word in words) <= width:
-            return words
+        for between in (2, 1):
+            if sum(len(word) + between for _, word in words) + (between == 1) <= width:
+                return words, between
         letters = dict(self._panes)
-        return [(pane_id, word if pane_id == self._active else letters[pane_id]) for pane_id, word in words]
+        return [(pane_id, word if pane_id == self._active else letters[pane_id]) for pane_id, word in words], 2
+
+    def _cells(self, width: int) -> list[tuple[str, str]]:
+        """(pane id, what is painted of it), from the left edge."""
+        labels, between = self._labels(width)
+        if between == 2:
+            return [(pane_id, f" {label} ") for pane_id, label in labels]
+        # A blank between two belongs to both: to the active one, when it is one of them.
+        active = next((at for at, (pane_id, _) in enumerate(labels) if pane_id == self._active), -1)
+        cells = [
+            (pane_id, f"{'' if at == active + 1 and active >= 0 else ' '}{label}{' ' if at == active else ''}")
+            for at, (pane_id, label) in enumerate(labels)
+        ]
+        return cells
 
     def render(self) -> Content:
         parts: list[Content] = []
-        for pane_id, label in self._labels(self.size.width):
+        for pane_id, text in self._cells(self.size.width):
+            label = text.lstrip()
+            blank = text[: len(text) - len(label)]
             if pane_id == self._active:
-                parts.append(Content.styled(f" {label} ", "bold reverse"))
+                parts.append(Content.styled(text, "bold reverse"))
             else:
-                parts.append(Content.assemble(" ", (label[0], "bold underline $accent"), (label[1:], Tone.PLAIN), " "))
+                parts.append(Content.assemble(blank, (label[0], "bold underline $accent"), (label[1:], Tone.PLAIN)))
         return Content("").join(parts)
 
     def on_click(self, event: events.Click) -> None:
         x = event.x
-        for pane_id, label in self._labels(self.size.width):
-            if x < len(label) + 2:
+        for pane_id, text in self._cells(self.size.width):
+            if x < len(text):
                 self.post_message(self.Picked(pane_id))
                 return
-            x -= len(label) + 2
+            x -= len(text)
 
 
 def _word(pane_id: str, letter: str) -> str:

@@ -1,4 +1,4 @@
-"""Writing what is shown of a log to a file: the question where to, and the writing."""
+"""Writing what is shown to a new file: the question where to, and the writing."""
 
 from __future__ import annotations
 
@@ -32,9 +32,14 @@ def default_path(stack: str, now: datetime) -> str:
 
 
 def write_lines(path: str, lines: Iterable[LogLine]) -> tuple[int, str]:
-    """Write lines (UTC time, service, text) to a new file that only this user can read.
+    """Write lines of a log (UTC time, service, text) to a new file: see `write_pieces`."""
+    return write_pieces(path, map(saved_line, lines))
 
-    How many lines, and what went wrong in one sentence ("" when all is written). Never overwrites anything; what
+
+def write_pieces(path: str, pieces: Iterable[str]) -> tuple[int, str]:
+    """Write pieces of text to a new file that only this user can read.
+
+    How many pieces, and what went wrong in one sentence ("" when all is written). Never overwrites anything; what
     could not be written whole is removed again.
     """
     where = Path(path).expanduser()
@@ -47,8 +52,8 @@ def write_lines(path: str, lines: Iterable[LogLine]) -> tuple[int, str]:
     count = 0
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="\n") as file:
-            for line in lines:
-                file.write(saved_line(line))
+            for piece in pieces:
+                file.write(piece)
                 count += 1
     except OSError as error:
         where.unlink(missing_ok=True)
@@ -78,15 +83,17 @@ class SaveScreen(ModalScreen[str | None]):
     SaveScreen.-ascii .dialog { border: ascii $border; }
     """
 
-    def __init__(self, what: str, path: str) -> None:
+    def __init__(self, title: str, what: str, path: str) -> None:
+        """`what` says in a clause what is written: `12 lines as they are shown`."""
         super().__init__()
+        self._title = title
         self._what = what
         self._path = path
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
-            box.border_title = Content("Save the log")
-            yield Static(Content(f"{self._what} as they are shown, to a new file:"), markup=False)
+            box.border_title = Content(self._title)
+            yield Static(Content(f"{self._what}, to a new file:"), markup=False)
             yield Input(self._path, compact=True)
             yield Static(Content("Enter saves, Esc does not. Nothing is overwritten."), classes="hint", markup=False)
 

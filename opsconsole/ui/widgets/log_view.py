@@ -111,6 +111,12 @@ class LogView(LogCanvas, can_focus=True, inherit_bindings=False):
                 numbers.append(number)
         return "\n".join(self._painter.whole_text(number) for number in numbers)
 
+    def show_line(self, number: int) -> None:
+        """Put this line at the top, and stay there."""
+        self.follow(False)
+        self._move(self._index.row_of(max(number, self.store.first)))
+        self._repaint()
+
     # --- search ------------------------------------------------------------------------------------
 
     def find_next(self, step: int = 1) -> None:

@@ -91,6 +91,7 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         search: Callable[[R], str] | None,
         open_filter: Callable[[], None],
         marks: bool,
+        filters: bool,
         sort: str,
         reverse: bool,
     ) -> None:
@@ -105,7 +106,11 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         self._empty = empty
         self._muted = muted
         self._search = search
-        self._marks_wanted = marks
+        self._unwanted = {
+            *(() if marks else ("mark",)),
+            *(() if filters else ("filter",)),
+            *(() if any(column.sortable for column in columns) else ("sort_next", "sort_previous", "sort_reverse")),
+        }
         self._open_filter = open_filter  # at once: the next key is for the filter already
         self._all: list[R] = []
         self._keys: list[str] = []  # of self.rows
@@ -374,7 +379,7 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         self._open_filter()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return self._marks_wanted or action != "mark"
+        return action not in self._unwanted
 
     def action_mark(self) -> None:
         if self.current is None:

@@ -114,6 +114,7 @@ class RowTable(Vertical, Generic[R]):
         key: Callable[[R], str],
         empty: str = "Nothing here.",
         marks: bool = True,
+        filters: bool = True,
         muted: Callable[[R], bool] | None = None,
         search: Callable[[R], str] | None = None,
         sort: str = "",
@@ -122,8 +123,9 @@ class RowTable(Vertical, Generic[R]):
         classes: str | None = None,
     ) -> None:
         """`key` gives a record's stable identity. `empty` is said when there are no rows. Without `marks` no row
-        can be marked: there is nothing to do with several. `muted` rows stand back. `search` gives the text that
-        `/` looks in (default: all cells). Without `sort` rows stay in the order they come in."""
+        can be marked: there is nothing to do with several. Without `filters` `/` is left to others. `muted` rows stand
+        back. `search` gives the text that `/` looks in (default: all cells). Without `sort` rows stay in the order they
+        come in."""
         super().__init__(id=id, classes=classes)
         self._lines: RowLines[R] = RowLines(
             columns,
@@ -133,6 +135,7 @@ class RowTable(Vertical, Generic[R]):
             search=search,
             open_filter=self.open_filter,
             marks=marks,
+            filters=filters,
             sort=sort,
             reverse=reverse,
         )

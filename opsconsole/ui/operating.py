@@ -1,0 +1,279 @@
+"""What the console has to do with operations: it sees what runs, makes plans, begins them, watches and stops.
+
+Nothing about a running operation lives here: the runner has it, and its journal. Leave the console, and it goes on.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from opsconsole.model import SourceError
+from opsconsole.text import printable
+from opsconsole.ui.widgets.operation_line import OperationLine
+from opsconsole.ui.wording import Tone
+
+if TYPE_CHECKING:
+    from opsconsole.operations.attached import Standing
+    from opsconsole.operations.course import Course
+    from opsconsole.operations.plan import Plan
+    from opsconsole.operations.requests import Begun, Request, Site
+    from opsconsole.operations.unfinished import HalfDone
+    from opsconsole.operations.watch import Seen, Watch
+    from opsconsole.ui.app import ConsoleApp
+
+NO_SITE = "This is the demo: nothing is operated on. On a real stack this shows a plan first."
+
+
+class Operating:
+    """Of one console. `site` is None for the demo, where there is nothing to operate on."""
+
+    def __init__(self, app: ConsoleApp, site: Site | None) -> None:
+        from opsconsole.operations.watch import Seen
+
+        self.app = app
+        self.site = site
+        self.seen: Seen = Seen()
+        self._watch: Watch | None = None
+        self._begun: dict[str, subprocess.Popen[bytes]] = {}  # by operation, for as long as its process lives
+        self._offered = False  # what is half done was said at the start
+        self._told: set[str] = set()  # operations whose end was said
+
+    # --- what runs -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        if self.site is None:
+            return
+        from opsconsole.operations.watch import Watch
+
+        def changed(seen: Seen) -> None:
+            self.app.call_later(self._saw, seen)
+
+        self._watch = Watch(self.site.directory, changed)
+        self._watch.start()
+
+    def stop(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+
+    def _saw(self, seen: Seen) -> None:
+        before, self.seen = self.seen, seen
+        for name, process in list(self._begun.items()):
+            if process.poll() is not None:
+                del self._begun[name]
+        self.say()
+        if seen.half_done and not self._offered:
+            self.offer(seen.half_done[0])
+        self._offered = True
+        gone = {one.operation: one for one in before.running}.keys() - {one.operation for one in seen.running}
+        changed = getattr(self.app.pane, "operations_changed", None)
+        if changed is not None and (gone or seen != before):
+            changed()
+
+    def say(self) -> None:
+        """Show what runs on every screen that is open; once a second, for the time passes."""
+        from opsconsole.operations.watch import Seen
+
+        now = self.app.clock()
+        for screen in self.app.screen_stack:
+            shown = getattr(screen, "operation", "")  # what it tells all of already
+            others = [one for one in self.seen.running if one.operation != shown]
+            half_done = [one for one in self.seen.half_done if one.operation != shown]
+            seen = Seen(running=tuple(others), half_done=tuple(half_done), problem=self.seen.problem)
+            for line in screen.query(OperationLine):
+                line.show(seen, now, self.app.glyphs)
+
+    def is_resolved(self, name: str) -> bool:
+        """Whether a half-done operation was finished or undone in the meantime."""
+        return self._watch is not None and name not in {one.operation for one in self.seen.half_done}
+
+    def half_done_words(self, name: str) -> str:
+        found = [one for one in self.seen.half_done if one.operation == name]
+        return printable(found[0].words()) if found else ""
+
+    @property
+    def watched_here(self) -> list[str]:
+        """Operations that this console began, or shows now, and that still run."""
+        from opsconsole.ui.screens.operation import OperationScreen
+
+        shown = [one.attached.place.name for one in self.app.screen_stack if isinstance(one, OperationScreen)]
+        running = {one.operation for one in self.seen.running}
+        begun = [name for name, process in self._begun.items() if process.poll() is None]
+        return list(dict.fromkeys([*begun, *(name for name in shown if name in running)]))
+
+    # --- ways in -------------------------------------------------------------------------------------
+
+    def refused(self) -> bool:
+        """Say so when there is nothing to operate on."""
+        if self.site is None:
+            self.app.report(NO_SITE, Tone.WARNING)
+        return self.site is None
+
+    def plan(self, request: Request, words: str) -> None:
+        """Make the plan of a request and show it."""
+        if self.refused():
+            return
+        from opsconsole.ui.screens.plan import PlanScreen
+
+        self.app.push_screen(PlanScreen(words, request))
+
+    def attach(self) -> None:
+        """Watch what runs; else see to what is half done."""
+        if self.seen.running:
+            self.open(self.seen.running[0].operation)
+        elif self.seen.half_done:
+            self.offer(self.seen.half_done[0])
+        else:
+            self.app.report("No operation runs. h shows the past ones.", Tone.MUTED)
+
+    def open(self, operation: str) -> None:
+        """Show an operation of this stack, whoever began it."""
+        if self.site is not None:
+            self.watch(self.place(operation), process=self._begun.get(operation))
+
+    def place(self, operation: str) -> Path:
+        assert self.site is not None
+        return self.site.directory / ".opsconsole" / "operations" / operation
+
+    def watch(
+        self,
+        place: Path,
+        *,
+        process: subprocess.Popen[bytes] | None = None,
+        request: Request | None = None,
+        words: str = "",
+    ) -> None:
+        from opsconsole.ui.screens.operation import OperationScreen
+
+        for screen in self.app.screen_stack:
+            if isinstance(screen, OperationScreen) and screen.attached.place == place and screen.is_current:
+                return
+        self.app.push_screen(OperationScreen(place, process=process, request=request, words=words))
+
+    def offer(self, one: HalfDone) -> None:
+        from opsconsole.ui.screens.half_done import HalfDoneScreen
+
+        def chosen(what: str | None) -> None:
+            if what == "look":
+                self.open(one.operation)
+            elif what in ("finish", "undo"):
+                from opsconsole.operations.requests import Request
+
+                self.plan(Request(what=what, operation=one.operation), f"{what} {one.title}")
+
+        more = len(self.seen.half_done) - 1
+        self.app.push_screen(HalfDoneScreen(one, more, self.app.read_only), chosen)
+
+    # --- the question and the beginning ----------------------------------------------------------------
+
+    def target(self) -> Content:
+        """What it is done to, and where: `shop on web-1`."""
+        snapshot = self.app.snapshot
+        name = snapshot.stack.name if snapshot is not None and snapshot.stack is not None else ""
+        host = snapshot.host.name if snapshot is not None and snapshot.host is not None else ""
+        return Content.assemble(
+            (printable(name or "this stack"), Tone.STRONG),
+            " on ",
+            (printable(host or socket.gethostname()), Tone.STRONG),
+        )
+
+    def confirm(self, plan: Plan, then: Callable[[bool], None]) -> None:
+        """Ask once more: with the names of the data typed, where that is at stake."""
+        from opsconsole.operations import plan as plans
+        from opsconsole.ui.screens import plan_lines
+        from opsconsole.ui.screens.agree import AgreeScreen, TypeNamesScreen
+
+        title = plans.title(plan)
+        question = f"{title[:1].upper()}{title[1:]}?"
+        said = [
+            self.target(),
+            plan_lines.summary(plan, self.app.glyphs),
+            *(Content.styled(printable(sentence), Tone.WARNING) for sentence in plan.asks),
+        ]
+        if plan.to_accept:
+            names = [(name, self._becomes(plan, name)) for name in plan.to_accept]
+            self.app.push_screen(TypeNamesScreen(question, said, names), lambda agreed: then(bool(agreed)))
+        else:
+            self.app.push_screen(AgreeScreen(question, said, "Run it"), lambda agreed: then(bool(agreed)))
+
+    def _becomes(self, plan: Plan, name: str) -> str:
+        from opsconsole.operations.plan import Effect
+
+        found = next((one for one in plan.data if one.name == name and one.needs_acceptance), None)
+        if found is None:
+            return "will be removed"
+        why = f": {found.why}" if found.why else ""
+        return f"{'will be LOST' if found.effect is Effect.LOST else 'will be left behind'}{why}"
+
+    def begin(self, plan: Plan, then: Callable[[Begun | SourceError], None]) -> None:
+        """Start the process of a plan that was agreed to."""
+        site = self.site
+        assert site is not None
+
+        def start() -> Begun | SourceError:
+            from opsconsole.operations import requests
+
+            try:
+                return requests.begin(site, plan)
+            except SourceError as error:
+                return error
+            except OSError as error:
+                return SourceError(f"the process of the operation cannot be started: {error.strerror or error}")
+
+        def started(begun: Begun | SourceError) -> None:
+            if not isinstance(begun, SourceError):
+                self._begun[begun.place.name] = begun.process
+            if self._watch is not None:
+                self._watch.look_now()
+            then(begun)
+
+        self.app.in_background(start, started, f"begin the {plan.kind.value.replace('-', ' ')}")
+
+    def ended(self, course: Course, standing: Standing) -> None:
+        """Keep how it ended among the messages, once: also when its screen is left at that moment."""
+        from opsconsole.ui.screens import operation_lines
+        from opsconsole.ui.wording import clock
+
+        if self._watch is not None:
+            self._watch.look_now()
+        if course.begin is None or course.begin.operation in self._told or course.end is None:
+            return
+        if (self.app.clock() - course.end.at).total_seconds() > 60:
+            return  # one of the past that is looked at
+        self._told.add(course.begin.operation)
+        words, tone = operation_lines.result_words(course)
+        took = f" after {clock(course.end.seconds)}" if course.end.seconds is not None else ""
+        problem = f": {course.end.problem}" if course.end.problem else ""
+        self.app.note(f"{course.begin.title}: {words}{took}{problem}", tone)
+
+    # --- a report --------------------------------------------------------------------------------------
+
+    def save_report(self, place: Path) -> None:
+        """Ask where to, and write the whole operation as Markdown there."""
+        from opsconsole.ui.widgets.log_save import SaveScreen
+
+        def chosen(path: str | None) -> None:
+            if path is not None:
+                self.app.in_background(
+                    lambda: _written(place, path), lambda said: self.app.report(*said), "save the operation"
+                )
+
+        screen = SaveScreen("Save the operation", "Plan, course and output as Markdown", f"./{place.name}.md")
+        self.app.push_screen(screen, chosen)
+
+
+def _written(place: Path, path: str) -> tuple[str, Tone]:
+    from opsconsole.operations import report
+    from opsconsole.ui.widgets.log_save import write_pieces
+
+    try:
+        text = report.markdown(place)
+    except (SourceError, OSError) as error:
+        return f"The operation cannot be read: {error}", Tone.BAD
+    _, problem = write_pieces(path, [text])
+    return (problem, Tone.BAD) if problem else (f"Saved as {path}.", Tone.GOOD)

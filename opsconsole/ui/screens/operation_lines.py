@@ -1,0 +1,231 @@
+"""A running operation as it is read on the screen: how far it is, and how it ended. Pure functions."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from datetime import datetime
+
+from textual.content import Content
+
+from opsconsole.operations import plan as plans
+from opsconsole.operations.attached import Standing
+from opsconsole.operations.course import Course, Mark
+from opsconsole.operations.journal import Entry, Result, exit_code
+from opsconsole.operations.past import Expected
+from opsconsole.operations.plan import Kind
+from opsconsole.text import printable
+from opsconsole.ui.widgets.gauge import gauge
+from opsconsole.ui.widgets.lines import flowed, wrapped
+from opsconsole.ui.wording import Glyphs, Tone, clock, count, duration, moment, size
+
+_BAR = 24
+RESULTS: dict[Result, tuple[str, Tone]] = {
+    Result.DONE: ("done", Tone.GOOD),
+    Result.FAILED: ("FAILED", Tone.BAD),
+    Result.REFUSED: ("refused: nothing was done", Tone.WARNING),
+    Result.CANCELLED: ("cancelled at a safe point: what was done stays done", Tone.WARNING),
+    Result.ROLLED_BACK: ("FAILED and ROLLED BACK: the stack is as it was before", Tone.BAD),
+    Result.ROLLBACK_FAILED: ("FAILED, and THE WAY BACK FAILED TOO", Tone.BAD),
+}
+_DONE = {Kind.DEPLOY: "deployed", Kind.UPDATE: "updated and deployed", Kind.ROLLBACK: "rolled back as asked",
+         Kind.STOP: "stopped", Kind.START: "started", Kind.RESTART: "restarted", Kind.REMOVE: "removed",
+         Kind.EMERGENCY_STOP: "everything is stopped"}  # fmt: skip
+
+
+def result_words(course: Course) -> tuple[str, Tone]:
+    """How it ended, in words: `deployed`, `FAILED and ROLLED BACK: ...`."""
+    if course.result is None:
+        return "", Tone.PLAIN
+    if course.result is Result.DONE and course.plan is not None:
+        plan = course.plan
+        if plan.resolves:
+            return ("undone" if plan.as_undo else "finished"), Tone.GOOD
+        return _DONE.get(plan.kind, "done"), Tone.GOOD
+    return RESULTS[course.result]
+
+
+def mark_of(mark: Mark, glyphs: Glyphs) -> tuple[str, Tone]:
+    return {
+        Mark.DONE: (glyphs.good, Tone.GOOD),
+        Mark.FAILED: (glyphs.bad, Tone.BAD),
+        Mark.RUNNING: (glyphs.busy, Tone.ACCENT),
+        Mark.TO_COME: (glyphs.off, Tone.MUTED),
+    }[mark]
+
+
+# --- while it runs ---------------------------------------------------------------------------------
+
+
+def state_lines(
+    course: Course,
+    standing: Standing,
+    expected: Expected,
+    now: datetime,
+    width: int,
+    glyphs: Glyphs,
+    *,
+    cancel_asked: str = "",
+) -> list[Content]:
+    """Who began it and when, how far it is, and how long it takes."""
+    begin = course.begin
+    who = [
+        Content.styled(f"by {printable(begin.who.words() if begin.who else '?')}", Tone.MUTED),
+        Content.styled(f"begun {moment(begin.at, now)}", Tone.MUTED),
+        Content.styled(printable(begin.operation), Tone.MUTED),
+    ] if begin else [Content.styled("It is being started.", Tone.MUTED)]  # fmt: skip
+    lines = flowed([_standing(course, standing, glyphs), _times(course, standing, expected, now), *who], width, gap=3)
+    if standing is Standing.RUNNING:
+        if course.turned is not None:
+            back = f"{glyphs.warning} On its way {printable(course.turned.text)}: {course.turned.problem}"
+            lines += wrapped(back, width, style=Tone.WARNING)
+        if cancel_asked:
+            lines += wrapped(f"{glyphs.warning} Asked to end at the next safe point: {cancel_asked}", width,
+                             style=Tone.WARNING)  # fmt: skip
+        lines += _progress(course.progress, width, glyphs)
+    return lines
+
+
+def _standing(course: Course, standing: Standing, glyphs: Glyphs) -> Content:
+    if standing is Standing.ENDED:
+        words, tone = result_words(course)
+        mark = glyphs.good if tone is Tone.GOOD else glyphs.bad if tone is Tone.BAD else glyphs.warning
+        return Content.styled(f"{mark} {words}", f"bold {tone}" if tone is not Tone.BAD else tone)
+    if standing is Standing.HALF_DONE:
+        return Content.styled(f"{glyphs.bad} HALF DONE: its process was killed", Tone.BAD)
+    if standing is Standing.NOTHING_DONE:
+        return Content.styled(f"{glyphs.bad} ended before it did anything", Tone.BAD)
+    begun = [one for one in course.steps if one.mark is not Mark.TO_COME]
+    said = printable(f"step {len(begun)} of {len(course.steps)}: {begun[-1].title}") if begun else "begins"
+    return Content.styled(f"{glyphs.busy} {said}", "bold $accent")
+
+
+def _times(course: Course, standing: Standing, expected: Expected, now: datetime) -> Content:
+    if standing in (Standing.BEGINNING, Standing.NOTHING_DONE):
+        return Content("")
+    if standing is Standing.HALF_DONE:
+        return Content("")
+    took = course.seconds(now)
+    said = f"{clock(took)}" if standing is Standing.RUNNING else f"after {clock(took)}"
+    if expected.seconds is None:
+        wanted = ", how long it takes is not known yet" if standing is Standing.RUNNING else ""
+        return Content.assemble(said, (wanted, Tone.MUTED))
+    over = standing is Standing.RUNNING and took > 2 * expected.seconds + 5
+    times = "the last time" if expected.of == 1 else f"the last {expected.of} times"
+    return Content.assemble(
+        said, (f" of about {clock(max(1, round(expected.seconds)))} ({times})", Tone.WARNING if over else Tone.MUTED)
+    )
+
+
+def _progress(progress: Entry | None, width: int, glyphs: Glyphs) -> list[Content]:
+    if progress is None:
+        return []
+    if not progress.total or progress.done is None:
+        return wrapped(f"{glyphs.arrow} {progress.text}", width, style=Tone.ACCENT)
+    percent = min(100.0, 100.0 * progress.done / progress.total)
+    bar = gauge(percent, min(_BAR, max(6, width // 4)), warning=101, critical=101, glyphs=glyphs)
+    amount = f" {percent:3.0f} %  {_amount(progress.done, progress.unit)} of {_amount(progress.total, progress.unit)}"
+    unit = "" if progress.unit in ("bytes", "seconds") else f" {progress.unit}"
+    return flowed(
+        [Content.assemble(bar, printable(amount + unit)), Content.styled(printable(progress.text), Tone.ACCENT)], width
+    )
+
+
+def _amount(number: int, unit: str) -> str:
+    if unit == "bytes":
+        return size(number)
+    return duration(number) if unit == "seconds" else count(number)
+
+
+# --- how it ended ----------------------------------------------------------------------------------
+
+
+def result_lines(
+    course: Course, standing: Standing, width: int, glyphs: Glyphs, *, last_words: str = "", half_done: str = ""
+) -> list[Content]:
+    """Everything that an error had to say, and what state the system is in now."""
+    lines: list[Content] = []
+    if standing is Standing.HALF_DONE:
+        lines += wrapped(half_done or "It was killed in mid-run.", width, style=Tone.BAD)
+        lines += wrapped("F finishes it, U goes back to how it was. Both show a plan first.", width, style=Tone.ACCENT)
+    if standing is Standing.NOTHING_DONE:
+        lines += wrapped(f"Nothing was done. {last_words}".strip(), width, style=Tone.BAD)
+    for said, tone in _end(course):
+        lines += wrapped(said, width, style=tone)
+    lines += _less(course, width, glyphs)
+    return lines
+
+
+def _end(course: Course) -> Iterator[tuple[str, Tone]]:
+    end = course.end
+    if end is None:
+        return
+    bad = end.result is not Result.DONE
+    if end.problem:
+        changed = end.problem.removeprefix("the stack changed since the plan was made: ")
+        if end.result is Result.REFUSED and changed != end.problem:
+            yield "The stack changed since the plan was made:", Tone.WARNING
+            yield from ((f"  {line}", Tone.WARNING) for line in changed.split("; "))
+        else:
+            yield end.problem, Tone.BAD if bad else Tone.WARNING
+    failed = course.failed
+    if failed is not None and failed.ended is not None and bad:
+        yield f"in the step: {failed.title}", Tone.PLAIN
+        if failed.ended.command:
+            yield f"command: {plans.shown(failed.ended.command)}", Tone.PLAIN
+        if failed.ended.exit_codes:
+            yield f"exit code: {' '.join(map(str, failed.ended.exit_codes))}", Tone.PLAIN
+    if end.last_lines:
+        yield "its last lines:", Tone.MUTED
+        yield from ((f"  | {line}", Tone.PLAIN) for line in end.last_lines)
+    yield from ((f"now {line}", Tone.STRONG) for line in end.state)
+    if end.hint:
+        yield end.hint, Tone.ACCENT
+    if end.by_hand:
+        yield "Run by hand, in this order:", Tone.BAD
+        yield from ((f"  $ {line}", Tone.STRONG) for line in end.by_hand)
+    if end.release:
+        yield f"release {end.release}", Tone.MUTED
+    if end.result is not None:
+        yield f"exit code of the operation: {exit_code(end.result, end.less)}", Tone.MUTED
+
+
+def _less(course: Course, width: int, glyphs: Glyphs) -> list[Content]:
+    if not course.less:
+        return []
+    lines = wrapped(f"{glyphs.bad} LESS DATA than before:", width, style=Tone.BAD)
+    for less in course.less:
+        lines += wrapped(less, width, indent=2, style=Tone.BAD)
+    return lines
+
+
+def has_failed(course: Course, standing: Standing) -> bool:
+    bad = course.result is not None and course.result is not Result.DONE
+    return bad or bool(course.less) or standing in (Standing.HALF_DONE, Standing.NOTHING_DONE)
+
+
+def cancel_words(course: Course) -> list[str]:
+    """What a cancel means at this moment."""
+    at = course.current
+    current = course.steps[at] if at is not None else None
+    if current is None:
+        first = "It ends before the next step."
+    elif current.cuttable:
+        first = f"The step that runs ({current.title}) is ended."
+    else:
+        first = f"The step that runs ({current.title}) is not cut short: it is waited for."
+    if course.returns:
+        to = (course.plan.returns_to if course.plan else "") or "how it was"
+        return [first, f"Then it goes back to {to}, as it does after a failure."]
+    return [first, "No further step is begun. What was done until then stays done."]
+
+
+def heading(course: Course, name: str) -> Content:
+    title = course.begin.title if course.begin and course.begin.title else ""
+    if not title:
+        title = plans.title(course.plan) if course.plan else name
+    return Content(printable(title[:1].upper() + title[1:]))
+
+
+def watch_command(name: str) -> str:
+    return shlex.join(["opsconsole", "operations", "watch", name])
