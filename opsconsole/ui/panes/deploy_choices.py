@@ -11,6 +11,15 @@ from opsconsole.operations.requests import PLANS, Request
 from opsconsole.ui.screens.choosing import Choice
 
 MENU: dict[int, tuple[Choice, ...]] = {
+    1: (
+        Choice("Deploy", "Pull and build everything first, then recreate only what changed.", Request(what="deploy")),
+        Choice(
+            "Deploy, build without cache",
+            "The same; every build begins anew and takes longer.",
+            Request(what="deploy", no_cache=True),
+        ),
+    ),
+    2: (Choice("Update", "Fetch, show what comes, then deploy it.", Request(what="update")),),
     3: (Choice("Stop", "Stop every service. Containers and data stay.", Request(what="stop")),),
     4: (
         Choice("Restart all", "All services at once, then wait until they are well.", Request(what="restart")),
@@ -21,9 +30,32 @@ MENU: dict[int, tuple[Choice, ...]] = {
         ),
         Choice("Start", "Start what is there and does not run.", Request(what="start")),
     ),
+    8: (
+        Choice(
+            "Remove containers and images",
+            "Of this stack only; images that releases keep stay, and so does all data.",
+            Request(what="remove"),
+        ),
+        Choice(
+            "Remove, releases too",
+            "Also the images that releases keep: no rollback finds them then. Data stays.",
+            Request(what="remove", releases=True),
+        ),
+    ),
 }
 
 ROLLBACK: tuple[Choice, ...] = (
+    Choice(
+        "Previous images",
+        "Back to the release before: its images, compose and env files. Data stays as it is now.",
+        Request(what="previous-image"),
+    ),
+    Choice(
+        "Configuration",
+        "Compose and env files of the release before, with the images of today.",
+        Request(what="config"),
+    ),
+    Choice("Restart all", "Nothing is put back; every service starts again.", Request(what="restart-all")),
     Choice(
         "Emergency stop",
         "Everything DOWN within 10 s, evidence saved first. Needs no compose file.",

@@ -374,9 +374,7 @@ class OperationScreen(ActingScreen):
             self.view.search_for(Pattern())
             self._say_output()
             return
-        if self.standing in _AT_WORK:
-            self.console_app.report("It goes on. W watches it again.", Tone.ACCENT)
-        self.dismiss()
+        self.dismiss()  # where it goes on, the line at the top says so
 
     # --- an emergency stop that cannot be recorded ------------------------------------------------------
 
