@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import subprocess
@@ -9,16 +10,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 
 from opsconsole.backups import rdb, redis_loading, redis_planting, swapping
-from opsconsole.backups.manifest import Part
+from opsconsole.backups.config_part import ConfigSaver
+from opsconsole.backups.files_part import FilesSaver
+from opsconsole.backups.manifest import HeldFile, Part, sha256
+from opsconsole.backups.publishing import Order, make
 from opsconsole.backups.reading import Corrupt, FileReader, Meter
 from opsconsole.backups.redis_crc64 import crc64
 from opsconsole.backups.redis_loading import drop, is_swapped, load, look, restore_keys, selected, swap, undo
 from opsconsole.backups.redis_saving import RedisSaver, counted
-from opsconsole.model import SourceError
+from opsconsole.backups.verifying import Level, verify
+from opsconsole.model import BackupClass, SourceError
 from tests.parts.install import find
 from tests.parts.machine import wait_until
 from tests.parts.servers import Server, start_redis
@@ -142,6 +148,56 @@ def test_server_dies_while_it_sends(host_redis: Start, tmp_path: Path) -> None:
 
     with pytest.raises(SourceError, match="closed the connection"):
         RedisSaver("redis", server.uri, told=kill).save(tmp_path)
+
+
+def test_a_whole_backup_is_read_to_its_end(source: Server, tmp_path: Path) -> None:
+    """Redis, files and configuration together; each kind of nonsense under a right hash is named by its file."""
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "uploads" / "a.png").write_bytes(b"PNG")
+    savers = [
+        RedisSaver("redis", source.uri),
+        FilesSaver("uploads", tmp_path / "uploads"),
+        ConfigSaver(rendered="name: shop\n"),
+    ]
+    order = Order(backup_class=BackupClass.MANUAL)
+    made = make(tmp_path / "backups", order, savers)
+    place = tmp_path / "backups" / made.id
+    assert verify(place, Level.PARSED).faults == ()
+    required = verify(place, Level.PARSED, required=["users"]).faults
+    assert str(required[0]) == f"{made.id} has no MongoDB part, and users is required"
+    for number, (name, nonsense) in enumerate(
+        (
+            ("redis.rdb", b"REDIS0010\xff" + bytes(8)),
+            ("redis.rdb", b"nonsense"),
+            ("files-uploads.tar.gz", gzip.compress(bytes(1024))),
+            ("files-uploads.tar.gz", b"nonsense"),
+            ("config/state.json", b"nonsense"),
+        )
+    ):
+        wrong = [Wrong(saver, name, nonsense) for saver in savers]
+        place = tmp_path / f"wrong-{number}"
+        place /= make(place, order, wrong).id
+        assert verify(place, Level.HASHES).ok
+        faults = verify(place, Level.PARSED).faults
+        assert [fault.path for fault in faults] == [name]
+
+
+class Wrong:
+    """Saves something else than it should, and says so in the manifest."""
+
+    def __init__(self, saver: Any, path: str, data: bytes) -> None:
+        self.kind, self.name = saver.kind, saver.name
+        self._saver, self._path, self._data = saver, path, data
+
+    def save(self, place: Path) -> Part:
+        part: Part = self._saver.save(place)
+        held = []
+        for file in part.files:
+            if file.path == self._path:
+                (place / file.path).write_bytes(self._data)
+                file = HeldFile(path=file.path, size=len(self._data), sha256=sha256(self._data))
+            held.append(file)
+        return msgspec.structs.replace(part, files=tuple(held))
 
 
 # --- the file --------------------------------------------------------------------------------------

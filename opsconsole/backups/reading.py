@@ -144,15 +144,15 @@ class Window:
 
     def __init__(self, source: Reader, size: int) -> None:
         self._source = source
-        self._left = size
+        self.left = size
 
     def read(self, size: int) -> bytes:
-        if self._left <= 0:
+        if self.left <= 0:
             return b""
-        data = self._source.read(min(size, self._left))
+        data = self._source.read(min(size, self.left))
         if not data:
             raise Corrupt("is cut short", cut=True)
-        self._left -= len(data)
+        self.left -= len(data)
         return data
 
 

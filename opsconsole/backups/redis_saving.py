@@ -19,8 +19,9 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from opsconsole.backups import rdb
-from opsconsole.backups.manifest import ONE_POINT, HeldFile, HeldKeys, Part, PartKind, sha256
+from opsconsole.backups.manifest import ONE_POINT, HeldFile, Part, PartKind, sha256
 from opsconsole.backups.reading import Corrupt, FileReader, Meter
+from opsconsole.backups.redis_checking import held_keys
 from opsconsole.backups.redis_link import RedisLink, linked
 from opsconsole.durable import open_private, write_all, write_private
 from opsconsole.model import SourceError
@@ -85,14 +86,6 @@ class RedisSaver:
         save_now(link)
         source = self.data_directory / (link.setting("dbfilename") or "dump.rdb")
         return _copied(source, path)
-
-
-def held_keys(tally: rdb.Tally) -> tuple[HeldKeys, ...]:
-    """The counts as a manifest lists them."""
-    return tuple(
-        HeldKeys(database=database, keys=number, expiring=len(tally.expiring.get(database, ())))
-        for database, number in sorted(tally.keys.items())
-    )
 
 
 def counted(path: Path) -> rdb.Tally:

@@ -33,7 +33,7 @@ class TooManyMembers(Exception):
 def looks_like_tar(head: bytes, *, empty: bool = True) -> bool:
     """Whether a block is a tar header: its checksum is right. With `empty` a block of zeros is the end of a tar
     file that holds nothing."""
-    return len(head) >= BLOCK and (_checksum_holds(head[:BLOCK]) or (empty and not any(head[:BLOCK])))
+    return len(head) >= BLOCK and (checksum_holds(head[:BLOCK]) or (empty and not any(head[:BLOCK])))
 
 
 def members(reader: Reader) -> Iterator[Member]:
@@ -51,12 +51,12 @@ def members(reader: Reader) -> Iterator[Member]:
             return
         if len(header) < BLOCK:
             raise Corrupt("is cut short", cut=True)
-        if not _checksum_holds(header):
+        if not checksum_holds(header):
             raise Corrupt("has a broken tar header")
         kind = header[156:157]
-        size = _number(header[124:136])
+        size = number_in(header[124:136])
         if kind in (b"L", b"x", b"g", b"K"):
-            data = _small(reader, size)
+            data = small_content(reader, size)
             if kind == b"L":
                 name = _text(data)
             elif kind == b"x":
@@ -74,7 +74,8 @@ def members(reader: Reader) -> Iterator[Member]:
     raise TooManyMembers
 
 
-def _small(reader: Reader, size: int) -> bytes:
+def small_content(reader: Reader, size: int) -> bytes:
+    """The content of a header that tells of the next member. Raises Corrupt."""
     if size > _LONG_NAME:
         raise Corrupt("has a broken tar header")
     data = exactly(reader, size)
@@ -82,15 +83,17 @@ def _small(reader: Reader, size: int) -> bytes:
     return data
 
 
-def _checksum_holds(header: bytes) -> bool:
+def checksum_holds(header: bytes) -> bool:
+    """Whether a block is a tar header."""
     try:
-        told = _number(header[148:156])
+        told = number_in(header[148:156])
     except Corrupt:
         return False
     return told == sum(header[:148]) + sum(header[156:BLOCK]) + 8 * 32
 
 
-def _number(field: bytes) -> int:
+def number_in(field: bytes) -> int:
+    """The number in a field of a header. Raises Corrupt."""
     if field[0] in (0x80, 0xFF):  # base 256, for sizes from 8 GiB on
         number = int.from_bytes(field[1:], "big")
         if field[0] == 0xFF or number > _LARGEST:

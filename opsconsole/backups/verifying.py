@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from pathlib import Path
 
@@ -65,14 +65,21 @@ def _silent(what: str, done: int, total: int) -> None:
     """Nobody listens."""
 
 
-def verify(directory: Path, level: Level = Level.HASHES, *, told: Told = _silent) -> Verified:
+def verify(
+    directory: Path, level: Level = Level.HASHES, *, told: Told = _silent, required: Sequence[str] = ()
+) -> Verified:
     """Look at a directory with a manifest. A level is only begun when the one before found nothing wrong.
 
-    `required`: collections (`name` or `database.name`) that level 2 asks for. Never raises for what a backup holds.
+    `required`: collections (`name` or `database.name`) that must have documents, at level 2. Never raises for what
+    a backup holds.
     """
     held, faults = _manifest(directory)
     if held is not None and not faults and level >= Level.HASHES:
         faults = _hashes(directory, held, told)
+    if held is not None and not faults and level >= Level.PARSED:
+        from opsconsole.backups.parsing import parse
+
+        faults = parse(directory, held, told, required)
     return Verified(id=directory.name, level=level, faults=tuple(faults), manifest=held)
 
 

@@ -1,0 +1,41 @@
+"""Level 2: everything in the files of a backup is read as what it is, and adds up to what its manifest says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from opsconsole.backups.config_part import check_config_part
+from opsconsole.backups.manifest import Manifest, Part
+from opsconsole.backups.redis_checking import check_redis_part
+from opsconsole.backups.verifying import Fault, Told
+
+
+def parse(directory: Path, held: Manifest, told: Told, required: Sequence[str] = ()) -> list[Fault]:
+    """What is wrong, named by file. `required`: collections that must have documents. Never raises for the content."""
+    faults: list[Fault] = []
+    done, total = 0, held.size
+    for part in held.parts:
+        told(part.name, done, total)
+        faults += _parsed(directory, part, required)
+        done += part.size
+    told("", total, total)
+    if required and not any(part.kind == "mongo" for part in held.parts):
+        faults.append(Fault(path=directory.name, problem=f"has no MongoDB part, and {required[0]} is required"))
+    return faults
+
+
+def _parsed(directory: Path, part: Part, required: Sequence[str]) -> Sequence[Fault]:
+    match part.kind:
+        case "mongo":
+            from opsconsole.backups.mongo_part import check_mongo_part
+
+            return check_mongo_part(directory, part, required=required)
+        case "redis":
+            return check_redis_part(directory, part)
+        case "files":
+            from opsconsole.backups.files_part import check_files_part
+
+            return check_files_part(directory, part)
+        case "config":
+            return check_config_part(directory, part)
