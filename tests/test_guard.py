@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from opsconsole.cli import main
 from opsconsole.model import VolumeKind
-from opsconsole.operations import emergency, facts, guard, journal, losses, past, stack_plans, unfinished
+from opsconsole.operations import emergency, facts, guard, journal, losses, past, places, stack_plans, unfinished
 from opsconsole.operations.census import Census, DatabaseSeen, PlaceSeen
 from opsconsole.operations.journal import Entry, Result
 from opsconsole.operations.plan import DataEffect, Effect, Kind, Plan, Step
@@ -39,21 +39,26 @@ COMPOSE = """
 services:
   mongo:
     image: mongo:6.0
+    pull_policy: never
     stop_grace_period: 5s
+    healthcheck: {{test: ["CMD-SHELL", "nc -w 1 127.0.0.1 27017 < /dev/null"], interval: 500ms, retries: 60}}
     ports: ["127.0.0.1:{mongo}:27017"]
     volumes: ["data:/data/db"]
   cache:
     image: redis:7
+    pull_policy: never
+    healthcheck: {{test: ["CMD", "redis-cli", "ping"], interval: 500ms, retries: 60}}
     command: redis-server --save 3600 1
     stop_grace_period: 2s
     ports: ["127.0.0.1:{redis}:6379"]
     volumes: ["cache:/data"]
   web:
     image: opsconsole-fixture/app:1
+    pull_policy: never
     init: true
     command: ["sleep", "3600"]
     stop_grace_period: 1s
-    healthcheck: {{test: ["CMD", "true"], interval: 1s}}
+    healthcheck: {{test: ["CMD", "true"], interval: 500ms}}
     volumes: ["./files:/app/files", "shared:/app/shared"]
 volumes: {{data: {{}}, cache: {{}}, shared: {{}}}}
 """
@@ -307,6 +312,47 @@ def test_what_the_plan_announced_is_no_alarm(stack: DataStack) -> None:
     record = guard_record(place)
     assert code == 6 and record.less == ("mongo: the collection shop.users is gone (5 documents)",)
     assert "as the plan said: cache: database 0: 6 lasting keys before, 0 now" in record.notes
+
+
+# --- a deploy that would begin with an empty database ----------------------------------------------
+
+
+def test_a_renamed_database_volume_is_refused_without_its_name(
+    stack: DataStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, settings_file = stack.directory / "compose.yaml", stack.directory / "opsconsole.toml"
+    text, here = file.read_text(), ["--stack", str(stack.directory)]
+    old, new = f"{stack.project}_data", f"{stack.project}_renamed"
+    settings_file.write_text("[deploy]\nsoak_seconds = 0.2\n")
+    file.write_text(text.replace("data:/data/db", "renamed:/data/db").replace("{data: {}", "{renamed: {}"))
+    try:
+        before = stack.started()
+        assert main(["deploy", "--yes", *here]) == 2
+        said = capsys.readouterr()
+        empty = f"{old} -> {new}: mongo would come up EMPTY; today's data stays in the volume {old}"
+        assert f"{old} would be left behind ({empty}); nothing was done" in said.err
+        assert f"--accept-loss {old}" in said.err and "LEFT BEHIND" in said.out
+        assert stack.started() == before
+
+        assert main(["deploy", "--yes", "--accept-loss", old, *here]) == 0
+        with stack.mongo() as client:
+            assert "shop" not in client.list_database_names()
+        assert old in stack.engine.docker("volume", "ls", "--quiet").split()
+        record = guard_record(places.existing_operations(stack.directory)[-1])
+        assert record.less == ()
+        gone = "the database shop is gone (3 collections, 34 documents)"
+        assert f"as the plan said: mongo: {gone}" in record.notes
+
+        # And back: by the configuration of the release, whatever the file says.
+        capsys.readouterr()
+        assert main(["rollback", "previous-image", "--yes", *here]) == 2
+        assert f"{new} -> {old}: mongo would come up with what is there" in capsys.readouterr().err
+        assert main(["rollback", "previous-image", "--yes", "--accept-loss", new, *here]) == 0
+        with stack.mongo() as client:
+            assert client.shop.orders.count_documents({}) == 20
+    finally:
+        file.write_text(text)
+        settings_file.unlink()
 
 
 # --- across a kill, and without one ----------------------------------------------------------------

@@ -181,6 +181,13 @@ def test_a_renamed_service_takes_its_volume_with_it_and_a_dropped_one_leaves_it(
     assert not taken.needs_acceptance and "mongo is no longer in the configuration; database uses it" in taken.why
     elsewhere = only(mounts.compare(look(old, [wanted("web", named("shop_db", "/look"))])))
     assert elsewhere.needs_acceptance and "nothing uses it any more" in elsewhere.why
+    # Also where only the new name is asked for; and two servers on one directory are refused.
+    other = look(old, [wanted("database", named("shop_new", "/data/db"), image="mongo:6.0")])
+    assert only(mounts.compare(other, ["database"])).needs_acceptance and mounts.obstacles(other) == ()
+    assert mounts.compare(other, ["web"]) == ()
+    same = look(old, [wanted("database", TODAY, image="mongo:6.0")])
+    assert mounts.compare(same, ["database"]) == ()
+    assert "stop it first: docker stop shop-mongo-1" in mounts.obstacles(same, ["database"])[0]
     uploads = [running("web", named("shop_uploads", "/app/uploads"))]
     dropped = only(mounts.compare(look(uploads, [])))
     assert dropped.left_behind and not dropped.needs_acceptance
@@ -232,7 +239,7 @@ def test_after_down_a_renamed_volume_is_still_found() -> None:
     filled = look([], new, there={"shop_db": Ground.FILLED, "shop_mongodb": Ground.FILLED}, labelled=("shop_db",))
     assert not only(mounts.compare(filled)).needs_acceptance
     assert mounts.compare(look([], new, there={"shop_db": Ground.EMPTY}, labelled=("shop_db",))) == ()
-    assert mounts.compare(found, ["mongo"]) == ()
+    assert mounts.compare(found, ["mongo"]) == (effect,) and mounts.compare(found, ["web"]) == ()
 
 
 def test_mounts_taken_from_another_service_are_its_own() -> None:
@@ -319,14 +326,14 @@ def test_laws(today: dict[str, list[Mount]], then: dict[str, list[Mount]], groun
     effects = mounts.compare(found)
     assert mounts.compare(found) == effects and found == copy  # pure
     assert len({(one.name, one.database) for one in effects}) == len(effects)
-    named_for = {one.name: one for one in effects if one.database}
+    named_for = {(one.name, one.database): one for one in effects if one.database}
     for name, role in (("mongo", "mongodb"), ("cache", "redis")):
         paths = [path for path in DATA_PATHS[role] if landing(today.get(name, []), path)]
         for path in (paths or DATA_PATHS[role][:1]) if name in today else ():
             # Every database path of today is in the answer, and safe only where it leads to the same place again.
             old, new = landing(today[name], path), landing(then.get(name, []), path)
-            mine = named_for.get(old.name or old.source or f"{name}:{old.destination}") if old else None
-            mine = mine or named_for.get(f"{name}:{path}")
+            mine = named_for.get((old.name or old.source or f"{name}:{old.destination}", role)) if old else None
+            mine = mine or named_for.get((f"{name}:{path}", role))
             assert mine is not None, effects
             same = old and new and old.kind != "tmpfs" and inside(old, path) == inside(new, path)
             moved = any(landing(then.get(name, []), other) for other in DATA_PATHS[role] if other != path)

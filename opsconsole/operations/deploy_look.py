@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from opsconsole.operations import image_keeping, past, releases
-from opsconsole.operations.facts import Look
+from opsconsole.operations.facts import Look, with_configuration
 from opsconsole.operations.release_making import Configuration, known_configurations
 from opsconsole.operations.releases import Release
 from opsconsole.sources.engine_images import EngineImages, ImageFacts
+from opsconsole.stack import compose
+from opsconsole.stack.rendered import parse
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +25,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     images: Mapping[str, ImageFacts] = {}
     configurations: Mapping[str, Configuration] = {}
     gone: Mapping[str, tuple[str, ...]] = {}  # release -> services whose image is not on the engine any more
+    under: Mapping[str, Look] = {}  # the stack under the configuration of each release that it can go back to
     seconds: Mapping[str, float] = {}  # how long a service was away the last time
 
     def __repr__(self) -> str:
@@ -48,5 +52,23 @@ def learn(directory: Path, look: Look) -> Known:
         images=found,
         configurations=known_configurations(directory, kept),
         gone=gone,
+        under=_under(directory, look, kept),
         seconds=past.seconds_by_service(directory),
     )
+
+
+def _under(directory: Path, look: Look, kept: Sequence[Release]) -> dict[str, Look]:
+    """For the mount comparison of a rollback: today's containers beside what each release says."""
+    found = {}
+    for release in kept:
+        try:
+            raw = compose.unescaped(json.loads(releases.compose_file(directory, release.name).read_text()))
+        except (OSError, ValueError):
+            continue
+        for service in release.services:  # our tag does not tell what runs in an image
+            if service.name in (raw.get("services") or {}):
+                raw["services"][service.name]["image"] = service.image
+        if release.returnable:
+            rendered = parse(raw, project=look.name, directory=look.directory)
+            found[release.name] = with_configuration(look, rendered)
+    return found

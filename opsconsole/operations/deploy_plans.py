@@ -95,7 +95,7 @@ def deployment(
         switch=tuple(_switch(look, config, services, release)),
         way_back=_way_back(here, config, services_here, origin, known),
         changes=changed,
-        data=_data(look, moving, memory),
+        data=_data(look, moving | {one.service for one in changed if one.fate is Fate.CREATE}, memory),
         downtime=tuple(
             Downtime(service=one.name, seconds=known.seconds.get(one.name)) for one in services if one.name in moving
         ),
@@ -160,7 +160,7 @@ def rollback(look: Look, config: Config, known: Known, to: str = "", *, memory: 
         facts=look.facts,
         steps=(*_record_found(look, origin), step),
         changes=_rollback_changes(look, target, moving),
-        data=_data(look, set(moving), memory),
+        data=_data(known.under.get(target.name, look), set(moving), memory),
         downtime=tuple(Downtime(service=name, seconds=known.seconds.get(name)) for name in moving),
         running_before=tuple(one.name for one in look.containers if one.state in RUNNING),
         services=tuple(one.name for one in target.services),
@@ -541,7 +541,8 @@ def _drift_notes(origin: _Origin) -> list[str]:
         return []
     return [
         f"{_some(origin.drifted)}: the container was made from another configuration than the files have now, and "
-        "nobody kept that one: the way back brings its image back, with the configuration of now"
+        "nobody kept that one: the way back brings its image and its mounts back, with the rest of the configuration "
+        "as it is now"
     ]
 
 

@@ -7,13 +7,13 @@ service inherits nothing. `up --yes` removes a named volume whose options or lab
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
 from opsconsole.model import Container, Mount, Volume, VolumeKind, volume_words
 from opsconsole.operations.facts import Ground, Look
+from opsconsole.operations.mount_places import Place, cover, key_of, mounts_of, same_place, state_of
 from opsconsole.operations.plan import DataEffect, Effect
 from opsconsole.roles import DATA_PATHS
 from opsconsole.sources.volumes import data_directory_option, data_paths
@@ -23,29 +23,26 @@ _WHAT = {"volume": "volume", "bind": "bind mount", "tmpfs": "tmpfs"}
 _NO_NAME = "volume without a name"
 
 
-class _Place(msgspec.Struct, frozen=True):
-    """Where a path of a container is kept: the same place holds the same data."""
-
-    mount: Mount
-    key: str  # "volume:<name>", "bind:<path>", "tmpfs", "new" (a volume without a name)
-    below: str = ""  # path inside a volume
-
-
 def compare(look: Look, services: Collection[str] | None = None) -> tuple[DataEffect, ...]:
     """What becomes of each piece of data when these services are made anew as `look.rendered` has them.
 
     `services` are those whose containers are made anew, None for the whole stack. One effect for each volume, mount
     and database path of today; a database that would come up without its data has `left_behind` set.
     """
-    chosen = set(services) if services is not None else {*look.rendered.services, *(c.service for c in look.containers)}
+    rendered, containers = look.rendered.services, look.containers
+    chosen = set(services) if services is not None else {*rendered, *(one.service for one in containers)}
+    empty = _start_empty(look, chosen)
+    # A database under a new name begins empty: what has its data now is no longer in the configuration.
+    roles = {role for _, role in empty}
+    left = {one.service for one in containers if one.service not in rendered and data_paths(one)[0] in roles}
     found = [
         effect
-        for container in look.containers
-        if container.service in chosen
+        for container in containers
+        if container.service in chosen | left
         for effect in _Today(look, container).effects()
     ]
     known = {effect.name for effect in found}
-    more = [*(_forgotten(look) if services is None else ()), *_new_sources(look, chosen)]
+    more = [*_forgotten(look, empty, all_of_them=services is None), *_new_sources(look, chosen)]
     effects = _merged([*found, *(effect for effect in more if effect.name not in known)])
     return tuple(sorted(effects, key=lambda one: (not one.needs_acceptance, not one.database, one.name)))
 
@@ -56,13 +53,29 @@ def obstacles(look: Look, services: Collection[str] | None = None) -> tuple[str,
     for name, service in look.rendered.services.items():
         if services is not None and name not in services:
             continue
-        for mount in _mounts_of(look, service):
+        for mount in mounts_of(look, service):
             declared = look.rendered.volumes.get(mount.name) if mount.kind == "volume" else None
             if declared and declared.external and look.engine_volumes and mount.name not in look.engine_volumes:
                 lines.append(f"{name}: the external volume {mount.name} does not exist; make it or correct its name")
+            if holder := _holder(look, service, mount):
+                lines.append(
+                    f"{name}: {holder.name} still runs, has the same data and is no longer in the configuration; "
+                    f"stop it first: docker stop {holder.name}"
+                )
             if mount.source in service.strict_binds and look.ground.get(mount.source) is Ground.MISSING:
                 lines.append(f"{name}: {mount.source} does not exist, and nobody makes it; make it or correct the path")
     return tuple(dict.fromkeys(lines))
+
+
+def _holder(look: Look, service: ServiceConfig, mount: Mount) -> Container | None:
+    """A database of a service that was renamed: two servers on one directory end in broken files."""
+    if not service.role or mount.read_only or not any(cover((mount,), path) for path in DATA_PATHS[service.role]):
+        return None
+    for one in look.containers:
+        orphan = one.service not in look.rendered.services and one.state in ("running", "paused", "restarting")
+        if orphan and data_paths(one)[0] == service.role and key_of(mount) in {key_of(other) for other in one.mounts}:
+            return one
+    return None
 
 
 # --- one container of today ------------------------------------------------------------------------
@@ -75,17 +88,17 @@ class _Today:
         self.look = look
         self.container = container
         self.config = look.rendered.services.get(container.service)
-        self.new = _mounts_of(look, self.config) if self.config else ()
+        self.new = mounts_of(look, self.config) if self.config else ()
         self.role, today = data_paths(container)
         if not self.role and self.config and self.config.role:
             self.role, today = self.config.role, DATA_PATHS[self.config.role]
-        covered = tuple(path for path in today if _cover(container.mounts, path))
+        covered = tuple(path for path in today if cover(container.mounts, path))
         self.directories = (covered or today[:1]) if self.role else ()
         # The service may be called what it likes: what an operator knows is its name.
         self.name = container.service or container.name
 
     def effects(self) -> Iterator[DataEffect]:
-        kept = {path: _cover(self.container.mounts, path) for path in self.directories}
+        kept = {path: cover(self.container.mounts, path) for path in self.directories}
         for mount in self.container.mounts:
             databases = [path for path, place in kept.items() if place and place.mount is mount and not mount.read_only]
             for path in databases or [mount.destination]:
@@ -111,19 +124,19 @@ class _Today:
             return msgspec.structs.replace(effect, why="read only: nothing is written there")
         if self.config is None:
             return self._gone(effect, mount, path, database)
-        today = _cover((mount,), path)
+        today = cover((mount,), path)
         assert today is not None  # a mount covers its own destination
-        after = _cover(self.new, self._path_after(path, database))
+        after = cover(self.new, self._path_after(path, database))
         why, behind = self._judged(today, after, path, database)
         return msgspec.structs.replace(effect, why=why, left_behind=behind)
 
-    def _judged(self, today: _Place, after: _Place | None, path: str, database: str) -> tuple[str, bool]:
+    def _judged(self, today: Place, after: Place | None, path: str, database: str) -> tuple[str, bool]:
         """(why, whether the data of today is left behind)."""
         old = self._words(today.mount)[0]
         stays = f"today's data stays in {_said(today.mount, old)}"
         if after is None or after.key == "new":
             return self._inherited(today, after, path, database, stays)
-        if not _same_place(today, after):
+        if not same_place(today, after):
             into = f" ({after.below})" if after.key == today.key else ""
             arrow = f"{old} -> {_described(after.mount)}{into}: {self._comes_up(after, database)}"
             return f"{arrow}; {stays}", True
@@ -133,20 +146,20 @@ class _Today:
             return problem, bool(database)
         return self._small_print(after.mount), False
 
-    def _inherited(self, today: _Place, after: _Place | None, path: str, database: str, stays: str) -> tuple[str, bool]:
+    def _inherited(self, today: Place, after: Place | None, path: str, database: str, stays: str) -> tuple[str, bool]:
         """The new configuration names nothing for this path."""
         if today.mount.anonymous:
             if self.container.number > (self.config.replicas if self.config else 0):
                 return f"this replica goes away; {stays}", True
             return "Compose carries it over to the new container; `down` and `up` would leave it behind", False
-        if elsewhere := next((one for one in self.new if _key(one) == today.key and not one.read_only), None):
+        if elsewhere := next((one for one in self.new if key_of(one) == today.key and not one.read_only), None):
             return f"moves from {path} to {elsewhere.destination}; {stays}", bool(database)
         what = "a volume without a name" if after else "no mount"
         once = "`up` may carry it over this once, and the next `down` and `up`" if self._volume_left(today) else "it"
         end = f"{once} starts EMPTY" if database else f"{once} starts without it"
         return f"the new configuration has {what} for {self.name}:{path}: {end}; {stays}", True
 
-    def _volume_left(self, today: _Place) -> bool:
+    def _volume_left(self, today: Place) -> bool:
         return today.mount.kind in ("volume", "bind")
 
     def _gone(self, effect: DataEffect, mount: Mount, path: str, database: str) -> DataEffect:
@@ -155,10 +168,10 @@ class _Today:
         for service in self.look.rendered.services.values():
             if database and service.role != database:
                 continue
-            heirs = _mounts_of(self.look, service)
+            heirs = mounts_of(self.look, service)
             looked_for = DATA_PATHS[database] if database else tuple(one.destination for one in heirs)
             for at in looked_for:
-                if not mount.anonymous and _same_place(_cover((mount,), path), _cover(heirs, at)):
+                if not mount.anonymous and same_place(cover((mount,), path), cover(heirs, at)):
                     return msgspec.structs.replace(effect, why=f"{dropped}; {service.name} uses it at {at}")
         stays = f"the data stays in {_said(mount, effect.name)}, and nothing uses it any more"
         inherits = "; a service under another name does not get it" if mount.anonymous else ""
@@ -172,14 +185,14 @@ class _Today:
             return path
         if moved := data_directory_option(database, (*self.config.entrypoint, *self.config.command)):
             return moved
-        if _cover(self.new, path):
+        if cover(self.new, path):
             return path
         # The image's own place, when today an option names another.
-        return next((one for one in DATA_PATHS[database] if _cover(self.new, one)), path)
+        return next((one for one in DATA_PATHS[database] if cover(self.new, one)), path)
 
-    def _comes_up(self, after: _Place, database: str) -> str:
+    def _comes_up(self, after: Place, database: str) -> str:
         who = self.name
-        state = _state_of(self.look, after.mount)
+        state = state_of(self.look, after.mount)
         if after.mount.kind == "tmpfs":
             return f"{who} would come up EMPTY, in memory" if database else f"{who} would write into memory"
         if state is Ground.FILLED and not after.below:
@@ -216,7 +229,7 @@ class _Today:
 
     def _words(self, mount: Mount) -> tuple[str, str]:
         """Name and kind as the other plans and panes say them."""
-        key = f"tmpfs:{self.container.name}:{mount.destination}" if mount.kind == "tmpfs" else _key(mount)
+        key = f"tmpfs:{self.container.name}:{mount.destination}" if mount.kind == "tmpfs" else key_of(mount)
         row = next((one for one in self.look.volumes if one.key == key), None)
         if row is None:
             kind = VolumeKind.ANONYMOUS if mount.anonymous else VolumeKind.NAMED
@@ -234,16 +247,20 @@ _OUTSIDE = (
 # --- what no container of today has ----------------------------------------------------------------
 
 
-def _forgotten(look: Look) -> Iterator[DataEffect]:
-    """Volumes of the stack that neither a container nor the new configuration names: `down`, then a renamed volume."""
+def _start_empty(look: Look, chosen: Collection[str]) -> list[tuple[str, str]]:
+    """(service, role) of each database that has no container yet and would begin with nothing."""
     there = {one.service for one in look.containers}
-    empty = [
+    return [
         (service.name, service.role)
         for service in look.rendered.services.values()
-        if service.role and service.name not in there and _starts_empty(look, service)
+        if service.role and service.name in chosen and service.name not in there and _starts_empty(look, service)
     ]
-    named = {mount.name for service in look.rendered.services.values() for mount in _mounts_of(look, service)}
-    for volume in look.volumes:
+
+
+def _forgotten(look: Look, empty: Sequence[tuple[str, str]], *, all_of_them: bool) -> Iterator[DataEffect]:
+    """Volumes of the stack that neither a container nor the new configuration names: `down`, then a renamed volume."""
+    named = {mount.name for service in look.rendered.services.values() for mount in mounts_of(look, service)}
+    for volume in look.volumes if empty or all_of_them else ():
         if volume.used_by or volume.name in named or look.ground_of_volume(volume.name) is Ground.EMPTY:
             continue
         names = " and ".join(name for name, _ in empty)
@@ -258,17 +275,17 @@ def _forgotten(look: Look) -> Iterator[DataEffect]:
 
 
 def _starts_empty(look: Look, service: ServiceConfig) -> bool:
-    mounts = _mounts_of(look, service)
+    mounts = mounts_of(look, service)
     moved = data_directory_option(service.role, (*service.entrypoint, *service.command))
-    places = [_cover(mounts, path) for path in ((moved,) if moved else DATA_PATHS[service.role])]
+    places = [cover(mounts, path) for path in ((moved,) if moved else DATA_PATHS[service.role])]
     found = [place.mount for place in places if place]
-    return all(_state_of(look, mount) in (Ground.MISSING, Ground.EMPTY) for mount in found)
+    return all(state_of(look, mount) in (Ground.MISSING, Ground.EMPTY) for mount in found)
 
 
 def _new_sources(look: Look, chosen: Collection[str]) -> Iterator[DataEffect]:
     """Directories that the new configuration mounts and that are not there, or not in the stack."""
     for service in look.rendered.services.values():
-        for mount in _mounts_of(look, service) if service.name in chosen else ():
+        for mount in mounts_of(look, service) if service.name in chosen else ():
             if mount.kind != "bind" or mount.read_only:
                 continue
             missing = look.ground.get(mount.source) is Ground.MISSING
@@ -279,55 +296,7 @@ def _new_sources(look: Look, chosen: Collection[str]) -> Iterator[DataEffect]:
                 yield DataEffect(name=mount.source, what="bind mount", why=why)
 
 
-# --- places ----------------------------------------------------------------------------------------
-
-
-def _mounts_of(look: Look, service: ServiceConfig, above: tuple[str, ...] = ()) -> tuple[Mount, ...]:
-    """Its own mounts and those it takes from other services; its own win."""
-    own = {mount.destination.rstrip("/"): mount for mount in service.mounts}
-    for name in service.volumes_from:
-        other = look.rendered.services.get(name)
-        if other is not None and name not in above:
-            for mount in _mounts_of(look, other, (*above, service.name)):
-                own.setdefault(mount.destination.rstrip("/"), mount)
-    return tuple(own.values())
-
-
-def _cover(mounts: Sequence[Mount], path: str) -> _Place | None:
-    """The mount that what is written to `path` lands in: the deepest one at or above it."""
-    over = [mount for mount in mounts if _is_within(path, mount.destination)]
-    if not over:
-        return None
-    mount = max(over, key=lambda one: len(one.destination.rstrip("/")))
-    below = posixpath.relpath(path, mount.destination)
-    below = "" if below == "." else below
-    if mount.kind == "bind":
-        return _Place(mount, f"bind:{posixpath.join(mount.source, below).rstrip('/')}")
-    return _Place(mount, _key(mount), below)
-
-
-def _same_place(one: _Place | None, other: _Place | None) -> bool:
-    return one is not None and other is not None and (one.key, one.below) == (other.key, other.below)
-
-
-def _key(mount: Mount) -> str:
-    if mount.kind == "bind":
-        return f"bind:{mount.source}"
-    if mount.kind == "tmpfs":
-        return "tmpfs"
-    return f"volume:{mount.name}" if mount.name else "new"
-
-
-def _is_within(path: str, root: str) -> bool:
-    path, root = path.rstrip("/") or "/", root.rstrip("/") or "/"
-    return path == root or path.startswith(root.rstrip("/") + "/")
-
-
-def _state_of(look: Look, mount: Mount) -> Ground:
-    """What lies in the mount now."""
-    if mount.kind == "bind":
-        return look.ground.get(mount.source, Ground.UNKNOWN)
-    return look.ground_of_volume(mount.name) if mount.name else Ground.MISSING
+# --- words ---------------------------------------------------------------------------------------------
 
 
 def _described(mount: Mount) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from opsconsole.model import Container, Port, Service
-from opsconsole.operations import facts
+from opsconsole.operations import facts, mounts
 from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
 from opsconsole.operations.facts import Look
 from opsconsole.operations.journal import Result
@@ -41,7 +41,8 @@ def preflight(operation: Operation, one: Step) -> Fields:
 
 def problems_of(look: Look, services: Sequence[Service]) -> list[str]:
     """What the look alone tells: for a plan, before anything is asked."""
-    return [*_variable_problems(look), *_data_service_problems(look, services)]
+    names = [service.name for service in services]
+    return [*_variable_problems(look), *mounts.obstacles(look, names), *_data_service_problems(look, services)]
 
 
 # --- variables -----------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def found(
     at: datetime,
 ) -> Made:
     """What runs now, by its containers. Where a container's configuration is no longer known, that of the files is
-    kept and the service is marked as drifted."""
+    kept, with the mounts of the container, and the service is marked as drifted."""
     raw = look.rendered.raw
     shared = {part: dict(raw.get(part) or {}) for part in _SHARED}
     bodies, kept = {}, []
@@ -112,7 +112,8 @@ def found(
         drifted = old is None and not same_configuration(newest, one)
         if old is not None:
             shared = {part: {**old.shared[part], **shared[part]} for part in _SHARED}
-        bodies[one.name] = old.service if old is not None else raw["services"][one.name]
+        body = old.service if old is not None else raw["services"][one.name]
+        bodies[one.name] = _as_mounted(body, newest, shared["volumes"]) if old is not None or drifted else body
         facts = images.get(newest.image_id)
         kept.append(
             KeptService(
@@ -211,6 +212,28 @@ def _kept_body(body: Mapping[str, Any], kept: KeptService, others: Mapping[str, 
     if kept.replicas != 1 or "replicas" in (body.get("deploy") or {}):
         changed["deploy"] = {**(body.get("deploy") or {}), "replicas": kept.replicas}
     return {**changed, "image": kept.tag, "pull_policy": "never"}
+
+
+def _as_mounted(
+    body: Mapping[str, Any], container: Container, declared: dict[str, dict[str, Any] | None]
+) -> dict[str, Any]:
+    """A service with the mounts that its container has: whatever else of its configuration is not known any more, the
+    way back must lead to the same data. Volumes are named in `declared` as the engine names them."""
+    given = [entry for part in ("secrets", "configs") for entry in body.get(part) or ()]
+    targets = {str(entry.get("target") or "") for entry in given if isinstance(entry, Mapping)}
+    mounts: list[dict[str, Any]] = []
+    for mount in container.mounts:
+        own = mount.destination.startswith("/run/secrets/") or mount.destination in targets
+        if mount.kind not in ("volume", "bind") or own:
+            continue
+        entry = {"type": mount.kind, "target": mount.destination, "read_only": mount.read_only}
+        if mount.kind == "bind":
+            entry |= {"source": mount.source.replace("$", "$$"), "bind": {"create_host_path": True}}
+        elif not mount.anonymous:
+            declared[mount.name] = {"name": mount.name, "external": True}
+            entry["source"] = mount.name
+        mounts.append(entry)
+    return {**body, "volumes": mounts}
 
 
 def _files(look: Look) -> tuple[tuple[KeptFile, ...], dict[str, bytes]]:

@@ -119,7 +119,7 @@ def render(
     if command.major >= 2 and _unlike(hashes, carried or {}):
         hashes = _resolved_hashes(command, wanted, env, answer.stdout, hashes, carried or {})
     joining = {name for name, body in (raw.get("services") or {}).items() if _joins_another(body)}
-    result = rendered.parse(_unescaped(raw), project=wanted.project, directory=wanted.directory)
+    result = rendered.parse(unescaped(raw), project=wanted.project, directory=wanted.directory)
     return msgspec.structs.replace(
         result,
         separator="_" if command.major < 2 else "-",
@@ -150,7 +150,7 @@ def render_copy(
     hashes = hashes_of(command, real, json.dumps(raw), env) if command.major >= 2 else {}
     joining = {name for name, body in (raw.get("services") or {}).items() if _joins_another(body)}
     return msgspec.structs.replace(
-        rendered.parse(_unescaped(raw), project=wanted.project, directory=real.directory),
+        rendered.parse(unescaped(raw), project=wanted.project, directory=real.directory),
         separator="_" if command.major < 2 else "-",
         hashes={name: value for name, value in hashes.items() if name not in joining},
         missing_variables=missing_variables(answer.stderr),
@@ -285,14 +285,14 @@ def _loaded(text: str, command: ComposeCommand) -> dict[str, Any]:
     return raw
 
 
-def _unescaped(value: Any) -> Any:
+def unescaped(value: Any) -> Any:
     """Compose writes every `$` of a value as `$$`, so that its output can be read as a compose file again."""
     if isinstance(value, str):
         return value.replace("$$", "$")
     if isinstance(value, list):
-        return [_unescaped(item) for item in value]
+        return [unescaped(item) for item in value]
     if isinstance(value, dict):
-        return {key: _unescaped(item) for key, item in value.items()}
+        return {key: unescaped(item) for key, item in value.items()}
     return value
 
 
