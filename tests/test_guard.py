@@ -324,7 +324,9 @@ def test_a_renamed_database_volume_is_refused_without_its_name(
     text, here = file.read_text(), ["--stack", str(stack.directory)]
     old, new = f"{stack.project}_data", f"{stack.project}_renamed"
     settings_file.write_text("[deploy]\nsoak_seconds = 0.2\n")
-    file.write_text(text.replace("data:/data/db", "renamed:/data/db").replace("{data: {}", "{renamed: {}"))
+    assert main(["deploy", "--yes", *here]) == 0
+    renamed = text.replace("data:/data/db", "renamed:/data/db").replace("{data: {}", "{renamed: {}")
+    file.write_text(renamed)
     try:
         before = stack.started()
         assert main(["deploy", "--yes", *here]) == 2
@@ -334,6 +336,16 @@ def test_a_renamed_database_volume_is_refused_without_its_name(
         assert f"--accept-loss {old}" in said.err and "LEFT BEHIND" in said.out
         assert stack.started() == before
 
+        # It does not get well: the way back leads to the data.
+        file.write_text(
+            renamed.replace("nc -w 1 127.0.0.1 27017 < /dev/null", "false").replace("retries: 60", "retries: 2", 1)
+        )
+        assert main(["deploy", "--yes", "--accept-loss", old, *here]) == 3
+        with stack.mongo() as client:
+            assert client.shop.orders.count_documents({}) == 20
+        assert guard_record(places.existing_operations(stack.directory)[-1]).less == ()
+
+        file.write_text(renamed)
         assert main(["deploy", "--yes", "--accept-loss", old, *here]) == 0
         with stack.mongo() as client:
             assert "shop" not in client.list_database_names()
@@ -353,6 +365,8 @@ def test_a_renamed_database_volume_is_refused_without_its_name(
     finally:
         file.write_text(text)
         settings_file.unlink()
+        stack.compose("up", "--detach", "--force-recreate", "mongo")
+        stack.engine.docker("volume", "rm", new, check=False)
 
 
 # --- across a kill, and without one ----------------------------------------------------------------

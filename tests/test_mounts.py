@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -9,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opsconsole.model import Container, Mount, VolumeKind
-from opsconsole.operations import mounts, plan
+from opsconsole.model import Container, Mount, Service, VolumeKind
+from opsconsole.operations import mounts, plan, release_making
 from opsconsole.operations.facts import Ground, Look
 from opsconsole.operations.plan import DataEffect, Effect, Kind, Plan
 from opsconsole.roles import DATA_PATHS
@@ -195,7 +197,7 @@ def test_a_renamed_service_takes_its_volume_with_it_and_a_dropped_one_leaves_it(
 
 def test_a_source_that_was_taken_away() -> None:
     here = bind("/srv/db", "/data/db")
-    old = msgspec.structs.replace(running("mongo", here), started_at=facts_time())
+    old = msgspec.structs.replace(running("mongo", here), started_at=datetime(2026, 1, 31, tzinfo=UTC))
     for ground, words in ((Ground.MISSING, "does not exist any more"), (Ground.EMPTY, "is an empty directory now")):
         gone = only(mounts.compare(look([old], [wanted("mongo", here)], ground={"/srv/db": ground})))
         assert gone.needs_acceptance and words in gone.why
@@ -203,16 +205,10 @@ def test_a_source_that_was_taken_away() -> None:
         assert not only(mounts.compare(look([old], [wanted("mongo", here)], ground={"/srv/db": ground}))).why
     # A Redis that never saved has nothing there.
     store = bind("/srv/db", "/data")
-    cache = msgspec.structs.replace(running("cache", store), started_at=facts_time())
+    cache = msgspec.structs.replace(running("cache", store), started_at=datetime(2026, 1, 31, tzinfo=UTC))
     assert not only(mounts.compare(look([cache], [wanted("cache", store)], ground={"/srv/db": Ground.EMPTY}))).why
     new = only(mounts.compare(look([], [wanted("web", here)], ground={"/srv/db": Ground.MISSING})))
     assert new.why == "does not exist: an empty directory is made"
-
-
-def facts_time() -> object:
-    from datetime import UTC, datetime
-
-    return datetime(2026, 1, 31, tzinfo=UTC)
 
 
 def test_options_of_a_volume_paths_outside_and_what_compose_refuses() -> None:
@@ -248,6 +244,35 @@ def test_mounts_taken_from_another_service_are_its_own() -> None:
     assert not only(mounts.compare(taken)).needs_acceptance
     circle = look([running("mongo", TODAY)], [wanted("mongo", volumes_from=("mongo",))])
     assert only(mounts.compare(circle)).needs_acceptance
+
+
+def test_a_release_made_of_what_runs_has_the_mounts_of_its_containers() -> None:
+    """The files were edited before the first deploy: the way back must not lead to their new volume."""
+    has = (
+        named("shop_db", "/data/db"),
+        bind("/srv/shop/conf", "/etc/mongo", read_only=True),
+        bind("/srv/shop/key", "/run/secrets/key", read_only=True),
+        anonymous("/data/configdb", "f" * 64),
+    )
+    container = msgspec.structs.replace(running("mongo", *has), config_hash="old", image_id="sha256:1")
+    memory = {"type": "tmpfs", "target": "/tmp"}
+    new = {"image": "mongo:6.0", "volumes": [{"type": "volume", "source": "new", "target": "/data/db"}, memory]}
+    raw = {"services": {"mongo": new}, "volumes": {"new": {"name": "shop_new"}}}
+    services = (Service(name="mongo", image="mongo:6.0", config_hash="new"),)
+    seen = look([container], [])
+    seen = msgspec.structs.replace(seen, services=services, rendered=Rendered(name="shop", raw=raw))
+    made = release_making.found(seen, services, {}, {}, 1, "", datetime(2026, 1, 31, tzinfo=UTC))
+    kept = json.loads(made.compose)
+    assert made.release.services[0].drifted
+    assert kept["services"]["mongo"]["volumes"] == [
+        memory,
+        {"type": "volume", "target": "/data/db", "read_only": False, "source": "shop_db"},
+        {"type": "bind", "target": "/etc/mongo", "read_only": True, "source": "/srv/shop/conf",
+         "bind": {"create_host_path": True}},
+        {"type": "volume", "target": "/data/configdb", "read_only": False},
+    ]  # fmt: skip
+    assert kept["volumes"]["shop_db"] == {"name": "shop_db", "external": True}
+    assert kept["volumes"]["new"] == {"name": "shop_new"} and new["volumes"][0]["source"] == "new"
 
 
 # --- what Compose really does ----------------------------------------------------------------------

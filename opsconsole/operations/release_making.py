@@ -221,19 +221,20 @@ def _as_mounted(
     way back must lead to the same data. Volumes are named in `declared` as the engine names them."""
     given = [entry for part in ("secrets", "configs") for entry in body.get(part) or ()]
     targets = {str(entry.get("target") or "") for entry in given if isinstance(entry, Mapping)}
-    mounts: list[dict[str, Any]] = []
+    written = [entry for entry in body.get("volumes") or () if isinstance(entry, Mapping)]
+    mounts = [dict(entry) for entry in written if entry.get("type") not in ("volume", "bind")]
     for mount in container.mounts:
         own = mount.destination.startswith("/run/secrets/") or mount.destination in targets
         if mount.kind not in ("volume", "bind") or own:
             continue
-        entry = {"type": mount.kind, "target": mount.destination, "read_only": mount.read_only}
+        entry: dict[str, Any] = {"type": mount.kind, "target": mount.destination, "read_only": mount.read_only}
         if mount.kind == "bind":
             entry |= {"source": mount.source.replace("$", "$$"), "bind": {"create_host_path": True}}
         elif not mount.anonymous:
             declared[mount.name] = {"name": mount.name, "external": True}
             entry["source"] = mount.name
         mounts.append(entry)
-    return {**body, "volumes": mounts}
+    return {**{key: value for key, value in body.items() if key != "volumes_from"}, "volumes": mounts}
 
 
 def _files(look: Look) -> tuple[tuple[KeptFile, ...], dict[str, bytes]]:
