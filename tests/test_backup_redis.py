@@ -14,14 +14,17 @@ import msgspec
 import pytest
 import redis
 
-from opsconsole.backups import rdb, redis_loading, redis_planting, swapping
+from opsconsole.backups import rdb, redis_planting, swapping
 from opsconsole.backups.config_part import ConfigSaver
 from opsconsole.backups.files_part import FilesSaver
 from opsconsole.backups.manifest import HeldFile, Part, sha256
 from opsconsole.backups.publishing import Order, make
+from opsconsole.backups.rdb_bytes import lzf
 from opsconsole.backups.reading import Corrupt, FileReader, Meter
 from opsconsole.backups.redis_crc64 import crc64
-from opsconsole.backups.redis_loading import drop, is_swapped, load, look, restore_keys, selected, swap, undo
+from opsconsole.backups.redis_giving import now_ms, restore_keys
+from opsconsole.backups.redis_loading import drop, is_swapped, load, look, swap, undo
+from opsconsole.backups.redis_patterns import selected
 from opsconsole.backups.redis_saving import RedisSaver, counted
 from opsconsole.backups.verifying import Level, verify
 from opsconsole.model import BackupClass, SourceError
@@ -219,10 +222,10 @@ def test_cut_anywhere_and_flipped_the_file_is_refused_or_read(saved: tuple[Path,
 
 
 def test_lzf_bombs() -> None:
-    assert rdb.lzf(b"\x01ab\x20\x01", 5) == b"ababa"
+    assert lzf(b"\x01ab\x20\x01", 5) == b"ababa"
     for data, size in ((b"\x01ab", 1 << 30), (b"\x20\x05", 3), (b"\xff", 9), (b"\x1fa", 1), (b"\x01ab", 3)):
         with pytest.raises(Corrupt):
-            rdb.lzf(data, size)
+            lzf(data, size)
 
 
 PATTERNS = (
@@ -397,4 +400,4 @@ def test_tallies_of_keys_that_expire() -> None:
     tally.expiring[0] = rdb.array("q", [30, 10, 20])
     assert [tally.alive(0, now) for now in (0, 10, 11, 30, 31)] == [5, 5, 4, 3, 2]
     assert tally.alive(3, 0) == 0
-    assert redis_loading.now_ms() > 1_700_000_000_000
+    assert now_ms() > 1_700_000_000_000

@@ -1,9 +1,8 @@
-"""Giving Redis back what an RDB file holds, key by key through RESTORE: works with and without `appendonly`, because
-the server itself writes what it is given. Copying the file into its directory does not: with `appendonly yes` Redis
-ignores it and starts empty.
+"""All of an RDB file given back to Redis beside its live data. Copying the file into its directory does not do it:
+with `appendonly yes` Redis ignores it and starts empty.
 
-Some keys go straight into the live databases (`restore_keys`). All of them are loaded into databases that are empty,
-compared, and change places with the live ones in one transaction (SWAPDB); the old ones stay until they are dropped:
+Everything is loaded into databases that are empty, compared, and changes places with the live ones in one transaction
+(SWAPDB); the old ones stay until they are dropped. Single keys go into the live databases by `redis_giving`.
 
     look -> Beside, to be written down -> load -> swap -> drop
                                                   undo -> drop
@@ -11,9 +10,7 @@ compared, and change places with the live ones in one transaction (SWAPDB); the 
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +18,13 @@ from redis.exceptions import ResponseError
 
 from opsconsole.backups import rdb
 from opsconsole.backups.reading import Corrupt, FileReader, Meter
+from opsconsole.backups.redis_giving import Giving, Loaded, Told, now_ms, silent
 from opsconsole.backups.redis_link import RedisLink, Word, linked
 from opsconsole.backups.redis_saving import save_now
 from opsconsole.model import Record, SourceError
 
-_BATCH_BYTES = 1 << 20
-_BATCH_KEYS = 500
 _MARK = b"opsconsole:restore:"
 _LOADING, _LOADED, _SWAPPED = b"loading", b"loaded", b"swapped"
-
-Told = Callable[[int], None]
-"""Hears of how many keys were given back."""
-
-
-def _silent(keys: int) -> None:
-    """Nobody listens."""
-
-
-class Loaded(Record, frozen=True):
-    """How it went, in keys by database of the backup."""
-
-    restored: dict[int, int]
-    expired: dict[int, int]  # past their time already: not given back, and no loss
-    existing: dict[int, int]  # left as they are, because nothing was to be replaced
 
 
 class Beside(Record, frozen=True):
@@ -51,150 +32,6 @@ class Beside(Record, frozen=True):
 
     name: str
     pairs: tuple[tuple[int, int], ...]  # live, beside
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970, by this host's clock."""
-    return time.time_ns() // 1_000_000
-
-
-# --- which keys ------------------------------------------------------------------------------------
-
-
-def selected(databases: Iterable[int] = (), patterns: Iterable[str] = ()) -> rdb.Wanted:
-    """Keys of these databases (none: of all) that match one of these patterns, as KEYS writes them (none: any)."""
-    numbers = frozenset(databases)
-    shapes = [re.compile(_expression(pattern.encode("utf-8", "surrogateescape")), re.DOTALL) for pattern in patterns]
-
-    def wanted(database: int, name: bytes) -> bool:
-        if numbers and database not in numbers:
-            return False
-        return not shapes or any(shape.fullmatch(name) for shape in shapes)
-
-    return wanted
-
-
-_PIECE = re.compile(rb"\\(?P<plain>.)|(?P<any>\*+)|(?P<one>\?)|\[(?P<set>(?:\\.|[^\]\\])*)\]?|(?P<other>.)", re.DOTALL)
-_IN_SET = re.compile(rb"\\(.)|(.)-(.)|(.)", re.DOTALL)
-
-
-def _expression(pattern: bytes) -> bytes:
-    """Redis' glob: `*`, `?`, `[a-c]`, `[^a]`, `\\x`."""
-    made = b""
-    for piece in _PIECE.finditer(pattern):
-        if piece["any"]:
-            made += b".*"
-        elif piece["one"]:
-            made += b"."
-        elif piece["set"] is not None:
-            made += _set(piece["set"])
-        else:
-            made += re.escape(piece["plain"] or piece["other"])
-    return made
-
-
-def _set(inside: bytes) -> bytes:
-    negated = inside.startswith(b"^")
-    members = b""
-    for found in _IN_SET.finditer(inside[negated:]):
-        escaped, low, high, plain = found.groups()
-        if low is not None:
-            low, high = min(low, high), max(low, high)
-            members += re.escape(low) + b"-" + re.escape(high)
-        else:
-            members += re.escape(escaped or plain)
-    if not members:
-        return b"." if negated else rb"(?!)"
-    return (b"[^" if negated else b"[") + members + b"]"
-
-
-# --- into the live databases -----------------------------------------------------------------------
-
-
-def restore_keys(
-    uri: str, path: Path, wanted: rdb.Wanted, *, replace: bool, into: dict[int, int] | None = None, told: Told = _silent
-) -> Loaded:
-    """Give back the chosen keys of a file that was verified. `into` sends a database of the backup to another.
-
-    Raises SourceError; what was given back until then stays.
-    """
-    with linked(uri) as link:
-        return _Giving(link, replace, into or {}, told).all(path, wanted)
-
-
-class _Giving:
-    def __init__(self, link: RedisLink, replace: bool, into: dict[int, int], told: Told) -> None:
-        self._link = link
-        self._words: tuple[Word, ...] = ("ABSTTL", "REPLACE") if replace else ("ABSTTL",)
-        self._into = into
-        self._told = told
-        self._batch: list[tuple[rdb.Key, Sequence[Word]]] = []
-        self._bytes = 0
-        self._loaded = Loaded(restored={}, expired={}, existing={})
-        self._count = 0
-
-    def all(self, path: Path, wanted: rdb.Wanted) -> Loaded:
-        now = now_ms()
-        database = None
-        try:
-            with FileReader(str(path), Meter(1 << 62)) as reader:
-                for key in rdb.keys(reader, rdb.Tally(), wanted):
-                    if key.value is None:
-                        continue
-                    if key.expires_ms is not None and key.expires_ms <= now:
-                        _add(self._loaded.expired, key.database)
-                        continue
-                    if key.database != database:
-                        self._flush()
-                        database = key.database
-                        self._link.command("SELECT", self._into.get(database, database))
-                    self._give(key)
-        except Corrupt as fault:
-            raise SourceError(f"{path.name} {fault.problem}", "Verify the backup; choose another one.") from None
-        self._flush()
-        return self._loaded
-
-    def _give(self, key: rdb.Key) -> None:
-        data = rdb.payload(key)
-        self._batch.append((key, ("RESTORE", key.name, key.expires_ms or 0, data, *self._words)))
-        self._bytes += len(data)
-        if self._bytes >= _BATCH_BYTES or len(self._batch) >= _BATCH_KEYS:
-            self._flush()
-
-    def _flush(self) -> None:
-        if not self._batch:
-            return
-        answers = self._link.many(words for _, words in self._batch)
-        for (key, _), answer in zip(self._batch, answers, strict=True):
-            if not isinstance(answer, ResponseError):
-                _add(self._loaded.restored, key.database)
-            elif "BUSYKEY" in str(answer) or "Target key name" in str(answer):
-                _add(self._loaded.existing, key.database)
-            else:
-                raise _refused(key, answer)
-        self._count += len(self._batch)
-        self._batch, self._bytes = [], 0
-        self._told(self._count)
-
-
-def _add(counts: dict[int, int], database: int) -> None:
-    counts[database] = counts.get(database, 0) + 1
-
-
-def _refused(key: rdb.Key, error: ResponseError) -> SourceError:
-    said = str(error)
-    name = ascii(key.name[:80].decode("utf-8", "replace"))
-    if "version or checksum" in said or "Bad data format" in said:
-        return SourceError(
-            f"Redis does not take the value of {name}: it is older than the one that the backup is of",
-            "Restore into a Redis of the version that the manifest names.",
-        )
-    if said.startswith("OOM"):
-        return SourceError("Redis has no memory left for the backup (maxmemory)", "Raise maxmemory, then try again.")
-    return SourceError(f"Redis does not take the value of {name}: {said[:120]}", "see its log")
-
-
-# --- all of it, beside the live data ---------------------------------------------------------------
 
 
 def look(uri: str, path: Path, name: str) -> Beside:
@@ -231,7 +68,7 @@ def _check_memory(link: RedisLink, tally: rdb.Tally) -> None:
         )
 
 
-def load(uri: str, path: Path, beside: Beside, *, told: Told = _silent) -> Loaded:
+def load(uri: str, path: Path, beside: Beside, *, told: Told = silent) -> Loaded:
     """Load everything into the databases beside and compare the counts. May be begun anew after a kill.
 
     Raises SourceError; the live data is untouched then.
@@ -246,7 +83,7 @@ def load(uri: str, path: Path, beside: Beside, *, told: Told = _silent) -> Loade
             link.command("SELECT", database)
             link.command("SET", _mark(beside), _LOADING)
         begun = now_ms()
-        loaded = _Giving(link, True, into, told).all(path, lambda *_: True)
+        loaded = Giving(link, True, into, told).all(path, lambda *_: True)
         for live, database in beside.pairs:
             link.command("SELECT", database)
             found = link.command("DBSIZE") - 1
