@@ -21,7 +21,9 @@ from opsconsole.backups.bson_documents import (
     check_documents,
     document_ends,
 )
+from opsconsole.backups.contents import kind_by_name, read_file
 from opsconsole.backups.crc64 import crc64, crc64_by_table, signed
+from opsconsole.backups.findings import Verdict
 from opsconsole.backups.mongo_archive import MAGIC, TERMINATOR, ArchiveReader, ArchiveWriter, Entry
 from opsconsole.backups.mongo_dumps import check_dump, open_dump
 from opsconsole.backups.packed_files import PackedFile, Packing, UnpackedFile, sha256_of
@@ -236,6 +238,21 @@ def test_zstd_streams_of_every_make_are_read_and_cuts_are_found(tmp_path: Path) 
             path.write_bytes(data[:cut])
             with UnpackedFile(path) as source, pytest.raises(Corrupt):
                 drain(source)
+
+
+@pytest.mark.parametrize("packing", list(Packing))
+def test_the_list_of_backups_reads_them_too(packing: Packing, tmp_path: Path) -> None:
+    path = tmp_path / f"mongodb.archive{packing.suffix}"
+    file = PackedFile(path, packing)
+    file.write(archive())
+    file.finish()
+    (found,) = read_file(str(path), path.name, 1 << 20)[0].findings
+    assert (found.kind, found.verdict, found.whole) == ("mongo", Verdict.PLAUSIBLE, True)
+    assert found.note.startswith("5 collections of ")
+    path.write_bytes(path.read_bytes()[:-7])
+    contents = read_file(str(path), path.name, 1 << 20)[0]
+    assert Verdict.CUT in (contents.verdict, contents.findings[0].verdict)
+    assert kind_by_name(path.name) == "mongo"
 
 
 # --- documents -------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from opsconsole.backups.mongo_dump import (
     is_dump_file,
     read_archive,
 )
+from opsconsole.backups.packed_files import GZIP_MAGIC, ZSTD_MAGIC, ZstdReader
 from opsconsole.backups.reading import (
     Corrupt,
     FileReader,
@@ -29,17 +30,16 @@ from opsconsole.backups.reading import (
 )
 from opsconsole.backups.redis_dump import RDB_MAGIC, RDB_TAIL, read_rdb
 
-_GZIP = b"\x1f\x8b"
 _DEEPEST = 4  # a packed tar file in a packed tar file; anything deeper is somebody's joke
 _BSON_HEAD = 1 << 16
 
-_PACKED_NAME = r"(?:\.(?:archive|dump|tar|tgz|rdb|aof|bson))?(?:\.gz)?$"
+_PACKED_NAME = r"(?:\.(?:archive|dump|tar|tgz|rdb|aof|bson))?(?:\.(?:gz|zst))?$"
 _ENVIRONMENT = re.compile(r"^(?:\.?env(?:[._-].*)?|.*\.env(?:\..*)?)$", re.IGNORECASE)
 _MANIFEST = re.compile(r"^(?:manifest\.(?:txt|json)|backup_metadata\.txt)$", re.IGNORECASE)
-_REDIS = re.compile(r"\.(?:rdb|aof)(?:\.gz)?$|^redis[^.]*" + _PACKED_NAME, re.IGNORECASE)
-_MONGO = re.compile(r"\.archive(?:\.gz)?$|mongo[^.]*" + _PACKED_NAME, re.IGNORECASE)
+_REDIS = re.compile(r"\.(?:rdb|aof)(?:\.(?:gz|zst))?$|^redis[^.]*" + _PACKED_NAME, re.IGNORECASE)
+_MONGO = re.compile(r"\.archive(?:\.(?:gz|zst))?$|mongo[^.]*" + _PACKED_NAME, re.IGNORECASE)
 _FILES = re.compile(r"^(?:uploads?|files|media|assets|static|public|storage)(?:[^a-z]|$)", re.IGNORECASE)
-_PACKED = re.compile(r"\.(?:tar|tgz|tar\.gz|gz)$", re.IGNORECASE)
+_PACKED = re.compile(r"\.(?:tar|tgz|gz|zst)$", re.IGNORECASE)
 
 
 def is_litter(name: str) -> bool:
@@ -89,7 +89,7 @@ def read_stream(
     head = peeked.head
     if not head:
         return Contents([Finding(promised, "", size, Verdict.EMPTY, "is empty (0 bytes)")])
-    if head.startswith(_GZIP) and depth < _DEEPEST:
+    if head.startswith((GZIP_MAGIC, ZSTD_MAGIC)) and depth < _DEEPEST:
         return _unpacked(peeked, name, size, meter, depth)
     if head.startswith(ARCHIVE_MAGIC):
         return _single(read_archive(peeked, "", size, file.tail(ARCHIVE_TAIL) if file else b""))
@@ -123,9 +123,9 @@ def _unrecognised(name: str, promised: str, size: int, head: bytes) -> Contents:
     return Contents(unknown=True)
 
 
-def _unpacked(source: Reader, name: str, size: int, meter: Meter, depth: int) -> Contents:
-    inner = GzipReader(source, meter)
-    plain = re.sub(r"\.tgz$", ".tar", re.sub(r"\.gz$", "", name, flags=re.IGNORECASE), flags=re.IGNORECASE)
+def _unpacked(source: Peeked, name: str, size: int, meter: Meter, depth: int) -> Contents:
+    inner = ZstdReader(source, meter) if source.head.startswith(ZSTD_MAGIC) else GzipReader(source, meter)
+    plain = re.sub(r"\.tgz$", ".tar", re.sub(r"\.(?:gz|zst)$", "", name, flags=re.IGNORECASE), flags=re.IGNORECASE)
     contents = read_stream(inner, plain, size, meter, depth=depth + 1)
     try:
         drain(inner)
@@ -235,7 +235,7 @@ def _bson_file(reader: FileReader, name: str) -> Finding:
     if not name.endswith(".bson"):
         return replace(found, verdict=Verdict.PLAUSIBLE if reader.size else Verdict.WRONG)
     head = up_to(reader, _BSON_HEAD)
-    if head.startswith(_GZIP) and name == "oplog.bson":
+    if head.startswith(GZIP_MAGIC) and name == "oplog.bson":
         return found  # mongodump --gzip packs the oplog without saying so in its name
     return replace(found, verdict=check_bson(head, reader.size, reader.tail(1) or b"\0"))
 
