@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import resource
+import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from opsconsole.backups import manifest, mongo_loading, mongo_swapping
+from opsconsole.backups import manifest, mongo_inserting, mongo_loading, mongo_raw, mongo_swapping
 from opsconsole.backups.mongo_catalog import Selection
 from opsconsole.backups.mongo_digest import CollectionDigest, digest_mongo
 from opsconsole.backups.mongo_dumps import check_dump, open_dump
@@ -186,6 +188,20 @@ def test_a_restore_over_the_live_data_and_back(server: Server, tmp_path: Path) -
                 remove_beside(bulk, swap)
             assert leftovers(bulk, ["zoo", "zoo2"]) == ()
     assert digest(server) == original
+
+
+def test_without_the_drivers_own_ways_it_goes_on_all_the_same(
+    standalone: Server, empty_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What saving and loading take from inside the driver may be gone one day: slower, and the same bytes."""
+    assert mongo_inserting._CHUNKS_WORK and mongo_raw._end_to_end is not mongo_raw._stripped
+    save(standalone, tmp_path / "fast")
+    monkeypatch.setattr(mongo_inserting, "_CHUNKS_WORK", False)
+    monkeypatch.setattr(mongo_raw, "_end_to_end", mongo_raw._stripped)
+    save(standalone, tmp_path / "slow")
+    restore(empty_server, tmp_path / "slow")
+    assert contents(tmp_path / "slow") == contents(tmp_path / "fast")
+    assert digest(empty_server) == digest(standalone)
 
 
 bson_text = st.text(st.characters(blacklist_categories=("Cs",)), max_size=12)
@@ -362,6 +378,29 @@ def test_metadata_of_old_tools(empty_server: Server, tmp_path: Path) -> None:
     with client_of(empty_server) as plain:
         assert plain.shop.old.index_information()["n_1"]["key"] == [("n", 1)]
         plain.drop_database("shop")
+
+
+@pytest.mark.skipif(shutil.which("mongorestore") is None, reason="MongoDB's own tools are not here")
+def test_mongorestore_and_mongodump_understand_us(standalone: Server, empty_server: Server, tmp_path: Path) -> None:
+    """They lose a document that its validator refuses, and say so in their log only: that collection is left out."""
+
+    def tool(*words: str) -> None:
+        subprocess.run(words, check=True, capture_output=True, timeout=120)
+
+    def documents(server: Server) -> set[tuple[str, int, str]]:
+        return {(one.name, one.documents, one.digest) for one in digest(server) if one.name != "validated"}
+
+    save(standalone, tmp_path / "ours.gz", packing=Packing.GZIP)
+    with raw(empty_server.uri) as client:
+        client.drop_database("zoo")
+        client.drop_database("zoo2")
+    tool("mongorestore", f"--uri={empty_server.uri}", f"--archive={tmp_path / 'ours.gz'}", "--gzip")
+    assert documents(empty_server) == documents(standalone)
+    for number, words in enumerate((["--archive"], ["--archive", "--gzip"], ["--out"], ["--out", "--gzip"])):
+        path = tmp_path / f"theirs-{number}"
+        tool("mongodump", f"--uri={standalone.uri}", f"{words[0]}={path}", *words[1:])
+        restore(empty_server, path, selection=ZOO)
+        assert digest(empty_server) == digest(standalone)
 
 
 # --- while others write ----------------------------------------------------------------------------
