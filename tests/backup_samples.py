@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from opsconsole.backups.buckets import buckets_of
+from opsconsole.backups.crc64 import crc64, signed
 from opsconsole.backups.manifest import (
     CHECKSUMS,
     HeldCollection,
@@ -56,7 +57,9 @@ def mongo_archive(
     database: str = "thynk", collections: Sequence[str] = COLLECTIONS, *, each: int = 5, text: str = "sample"
 ) -> bytes:
     """What `mongodump --archive` writes: prelude, then per collection a block, an end and its checksum."""
-    out = ARCHIVE_MAGIC + bson({"concurrent_collections": 4, "version": "0.1", "server_version": "6.0.5"})
+    versions = {"version": "0.1", "server_version": "6.0.5", "tool_version": "100.13.0"}
+    out = ARCHIVE_MAGIC + bson({"concurrent_collections": 4, **versions})
+    checksum = signed(crc64(documents(each, text) if each else b""))
     for name in collections:
         out += bson({"db": database, "collection": name, "metadata": "{}", "size": 0, "type": "collection"})
     out += TERMINATOR
@@ -64,7 +67,7 @@ def mongo_archive(
         where: dict[str, str | int | bool] = {"db": database, "collection": name}
         if each:
             out += bson({**where, "EOF": False, "CRC": 0}) + documents(each, text) + TERMINATOR
-        out += bson({**where, "EOF": True, "CRC": 12345}) + TERMINATOR
+        out += bson({**where, "EOF": True, "CRC": checksum}) + TERMINATOR
     return out
 
 
