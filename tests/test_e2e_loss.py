@@ -62,7 +62,7 @@ def test_an_engine_that_is_cut_off_and_comes_back(stack: Stack, line_to_engine: 
         console.go("containers")
         console.put_cursor_on(" frontend")
         console.press("r", shows="Restart frontend?")
-        console.press("Tab", "Enter", shows="was not restarted: No engine listens at")
+        console.press("Tab", "Enter", shows="was not restarted: Cannot connect to the Docker daemon")
         console.wait_for(re.compile(r"unreachable, data \d+ s old"))
         line_to_engine.restore()
         console.wait_for(lambda lines: lines[0].endswith("live"))

@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 from opsconsole.model import Engine as EngineFacts
-from opsconsole.operations.containers import Target, Verb, apply, shell_command, shell_problem
+from opsconsole.model import Volume, VolumeKind, VolumeUse
+from opsconsole.operations import chain, past, who
+from opsconsole.operations.containers import Target, shell_command, shell_problem
+from opsconsole.operations.requests import Site
 from opsconsole.sources.engine import DockerEngine
 from opsconsole.ui.app import ConsoleApp
 from tests import ui_sample as sample
@@ -67,46 +70,55 @@ def state(engine: Engine, container: str) -> dict[str, Any]:
     return found
 
 
-def test_the_three_verbs(engine: Engine, run: Callable[..., str], source: DockerEngine) -> None:
-    container = run("web")
-    target = Target(container, "web-1", "web")
-    started = state(engine, container)["StartedAt"]
-    assert apply(source, Verb.STOP, [target])[0].ok and state(engine, container)["Status"] == "exited"
-    assert apply(source, Verb.START, [target])[0].ok and state(engine, container)["Status"] == "running"
-    between = state(engine, container)["StartedAt"]
-    assert apply(source, Verb.RESTART, [target])[0].ok
-    assert started < between < state(engine, container)["StartedAt"]
-
-
-def test_a_container_that_has_vanished_is_said_and_the_next_one_has_its_turn(
-    engine: Engine, run: Callable[..., str], source: DockerEngine
-) -> None:
-    gone, there = run("gone"), run("there")
-    engine.docker("rm", "--force", gone)
-    outcomes = apply(source, Verb.STOP, [Target(gone, "gone-1", "gone"), Target(there, "there-1", "there")])
-    assert [outcome.ok for outcome in outcomes] == [False, True]
-    assert outcomes[0].said().startswith("gone-1 was not stopped: ") and "\n" not in outcomes[0].said()
-    assert state(engine, there)["Status"] == "exited"
-
-
 async def test_from_the_key_to_the_engine(
-    engine: Engine, run: Callable[..., str], source: DockerEngine, project: str
+    engine: Engine, run: Callable[..., str], source: DockerEngine, project: str, tmp_path: Path
 ) -> None:
     left, right = run("left"), run("right")
     before = state(engine, left)["StartedAt"], state(engine, right)["StartedAt"]
     containers = source.containers(project=project)
-    app = ConsoleApp(Feed(sample.well(containers=containers, stack=None), source))  # type: ignore[arg-type]
+    feed: Any = Feed(sample.well(containers=containers, stack=None))  # no engine to ask: it goes through an operation
+    app = ConsoleApp(feed, site=Site(directory=tmp_path))
     async with app.run_test(size=(120, 30)) as pilot:
         await pilot.press("c")
         await pilot.pause()
         await pilot.press("G", "r")
         await pilot.pause()
-        assert right[:12] in text_of(app)
+        assert right[:12] in text_of(app) and "Its data stays." in text_of(app)
         await pilot.press("tab", "enter")
         await until(lambda: any("restarted" in report.text for report in app.messages))
         await pilot.pause()
         assert f"{project}-right-1 restarted" in text_of(app)
     assert state(engine, left)["StartedAt"] == before[0] and state(engine, right)["StartedAt"] > before[1]
+    (kept,) = past.past(tmp_path)
+    assert kept.title == f"restart of {project}-right-1 in the stack {project}" and kept.result == "done"
+    assert kept.who == who.current() and chain.verify(tmp_path) == ()
+
+
+async def test_what_lives_in_memory_is_agreed_to_by_its_name(
+    engine: Engine, run: Callable[..., str], source: DockerEngine, project: str, tmp_path: Path
+) -> None:
+    container = run("cache")
+    use = VolumeUse(service="cache", container=f"{project}-cache-1", destination="/data")
+    memory = Volume(key="tmpfs:1", kind=VolumeKind.TMPFS, name="/data", used_by=(use,), database="redis")
+    there = source.containers(project=project)
+    feed: Any = Feed(sample.well(containers=there, volumes=(memory,), databases=(), stack=None))
+    app = ConsoleApp(feed, site=Site(directory=tmp_path))
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.press("c")
+        await pilot.pause()
+        await pilot.press("s")
+        await pilot.pause()
+        assert "cache:/data: tmpfs, LOST" in text_of(app) and "Its data stays" not in text_of(app)
+        await pilot.press("y", "enter")
+        await until(lambda: "That is not its name" in text_of(app))
+        await pilot.press("escape")
+        await until(lambda: "That is not its name" not in text_of(app))
+        assert past.past(tmp_path) == () and state(engine, container)["Running"]
+        await pilot.press("s")
+        await until(lambda: "Type its name" in text_of(app))
+        await pilot.press(*"cache:/data", "enter")
+        await until(lambda: any("stopped" in report.text for report in app.messages))
+    assert not state(engine, container)["Running"]
 
 
 # --- shell -----------------------------------------------------------------------------------------

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widget import Widget
 
-from opsconsole.model import Snapshot
+from opsconsole.model import Container, Snapshot
 from opsconsole.operations.containers import Outcome, Target, Verb, apply, summary
+from opsconsole.operations.plan import Effect
 from opsconsole.text import printable
 from opsconsole.ui.keys import Action
 from opsconsole.ui.panes import container_rows as cells
@@ -27,10 +30,13 @@ from opsconsole.ui.widgets.row_table import RowTable
 from opsconsole.ui.widgets.sheet import Sheet
 from opsconsole.ui.wording import Tone, plural, short_id, sign
 
+if TYPE_CHECKING:
+    from opsconsole.operations.plan import Plan
+
 CONSEQUENCE = {
     Verb.START: "It is started as it is; the compose file is not read again.",
-    Verb.STOP: "Its service is down until it is started again. Its data stays.",
-    Verb.RESTART: "Its service is down for a moment. Its data stays; the compose file is not read again.",
+    Verb.STOP: "Its service is down until it is started again.",
+    Verb.RESTART: "Its service is down for a moment; the compose file is not read again.",
 }
 
 
@@ -169,31 +175,60 @@ class ContainersPane(Pane):
         if self._refused(verb.value):
             return
         wanted = [row for row in self.table.targets if row.running != (verb is Verb.START)]
-        targets = [Target.of(row.container) for row in wanted if row.container is not None]
-        if not targets:
+        containers = [row.container for row in wanted if row.container is not None]
+        if not containers:
             return
-        what = targets[0].service or targets[0].name if len(targets) == 1 else plural(len(targets), "container")
+        first = containers[0]
+        what = first.service or first.name if len(containers) == 1 else plural(len(containers), "container")
+        plan = self._plan(verb, containers)
+        lost = [one for one in plan.data if one.effect is Effect.LOST]
         said = [
-            Content.assemble((printable(target.name), Tone.STRONG), (f"  {short_id(target.id)}", Tone.MUTED))
-            for target in targets
+            Content.assemble((printable(one.name), Tone.STRONG), (f"  {short_id(one.id)}", Tone.MUTED))
+            for one in containers
         ]
-        said += [Content(""), Content.styled(f"On {self._where()}. {CONSEQUENCE[verb]}", Tone.MUTED)]
+        said += [Content(""), Content.styled(self._consequence(verb, lost=bool(lost)), Tone.MUTED)]
+        said += [Content.styled(f"{printable(one.name)}: {one.what}, LOST: {one.why}", Tone.BAD) for one in lost]
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self._do(verb, targets)
+                self._do(plan)
 
         question = f"{verb.value.capitalize()} {printable(what)}?"
-        self.app.push_screen(ConfirmScreen(question, said, verb.value.capitalize()), answered)
+        if plan.to_accept:
+            from opsconsole.ui.screens.agree import TypeNamesScreen
+
+            names = [(name, "will be LOST") for name in plan.to_accept]
+            self.app.push_screen(TypeNamesScreen(question, said, names), answered)
+        else:
+            self.app.push_screen(ConfirmScreen(question, said, verb.value.capitalize()), answered)
+
+    def _plan(self, verb: Verb, containers: Sequence[Container]) -> Plan:
+        """From what is on the screen: no question to the engine, nothing to wait for."""
+        from opsconsole.operations import container_plans, facts
+
+        snapshot = self._snapshot
+        assert snapshot is not None  # there is a row
+        stack = snapshot.stack.name if snapshot.stack else containers[0].project
+        site = self.console_app.operating.site
+        memory = facts.kept_in_memory(snapshot.databases)
+        directory = site.directory if site else Path(snapshot.stack.directory if snapshot.stack else ".")
+        return container_plans.plan(stack, directory, verb, containers, snapshot.volumes, memory)
+
+    def _consequence(self, verb: Verb, *, lost: bool) -> str:
+        data = " Its data stays." if verb is not Verb.START and not lost else ""
+        return f"On {self._where()}. {CONSEQUENCE[verb]}{data}"
 
     def _where(self) -> str:
         host = self._snapshot.host.name if self._snapshot and self._snapshot.host else ""
         endpoint = self._snapshot.engine.endpoint if self._snapshot and self._snapshot.engine else ""
         return printable(" at ".join(part for part in (host or "this host", endpoint) if part))
 
-    def _do(self, verb: Verb, targets: Sequence[Target]) -> None:
+    def _do(self, plan: Plan) -> None:
+        from opsconsole.operations import container_plans
+
         app = self.console_app
-        engine = app.sources.engine
+        site, engine = app.operating.site, app.sources.engine
+        verb, targets = container_plans.named(plan)
         names = ", ".join(target.name for target in targets)
         app.report(f"{verb.value} {names}: under way", Tone.ACCENT)
 
@@ -203,7 +238,10 @@ class ContainersPane(Pane):
             if app.monitor is not None:
                 app.monitor.refresh()
 
-        app.in_background(lambda: apply(engine, verb, targets), told, f"{verb.value} {names}")
+        def work() -> list[Outcome]:
+            return container_plans.apply(site, plan) if site is not None else apply(engine, verb, targets)
+
+        app.in_background(work, told, f"{verb.value} {names}")
 
     def _refused(self, what: str) -> bool:
         if self.console_app.read_only:
