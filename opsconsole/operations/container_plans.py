@@ -119,7 +119,7 @@ def _step(verb: Verb, container: Container) -> Step:
         act=Act.COMMANDS,
         commands=(("docker", verb.value, container.id[:_SHORT]),),
         services=(container.name,),
-        cuttable=False,
+        cuttable=verb is not Verb.RESTART,  # cut between its two halves it would be a stop
         seconds=_STEP_SECONDS,
         if_fails=IfFails.GOES_ON,
     )
