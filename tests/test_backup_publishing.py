@@ -21,6 +21,7 @@ from opsconsole.backups.verifying import Level, verify
 from opsconsole.model import BackupClass, BackupState, SourceError, Stack
 from opsconsole.steps import Steps
 from tests import backup_samples as samples
+from tests.children import in_a_child
 
 START = datetime(2026, 1, 18, 2, 0, tzinfo=UTC)
 SAFETY = Order(backup_class=BackupClass.SAFETY, why="before restore of 20260117_020000", stack="shop")
@@ -90,19 +91,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     made.make()
     monkeypatch.setattr(publishing, "step", Steps(DECLARED))
     return made
-
-
-def in_a_child(work: Callable[[], object], **variables: str) -> int:
-    """Run it in a process of its own; the signal that ended it, negative, or its exit code."""
-    child = os.fork()
-    if child == 0:
-        try:
-            os.environ.update(variables)
-            work()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_what_is_made(place: Place, tmp_path: Path) -> None:

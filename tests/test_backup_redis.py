@@ -28,6 +28,7 @@ from opsconsole.backups.redis_patterns import selected
 from opsconsole.backups.redis_saving import RedisSaver, counted
 from opsconsole.backups.verifying import Level, verify
 from opsconsole.model import BackupClass, SourceError
+from tests.children import in_a_child
 from tests.parts.install import find
 from tests.parts.machine import wait_until
 from tests.parts.servers import Server, start_redis
@@ -309,10 +310,11 @@ def test_killed_while_loading(saved: tuple[Path, Part], host_redis: Start, monke
     client(server).set("live", 1)
     before = digest(server)
     beside = look(server.uri, path, "op2")
-    child = os.fork()
-    if child == 0:
+
+    def dying() -> None:
         load(server.uri, path, beside, told=lambda keys: os.kill(os.getpid(), signal.SIGKILL))
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+    assert in_a_child(dying) == -signal.SIGKILL
     assert client(server, beside.pairs[0][1]).dbsize() > 1 and not is_swapped(server.uri, beside)
     with pytest.raises(SourceError, match="is not loaded"):
         swap(server.uri, path, beside)
