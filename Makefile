@@ -25,7 +25,7 @@ run: $(STAMP) ## open the console (ARGS="--stack /srv/shop" for another one); a 
 	@$(BIN)/opsconsole --or-demo $(ARGS)
 
 test: $(STAMP) lint parts ## everything: lint, types, and all tests on real engines and databases
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/python -m tests.suite $(ARGS)
 
 lint: $(STAMP) ## style and types
 	$(BIN)/ruff check .

@@ -40,6 +40,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         spreading.spread(items)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes may hold the time they were made at: every process must know a test by the same name."""
+    return argname if isinstance(val, bytes) and not val.isascii() else None
+
+
 class StackFactory(Protocol):
     """Makes stacks for one test."""
 
