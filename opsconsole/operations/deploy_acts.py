@@ -152,6 +152,7 @@ def _ours(release: Release, owner: str, what: Plan) -> bool:
 
 def _drop_stale(operation: Operation, name: str) -> None:
     """Candidates of operations that are over: nobody works on them, for the stack is locked by us."""
+    releases.tidy(operation.directory)
     containers = operation.containers()
     for release in releases.all_releases(operation.directory):
         if release.state is not State.CANDIDATE or release.name in (name, operation.plan.release):
@@ -308,6 +309,7 @@ def _verify(operation: Operation, release: Release) -> None:
 
 def _condemn(operation: Operation, release: Release) -> None:
     """The release that it came back from has failed; it stays until the next good one, to be looked at."""
+    releases.tidy(operation.directory)
     name = operation.plan.release
     if not name or name == release.name:
         return

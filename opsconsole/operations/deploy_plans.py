@@ -485,7 +485,8 @@ def _of_release(look: Look, release: Release) -> list[str]:
 
 def _rollback_changes(look: Look, target: Release, moving: Sequence[str]) -> tuple[ServiceChange, ...]:
     found = []
-    for kept in target.services:
+    for name in _of_release(look, target):
+        kept = next(one for one in target.services if one.name == name)
         own = of_service(look.containers, kept.name)
         if kept.name not in moving:
             found.append(ServiceChange(service=kept.name, fate=Fate.UNCHANGED))

@@ -187,6 +187,13 @@ def remove(directory: Path, name: str) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
+def tidy(directory: Path) -> None:
+    """Remove what a kill has left of a release that was being written or removed. Only under the stack's lock."""
+    root = _root(directory)
+    for left in [*root.glob(".new-r*"), *root.glob(".old-r*")]:
+        shutil.rmtree(left, ignore_errors=True)
+
+
 # --- which one runs --------------------------------------------------------------------------------
 
 

@@ -1,0 +1,247 @@
+"""Deploys on real stacks: what changes, what stays, and that a bad one is undone by itself."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from opsconsole.cli import main
+from opsconsole.operations import chain, journal, places, releases
+from opsconsole.operations.journal import Result
+from opsconsole.operations.plan import Fate, as_text
+from tests.deploy_stack import SETTINGS, DeployStack, deploy_stack
+from tests.operation_stack import CANARY
+from tests.parts.engine import Engine
+from tests.parts.machine import wait_until
+
+
+@pytest.fixture(scope="module")
+def stack(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployStack]:
+    with deploy_stack(engine, tmp_path_factory.mktemp("deployed"), "deploy") as made:
+        yield made
+
+
+@pytest.fixture
+def deployed(stack: DeployStack) -> DeployStack:
+    """A good release of the ordinary files runs."""
+    stack.write()
+    if not stack.runs_its_files():
+        assert deploy(stack) == 0
+    return stack
+
+
+def newest(stack: DeployStack) -> Path:
+    return places.existing_operations(stack.directory)[-1]
+
+
+def deploy(stack: DeployStack, *words: str) -> int:
+    return main(["deploy", "--yes", *words, "--stack", str(stack.directory)])
+
+
+def end(stack: DeployStack) -> journal.Entry:
+    return journal.read(newest(stack))[-1]
+
+
+# --- the first one, and ordinary ones ----------------------------------------------------------------
+
+
+def test_first_deploy_over_what_a_script_started(stack: DeployStack, capsys: pytest.CaptureFixture[str]) -> None:
+    stack.compose("up", "--detach", "--build")
+    before, kept = stack.ids(), stack.kept()
+    images = stack.images()
+    stack.write(version="2", level="debug")
+    plan = stack.plan()
+    assert [(one.service, one.fate) for one in plan.changes] == [
+        ("store", Fate.UNCHANGED),
+        ("migrate", Fate.PERHAPS),
+        ("web", Fate.RECREATE),
+    ]
+    text = as_text(plan)
+    assert "no release has what runs now: it is recorded as r1 first" in text
+    assert "web: the container was made from another configuration" in text
+    assert deploy(stack) == 0
+    said = capsys.readouterr().out
+    assert "DEPLOYED after" in said and "Recreate web" in said
+    after = stack.ids()
+    assert after[stack.name("store")] == before[stack.name("store")]
+    assert all(after[stack.name("web", number)] != before[stack.name("web", number)] for number in (1, 2))
+    assert stack.kept() == kept and stack.migrations() == 2
+    assert stack.releases() == {"r1": "found", "r2": "good"}
+    found = releases.read(stack.directory, "r1")
+    web = found.service("web")
+    assert web is not None and web.image_id == images[stack.name("web")] and web.drifted and web.replicas == 2
+    assert chain.verify(stack.directory) == ()
+
+
+def test_a_release_has_everything_and_only_its_owner_reads_it(deployed: DeployStack) -> None:
+    now = deployed.current()
+    assert now is not None
+    home = releases.place(deployed.directory, now.name)
+    for path in (home, *home.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+    stored = {one.path: (home / one.stored).read_bytes() for one in now.files}
+    assert stored["compose.yaml"] == (deployed.directory / "compose.yaml").read_bytes()
+    assert CANARY.encode() in stored[".env"] and CANARY in (home / "compose.yaml").read_text()
+    for one in now.services:
+        assert deployed.engine.docker("image", "inspect", "--format", "{{.Id}}", one.tag) == one.image_id
+    written = "".join(path.read_text(errors="replace") for path in newest(deployed).iterdir() if path.is_file())
+    assert CANARY not in written and CANARY not in as_text(deployed.plan())
+
+
+def test_nothing_changed_makes_no_release_and_touches_nothing(
+    deployed: DeployStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, known, ran = deployed.ids(), deployed.releases(), deployed.migrations()
+    assert deploy(deployed) == 0
+    assert "nothing had changed" in capsys.readouterr().out
+    assert deployed.ids() == before and deployed.releases() == known and deployed.migrations() == ran
+
+
+def test_the_plan_reads_key_by_key_and_json_says_the_same(
+    deployed: DeployStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed.write(level="warning", replicas="1")
+    here = ["deploy", "--plan", "--stack", str(deployed.directory)]
+    assert main(here) == 0
+    said = capsys.readouterr().out
+    assert "~ environment.LEVEL: info -> warning" in said and "containers 2 -> 1" in said
+    assert f"{deployed.project}-data" in said and "Return to release" in said
+    assert main([*here, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)["plan"]
+    assert plan["returns_to"] == deployed.current().name  # type: ignore[union-attr]
+    assert {one["service"]: one["fate"] for one in plan["changes"]} == {
+        "store": "unchanged", "migrate": "perhaps", "web": "recreate",
+    }  # fmt: skip
+
+
+def test_an_image_that_cannot_be_pulled_and_is_here_is_used(
+    deployed: DeployStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """127.0.0.1:9 is a registry that nobody reaches."""
+    name = f"127.0.0.1:9/{deployed.project}-pulled:1"
+    file = deployed.directory / "compose.yaml"
+    file.write_text(
+        file.read_text().replace("image: opsconsole-fixture/app:1\n    pull_policy: never", f"image: {name}")
+    )
+    assert deploy(deployed) == 1
+    assert f"{name} is not on this engine and could not be pulled" in end(deployed).hint
+    deployed.engine.docker("tag", "opsconsole-fixture/app:1", name)
+    try:
+        kept = deployed.kept()
+        assert deploy(deployed) == 0
+        assert f"could not be pulled, so the ones that are here are used: {name}" in capsys.readouterr().out
+        assert deployed.kept() == kept
+    finally:
+        deployed.engine.docker("image", "rm", name, check=False)
+
+
+# --- bad ones ----------------------------------------------------------------------------------------
+
+BAD = {
+    "build": ({"more": "RUN false"}, 1, "exit code"),
+    "does not start": ({"init": "false", "command": '["/no/such/program"]'}, 3, "no such file or directory"),
+    "never healthy": ({"test": '["CMD-SHELL", "echo cannot reach the shop; exit 1"]'}, 3, "cannot reach the shop"),
+    "crashes later": ({"command": '["sh", "-c", "sleep 2; exit 7"]'}, 3, "crashed and was started again"),
+    "job fails": ({"job": '["sh", "-c", "exit 9"]'}, 3, "ended with exit code 9"),
+    "missing key": ({"level": "${NO_SUCH_KEY}"}, 1, "the variable NO_SUCH_KEY is not set"),
+    "empty key": ({"level": "${EMPTY_KEY}"}, 1, "the variable EMPTY_KEY is empty in .env"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_deploy_changes_nothing_or_is_undone(deployed: DeployStack, name: str) -> None:
+    changed, code, said = BAD[name]
+    env = (deployed.directory / ".env").read_text()
+    (deployed.directory / ".env").write_text(f"{env}EMPTY_KEY=\n" if name == "empty key" else env)
+    before, kept = deployed.current(), deployed.kept()
+    ids, images = deployed.ids(), deployed.images()
+    assert before is not None
+    settings = SETTINGS.replace("0.2", "4") if name == "crashes later" else SETTINGS
+    deployed.write(version=f"bad {name}".replace(" ", "-"), settings=settings, **changed)
+    try:
+        assert deploy(deployed) == code
+    finally:
+        (deployed.directory / ".env").write_text(env)
+    last = end(deployed)
+    assert last.result is (Result.ROLLED_BACK if code == 3 else Result.FAILED)
+    assert said in last.problem + " ".join(last.last_lines), last
+    now = deployed.current()
+    assert now is not None and now.name == before.name
+    assert deployed.images() == images and deployed.kept() == kept
+    if code == 1:
+        assert deployed.ids() == ids and set(deployed.releases()) == {*deployed.releases(), before.name}
+        assert "candidate" not in deployed.releases().values()
+    else:
+        assert deployed.ids()[deployed.name("store")] == ids[deployed.name("store")]
+        assert list(deployed.releases().values())[-1] == "failed"
+    assert chain.verify(deployed.directory) == ()
+
+
+def test_a_port_that_another_holds_is_found_before_anything_is_touched(deployed: DeployStack) -> None:
+    ids = deployed.ids()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        deployed.write(ports=f'["127.0.0.1:{port}:80"]', replicas="1")
+        assert deploy(deployed) == 1
+    assert re.search(rf"web: port {port} is held by \S+ \(process \d+\)", end(deployed).problem)
+    assert deployed.ids() == ids
+
+
+def test_when_the_way_back_fails_too_the_commands_are_said(
+    deployed: DeployStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = deployed.current()
+    assert before is not None
+    file = releases.compose_file(deployed.directory, before.name)
+    text = file.read_text()
+    deployed.write(version="lost", command='["/no/such/program"]')
+    file.write_text("broken: [")
+    try:
+        assert deploy(deployed) == 4
+    finally:
+        file.write_text(text)
+    said = capsys.readouterr().out
+    assert "ROLLBACK-FAILED after" in said
+    assert f"--file {file} up --detach --no-deps --no-build --pull never web" in said
+    last = end(deployed)
+    assert last.result is Result.ROLLBACK_FAILED and last.by_hand
+    # What is said by hand does it.
+    for command in last.by_hand:
+        deployed.engine.docker(*command.split()[1:])
+    wait_until(lambda: deployed.current() == before, 20, "it does not come back by hand")
+
+
+def test_a_cancel_in_the_soak_goes_back(deployed: DeployStack) -> None:
+    before = deployed.current()
+    deployed.write(version="cancelled", settings=SETTINGS.replace("0.2", "60"))
+    place, process = deployed.begin(deployed.plan())
+    deployed.wait_for_step(place, "soak")
+    assert main(["operations", "cancel", place.name, "--stack", str(deployed.directory)]) == 0
+    assert process.wait(60) == 3
+    assert "cancelled in the step Soak" in journal.read(place)[-1].problem
+    assert deployed.current() == before
+
+
+# --- nothing there yet -------------------------------------------------------------------------------
+
+
+def test_the_first_deploy_ever_has_nothing_to_return_to(
+    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with deploy_stack(engine, tmp_path, "first") as new:
+        new.write(test='["CMD-SHELL", "exit 1"]')
+        assert deploy(new) == 1
+        said = capsys.readouterr().out
+        assert "when this fails there is nothing to return to" in said and "FAILED after" in said
+        new.write()
+        assert deploy(new) == 0
+        assert new.current() is not None and new.current().state.value == "good"  # type: ignore[union-attr]
+        assert new.kept()

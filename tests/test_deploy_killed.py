@@ -1,0 +1,121 @@
+"""The runner of a deploy and of a rollback killed (SIGKILL) at every step and inside them: the stack ends as the
+release before or as the new one, and somebody is told."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from opsconsole.cli import main
+from opsconsole.operations import chain, journal, lock, unfinished
+from opsconsole.operations.plan import Plan
+from opsconsole.operations.steps import DECLARED
+from tests.deploy_stack import SMALL, DeployStack, deploy_stack
+from tests.operation_stack import FIXTURE
+from tests.parts.engine import Engine
+from tests.parts.machine import wait_until
+
+SETTINGS = "[deploy]\nsoak_seconds = 0\ngate_seconds = 30\nkeep_releases = 2\n"
+VERSIONS = ("1", "2")
+
+
+@pytest.fixture(scope="module")
+def stack(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployStack]:
+    """Version 1 runs, by a deploy."""
+    with deploy_stack(engine, tmp_path_factory.mktemp("killed"), "killed") as made:
+        made.template = SMALL
+        for version in VERSIONS:
+            container = engine.docker("create", "--label", f"version={version}", FIXTURE, "x")
+            engine.docker("commit", "--change", f"LABEL version={version}", container, f"{made.project}-web:{version}")
+            engine.docker("rm", container)
+        made.write(version="1", settings=SETTINGS)
+        assert main(["deploy", "--yes", "--stack", str(made.directory)]) == 0
+        yield made
+
+
+def runs(stack: DeployStack) -> str:
+    """The version that runs, by its container's own environment."""
+    environment = stack.inspected()[stack.name("web")]["Config"]["Env"]  # type: ignore[index]
+    (level,) = [one.removeprefix("LEVEL=") for one in environment if one.startswith("LEVEL=")]
+    return level
+
+
+def other(stack: DeployStack) -> str:
+    return next(version for version in VERSIONS if version != runs(stack))
+
+
+def deploy(stack: DeployStack) -> tuple[Plan, str]:
+    wanted = other(stack)
+    stack.write(version=wanted, settings=SETTINGS)
+    return stack.plan(), wanted
+
+
+def rollback(stack: DeployStack) -> tuple[Plan, str]:
+    """To the release of the other version."""
+    now = stack.current()
+    to = next(name for name, state in stack.releases().items() if state == "good" and now and name != now.name)
+    return stack.rollback(to), other(stack)
+
+
+def points(path: Path) -> list[str]:
+    """Where it is killed: when a step is recorded and not begun, inside of those that change something, and when the
+    last one is done and not recorded."""
+    seen: Counter[str] = Counter()
+    found = []
+    for name in path.read_text().split():
+        seen[name] += 1
+        found.append((name, f"{name}.{seen[name]}"))
+    inside = [at for name, at in found if name == "O05" or name.startswith("D")]
+    return [*inside, f"O06.{seen['O06']}"]
+
+
+OPERATIONS: dict[str, tuple[Callable[[DeployStack], tuple[Plan, str]], set[str]]] = {
+    "deploy": (deploy, {"D01", "D02", "D03", "D04", "D05", "D07"}),
+    "rollback": (rollback, {"D06"}),
+}
+
+
+def test_every_point_of_a_deploy_is_passed_by_one_of_them() -> None:
+    inside = set().union(*(passed for _, passed in OPERATIONS.values()))
+    assert inside == {name for name in DECLARED if name.startswith("D")}
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_killed_at_every_point(stack: DeployStack, tmp_path: Path, name: str) -> None:
+    make, inside = OPERATIONS[name]
+    kept = stack.kept()
+    if len(stack.releases()) < 2:
+        assert stack.run(deploy(stack)[0])[1] == 0
+    seen = tmp_path / "points"
+    plan, wanted = make(stack)
+    assert stack.run(plan, OPS_STEPS_TO=str(seen))[1] == 0 and runs(stack) == wanted
+    passed = points(seen)
+    assert {at.partition(".")[0] for at in passed} == inside | {"O05", "O06"}
+    answers = itertools.cycle(("finish", "undo"))
+    for at in passed:
+        before = runs(stack)
+        plan, wanted = make(stack)
+        place, code = stack.run(plan, OPS_KILL_AT=at)
+        assert code == -signal.SIGKILL, at
+        wait_until(lambda: lock.holder_of(stack.directory) is None, 30, f"{at}: the lock is still held")
+        left = [one.operation for one in unfinished.unfinished(stack.directory)]
+        if journal.has_ended(place):
+            assert left == [] and runs(stack) == wanted, at
+        else:
+            assert left == [place.name], at
+            answer = next(answers)
+            assert main(["operations", answer, place.name, "--yes", "--stack", str(stack.directory)]) == 0, (at, answer)
+            assert runs(stack) == (wanted if answer == "finish" else before), (at, answer)
+        now = stack.current()
+        assert now is not None and now.returnable, at
+        assert "candidate" not in stack.releases().values(), at
+        assert sorted(stack.ids()) == [stack.name("store"), stack.name("web")], at
+        assert unfinished.unfinished(stack.directory) == () and stack.kept() == kept, at
+        assert not [one for one in (stack.directory / ".opsconsole" / "releases").iterdir() if one.name[0] == "."], at
+    assert chain.verify(stack.directory) == ()
