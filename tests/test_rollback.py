@@ -22,8 +22,8 @@ from tests.deploy_stack import DeployStack, deploy_stack
 from tests.operation_stack import FIXTURE
 from tests.parts import engine as engines
 from tests.parts import images
-from tests.parts.engine import Engine, Home
-from tests.parts.machine import RUN, wait_until
+from tests.parts.engine import Engine
+from tests.parts.machine import locked, wait_until
 
 BREAKABLE = '["CMD-SHELL", "test ! -e /store/breaks-the-first"]'
 
@@ -170,19 +170,18 @@ def test_a_replacement_that_was_killed_is_set_right(engine: Engine, tmp_path: Pa
 @contextlib.contextmanager
 def engine_of_its_own(patch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """In a network without a way out: no registry is reached from it."""
-    home = Home(RUN.with_name(f"{RUN.name}-pruned"), network="opsctest-pruned")
-    own = engines.start(home)
-    try:
-        for variable, value in own.env.items():
-            patch.setenv(variable, value)
-        image = next(one for one in images.IMAGES if one.tag == FIXTURE)
-        images._import(own, image, images._content(image))
-        yield own
-    finally:
-        engines.stop(own)
+    with locked("pruned-engine"):
+        own = engines.start(engines.PRUNED)
+        try:
+            for variable, value in own.env.items():
+                patch.setenv(variable, value)
+            images.build(own, FIXTURE)
+            yield own
+        finally:
+            engines.stop(own)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(os.geteuid() != 0, reason="an engine of one's own needs root")
 def test_rollback_with_every_unused_image_pruned_and_no_registry(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -57,6 +57,8 @@ class Home:
 
 
 OURS = Home(RUN)
+# Of the one test that empties it: nobody else's images are on it, and no registry is reached from it.
+PRUNED = Home(RUN.with_name(f"{RUN.name}-pruned"), network="opsctest-pruned")
 NEWER = Home(RUN.with_name(f"{RUN.name}-newer"), programs=NEWER_ENGINE, network="opsctest-newer")
 
 
@@ -169,7 +171,7 @@ def down() -> None:
     from tests.parts import images, leftovers
 
     with locked("engine"):
-        for home in (NEWER, OURS):
+        for home in (NEWER, PRUNED, OURS):
             if answers(home.host):
                 stop(_engine(home.host, home))
             else:

@@ -89,6 +89,12 @@ def build_all(engine: Engine) -> None:
                 _import(engine, image, content)
 
 
+def build(engine: Engine, tag: str) -> None:
+    """Make one image, on an engine that does not have it."""
+    image = next(one for one in IMAGES if one.tag == tag)
+    _import(engine, image, _content(image))
+
+
 def remove_ours(engine: Engine) -> None:
     """Remove the images that carry our label."""
     for image in IMAGES:
