@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from opsconsole import operations_command
 from opsconsole.cli import main
 from opsconsole.config import Config
 from opsconsole.model import Container, Mount, SourceError, Volume, VolumeKind, VolumeUse
@@ -188,6 +189,25 @@ def test_which_networks_and_images_are_the_stacks() -> None:
     assert by_id["3"] == Image(id="3") and by_id["7"].own_tags == ("redis:7",)
     names = ("mongo", "docker.io/library/mongo:6", "host:5000/a", "a@sha256:1", "a:1@sha256:1", "sha256:1", "")
     assert [tagged(name) for name in names] == ["mongo:latest", "mongo:6", "host:5000/a:latest", "", "a:1", "", ""]
+
+
+def test_on_a_terminal_the_stacks_name_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = remove_plans.remove(there(container("web")))
+    for stream in ("stdin", "stdout"):
+        monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True)
+    asked: list[str] = []
+
+    def answers(*given: str) -> None:
+        left = list(given)
+        monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or left.pop(0))
+
+    for given in (("",), ("yes",), ("shopp",), ("shop", "n")):
+        answers(*given)
+        with pytest.raises(operations_command.NotConfirmed, match="nothing was done"):
+            operations_command._confirm(made, yes=False, accepted=())
+    answers("shop", "y")
+    operations_command._confirm(made, yes=False, accepted=())
+    assert asked[0].startswith("shop ") and "removed" in asked[0] and "Type its name to agree: " in asked[0]
 
 
 def test_a_project_of_the_same_name_in_another_directory_is_not_taken_away(tmp_path: Path) -> None:
