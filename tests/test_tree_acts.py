@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.operations import journal, tree_plans
+from opsconsole.cli import main
+from opsconsole.operations import journal, requests, tree_plans, unfinished
 from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import Act, Kind, Plan, Step
+from opsconsole.operations.requests import Request, Site
 from opsconsole.stack import git_changes
 from opsconsole.stack.git_program import Git
 from tests.git_trees import Trees, git
@@ -103,10 +105,12 @@ def test_the_env_file_is_not_in_the_stash(stack: OperationStack, trees: Trees) -
     (trees.tree / "app.conf").write_text("mine\n")
     (trees.tree / ".env").write_text((trees.tree / ".env").read_text() + "MINE=1\n")
     plan = planned(stack)
-    _, code = stack.run(plan, OPS_KILL_AT="T01")
+    place, code = stack.run(plan, OPS_KILL_AT="T01")
     assert code == -signal.SIGKILL
     assert git(trees.tree, "stash", "show", "--name-only", "stash@{0}") == "app.conf"
     assert "MINE=1" in (trees.tree / ".env").read_text()
+    assert main(["operations", "undo", place.name, "--yes", "--stack", str(stack.directory)]) == 0
+    assert (trees.tree / "app.conf").read_text() == "mine\n" and "MINE=1" in (trees.tree / ".env").read_text()
 
 
 def test_a_conflict_keeps_the_stash_and_names_it_and_the_update_is_good(stack: OperationStack, trees: Trees) -> None:
@@ -202,3 +206,51 @@ def test_files_of_another_owner_stay_his(stack: OperationStack, trees: Trees) ->
         for place in (trees.tree, trees.origin):
             subprocess.run(["chown", "-R", "0:0", str(place)], check=True, timeout=20)
     assert head(trees) == target
+
+
+@pytest.mark.parametrize("answer", ["finish", "undo"])
+@pytest.mark.parametrize("at", ["T01.1", "T02.1", "T03.1"])
+def test_killed_and_finished_or_undone(stack: OperationStack, trees: Trees, at: str, answer: str) -> None:
+    """The tree ends at the old commit or at the new one, with the local changes in it and nothing left in a stash."""
+    before = head(trees)
+    target = trees.push({"app.conf": "ONE\ntwo\nthree\n", "other.conf": None})
+    (trees.tree / "app.conf").write_text("one\ntwo\nTHREE\n")
+    place, code = stack.run(planned(stack), OPS_KILL_AT=at)
+    assert code == -signal.SIGKILL
+    assert [one.operation for one in unfinished.unfinished(stack.directory)] == [place.name]
+    assert main(["operations", answer, place.name, "--yes", "--stack", str(stack.directory)]) == 0
+    assert unfinished.unfinished(stack.directory) == ()
+    done = answer == "finish"
+    assert head(trees) == (target if done else before)
+    assert (trees.tree / "app.conf").read_text() == ("ONE" if done else "one") + "\ntwo\nTHREE\n"
+    assert (trees.tree / "other.conf").exists() != done
+    assert git(trees.tree, "stash", "list") == "" and git_changes.unmerged_files(Git(trees.tree)) == ()
+
+
+def test_killed_on_a_conflict_and_again_while_it_is_undone(stack: OperationStack, trees: Trees) -> None:
+    """Between the stash that conflicts and the tree that is set right again; then the undo is killed, too."""
+    before = head(trees)
+    trees.push({"app.conf": "THEIRS\n"})
+    (trees.tree / "app.conf").write_text("OURS\n")
+    place, code = stack.run(planned(stack), OPS_KILL_AT="T03.1")
+    assert code == -signal.SIGKILL and git_changes.unmerged_files(Git(trees.tree)) == ("app.conf",)
+    undo = requests.make_plan(Site(directory=stack.directory), Request(what="undo", operation=place.name))
+    killed, code = stack.run(undo, OPS_KILL_AT="T02.1")
+    assert code == -signal.SIGKILL and head(trees) == before
+    assert [one.operation for one in unfinished.unfinished(stack.directory)] == [killed.name]
+    assert main(["operations", "undo", killed.name, "--yes", "--stack", str(stack.directory)]) == 0
+    assert head(trees) == before and (trees.tree / "app.conf").read_text() == "OURS\n"
+    assert git(trees.tree, "stash", "list") == "" and unfinished.unfinished(stack.directory) == ()
+
+
+def test_cut_off_while_git_put_the_changes_aside(stack: OperationStack, trees: Trees) -> None:
+    """A power cut after the stash was made and before the tree was set right: finishing makes no second stash."""
+    target = trees.push({"other.conf": "theirs\n"})
+    (trees.tree / "app.conf").write_text("mine\n")
+    plan = planned(stack)
+    place, _ = stack.run(plan, OPS_KILL_AT="O05.1")
+    kept = git(trees.tree, "stash", "create")
+    git(trees.tree, "stash", "store", "--message", f"On main: {plan.stash}", kept)
+    assert main(["operations", "finish", place.name, "--yes", "--stack", str(stack.directory)]) == 0
+    assert head(trees) == target and (trees.tree / "app.conf").read_text() == "mine\n"
+    assert git(trees.tree, "stash", "list") == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,13 +45,15 @@ def test_what_comes_in_is_shown_and_deployed(stack: UpdateStack, capsys: pytest.
     before, data, old = stack.started(), kept(stack), stack.images()
     stack.trees.push({"compose.yaml": stack.text(level="debug", more=', API_TOKEN: "new-secret-7"')}, "Say more")
     target = stack.trees.push({"Dockerfile": NEW_IMAGE}, "A newer image")
+    (stack.directory / "app.conf").write_text("mine\n")
+    (stack.directory / "notes.txt").write_text("git does not know me\n")
     assert update(stack, "--plan") == 0
     said = capsys.readouterr().out
     assert "A newer image" in said and "Say more" in said and "2 commits of origin/main" in said
     assert "~ service web: environment.LEVEL: info -> debug" in said
     assert "+ service web: environment.API_TOKEN = ********" in said and "new-secret-7" not in said
     assert f"merge --ff-only --no-overwrite-ignore {target}" in said and f"reset --keep {stack.head()}" in said
-    assert "Put local changes" not in said
+    assert "Put local changes of tracked files aside: app.conf" in said and "may conflict" not in said
     assert stack.head() != target and stack.started() == before, "a plan changes nothing"
 
     assert update(stack) == 0
@@ -59,6 +62,8 @@ def test_what_comes_in_is_shown_and_deployed(stack: UpdateStack, capsys: pytest.
     assert stack.images()[f"{stack.project}-store-1"] == old[f"{stack.project}-store-1"] and kept(stack) == data
     end = stack.end()
     assert end.result is Result.DONE and f"the tree stands at {target[:7]} (the new version)" in end.state
+    assert (stack.directory / "app.conf").read_text() == "mine\n" and git(stack.directory, "stash", "list") == ""
+    assert (stack.directory / "notes.txt").exists() and CANARY in (stack.directory / ".env").read_text()
     output = (stack.newest() / "output.log").read_text()
     assert "Dockerfile" in output and "A newer image" in output
     written = "".join(path.read_text(errors="replace") for path in stack.newest().iterdir() if path.is_file())
@@ -70,18 +75,6 @@ def test_what_comes_in_is_shown_and_deployed(stack: UpdateStack, capsys: pytest.
     assert update(stack) == 0  # nothing more to come is no fault
     assert "nothing came in" in capsys.readouterr().out
     assert chain.verify(stack.directory) == ()
-
-
-def test_local_changes_are_put_aside_and_applied_again(stack: UpdateStack, capsys: pytest.CaptureFixture[str]) -> None:
-    stack.trees.push({"app.conf": "ONE\ntwo\nthree\n", "compose.yaml": stack.text(level="debug")})
-    (stack.directory / "app.conf").write_text("one\ntwo\nTHREE\n")
-    (stack.directory / "notes.txt").write_text("git does not know me\n")
-    assert update(stack) == 0
-    said = capsys.readouterr().out
-    assert "Put local changes of tracked files aside: app.conf" in said and "may conflict" in said
-    assert (stack.directory / "app.conf").read_text() == "ONE\ntwo\nTHREE\n"
-    assert (stack.directory / "notes.txt").exists() and git(stack.directory, "stash", "list") == ""
-    assert CANARY in (stack.directory / ".env").read_text()
 
 
 def test_local_changes_that_conflict_are_named_and_the_update_is_good(
@@ -185,6 +178,24 @@ def test_an_update_of_a_stack_without_containers_goes_back_to_none(stack: Update
         assert stack.head() == old and stack.started() == {}
     finally:
         stack.compose("up", "--detach", "--wait")
+
+
+@pytest.mark.parametrize(("at", "answer"), [("D05.1", "undo"), ("T02.2", "finish")])
+def test_killed_in_mid_update(stack: UpdateStack, at: str, answer: str) -> None:
+    """With web recreated from the new version, and on the way back from a bad one: both lead to the old commit, images
+    and configuration. What a kill does to the tree alone is in test_tree_acts."""
+    old, images, data = stack.head(), stack.images(), kept(stack)
+    ill = {"test": "false"} if answer == "finish" else {}
+    stack.trees.push({"compose.yaml": stack.text(level="debug", **ill), "Dockerfile": NEW_IMAGE})
+    (stack.directory / "app.conf").write_text("mine\n")
+    place, code = stack.run(stack.plan(), OPS_KILL_AT=at)
+    assert code == -signal.SIGKILL and "LEVEL=debug" in stack.environment()
+    assert [one.operation for one in unfinished.unfinished(stack.directory)] == [place.name]
+    assert main(["operations", answer, place.name, "--yes", "--stack", str(stack.directory)]) == 0
+    assert unfinished.unfinished(stack.directory) == ()
+    assert stack.head() == old and (stack.directory / "compose.yaml").read_text() == stack.text()
+    assert stack.images() == images and "LEVEL=info" in stack.environment() and kept(stack) == data
+    assert (stack.directory / "app.conf").read_text() == "mine\n" and git(stack.directory, "stash", "list") == ""
 
 
 def test_the_directory_of_the_copies_is_empty_afterwards(stack: UpdateStack) -> None:

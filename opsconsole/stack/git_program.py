@@ -22,11 +22,10 @@ from opsconsole.text import mask_text, printable
 LOOK_SECONDS = 20.0
 FETCH_SECONDS = 120.0
 
-# No hook, no watcher, no housekeeping in the background, and submodules stay as they are.
-QUIETLY = (
-    "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "gc.auto=0",
-    "-c", "maintenance.auto=false", "-c", "submodule.recurse=false",
-)  # fmt: skip
+# No hook, no watcher, no housekeeping in the background, and submodules stay as they are. In the environment, as `-c`
+# hands it to git's own children: what a plan shows is what an operator types.
+_QUIETLY = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "maintenance.auto=false",
+            "submodule.recurse=false")  # fmt: skip
 
 _KEPT = re.compile(
     r"^(?:PATH|HOME|USER|LOGNAME|TMPDIR|TZ|SSH_AUTH_SOCK|XDG_CONFIG_HOME|SSL_CERT_\w+|GIT_SSL_\w+|GIT_SSH\w*|GIT_ASKPASS"
@@ -67,7 +66,7 @@ class Git:
 
     def words(self, *words: str) -> tuple[str, ...]:
         """The command as it can be typed."""
-        return ("git", *QUIETLY, "-C", str(self.top), *words)
+        return ("git", "-C", str(self.top), *words)
 
     def ask(self, *words: str, seconds: float = LOOK_SECONDS, stdin: bytes = b"") -> bytes:
         """What it prints. Raises SourceError with git's own line when it fails."""
@@ -128,6 +127,7 @@ def owner_account(top: Path, environment: Mapping[str, str]) -> Account:
         "GIT_ASKPASS": kept.get("GIT_ASKPASS", ""),
         "SSH_ASKPASS_REQUIRE": "never",
         "GIT_PAGER": "cat",
+        "GIT_CONFIG_PARAMETERS": " ".join(f"'{setting}'" for setting in _QUIETLY),
     }
     owner = top.stat()
     if os.geteuid() != 0 or owner.st_uid == 0:
