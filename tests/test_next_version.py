@@ -115,7 +115,7 @@ def test_env_files_that_git_does_not_know_are_read_where_they_are(trees: Trees) 
     version = ahead(trees, main)
     assert "~ service web: environment.COLOUR: red -> green" in words(version)
     assert version.env_file == ".env.production.local" and version.look.env_files == (main,)
-    assert main in version.look.compose
+    assert ".env.production.local" in version.look.compose
 
 
 def test_included_and_extended_files_of_the_commit_count(trees: Trees) -> None:
@@ -144,7 +144,7 @@ def test_a_compose_file_that_was_renamed(trees: Trees) -> None:
     trees.push({})
     version = ahead(trees)
     assert version.look.compose_files == (str(trees.tree / "docker-compose.prod.yml"),)
-    assert str(trees.tree / "docker-compose.prod.yml") in version.look.compose and version.changes == ()
+    assert "docker-compose.prod.yml" in version.look.compose and version.changes == ()
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def _incoming_lines(arrival: Arrival) -> Iterator[str]:
     change = arrival.change
     secrets = arrival.version.look.secrets
     yield (
-        f"{change.count} commits of {printable(arrival.tree.upstream)}, "
+        f"{change.count} {'commit' if change.count == 1 else 'commits'} of {printable(arrival.tree.upstream)}, "
         f"{short(change.base)} -> {short(change.target)}, {len(change.files)} files"
     )
     for one in change.commits:

@@ -65,8 +65,8 @@ class Git:
             raise SourceError("git is not installed on this host", "Install it: `apt-get install git`.")
 
     def words(self, *words: str) -> tuple[str, ...]:
-        """The command as it can be typed."""
-        return ("git", "-C", str(self.top), *words)
+        """The command as it can be typed in the stack's directory."""
+        return ("git", *words)
 
     def ask(self, *words: str, seconds: float = LOOK_SECONDS, stdin: bytes = b"") -> bytes:
         """What it prints. Raises SourceError with git's own line when it fails."""
@@ -93,6 +93,7 @@ class Git:
             return subprocess.run(
                 # A look writes nothing, not even a fresher index.
                 ("git", "--no-optional-locks", *self.words(*words)[1:]),
+                cwd=self.top,
                 env={**account.environment, **(environment or {})},
                 input=stdin,
                 capture_output=True,
