@@ -233,7 +233,7 @@ class Plan(Record, frozen=True):
         """One sentence for the question whether somebody agrees to it."""
         effect = next((one for one in self.data if one.needs_acceptance and one.name == name), None)
         if effect is None:
-            return f"{name} is removed"
+            return f"{name} would be removed"
         words = "lost and no backup holds it" if effect.effect is Effect.LOST else effect.words
         return f"{name} would be {words}" + (f" ({effect.why})" if effect.why else "")
 
