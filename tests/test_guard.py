@@ -289,19 +289,14 @@ def test_a_database_that_comes_back_late_is_waited_for(stack: DataStack) -> None
 
 
 def test_a_database_that_hangs_costs_two_seconds_and_no_more(stack: DataStack) -> None:
-    made = stack.plan(("true",))
-    paused = f"{stack.project}-mongo-1"
-    stack.engine.docker("pause", paused)
+    made, hangs = stack.plan(("true",)), f"{stack.project}-mongo-1"
+    stack.engine.docker("kill", "--signal", "STOP", hangs)
     try:
-        # Whoever planned it saw it running.
-        look = stack.look()
-        began = time.monotonic()
-        place, code = stack.run(msgspec.structs.replace(made, facts=look.facts))
-        took = time.monotonic() - began
+        place, code = stack.run(made)
     finally:
-        stack.engine.docker("unpause", paused)
+        stack.engine.docker("kill", "--signal", "CONT", hangs)
     before = msgspec.json.decode((place / guard.BEFORE).read_bytes(), type=Census)
-    assert code == 0 and before.seconds < 4 and took < 20
+    assert code == 0 and 1 < before.seconds < 4
     assert any("mongo was not compared: it could not be counted" in note for note in guard_record(place).notes)
 
 
@@ -479,6 +474,8 @@ def test_a_service_without_a_container_or_an_empty_place_is_no_loss() -> None:
     nothing = with_place("volume:shop_db", holds="nothing")
     gone = with_place("volume:shop_db", holds="", there=False)
     assert losses.compare(nothing, gone).less == ()
+    moved = with_place("volume:shop_db", holds="nothing", uses=())
+    assert losses.compare(nothing, moved).less == ()
     empty = with_database(0, collections={"shop": {"tmp": 0}})
     assert losses.compare(empty, with_database(0, collections={})).less == ()
 
