@@ -19,10 +19,11 @@ from opsconsole.roles import role_of
 from opsconsole.sources.volumes import EngineVolume
 from opsconsole.stack import compose, files, places, plain_file
 from opsconsole.stack.address import THIS_HOST
-from opsconsole.stack.compose import ComposeCommand, ComposeFiles
+from opsconsole.stack.compose import ComposeCommand
 from opsconsole.stack.discover import engine_host
 from opsconsole.stack.files import Choice
 from opsconsole.stack.git import Repository
+from opsconsole.stack.reading import best_rendering
 from opsconsole.stack.rendered import Rendered, to_services
 from opsconsole.text import is_secret_name
 
@@ -344,30 +345,13 @@ def _rendered(
     environment: Mapping[str, str],
     hashes: Mapping[str, frozenset[str]],
 ) -> tuple[Rendered, tuple[str, ...]]:
-    """The rendering that the running containers agree with most, and the env files that it takes."""
+    """The rendering that the running containers agree with most, and its env files. Raises SourceError."""
     if not choice.compose_files:
         raise SourceError(f"the compose files of {choice.name} are not there", _WITHOUT_COMPOSE)
-    best: tuple[tuple[int, int], Rendered, tuple[str, ...]] | None = None
-    failure: SourceError | None = None
-    for env_files in choice.env_file_choices():
-        wanted = ComposeFiles(
-            directory=choice.directory, files=choice.compose_files, project=choice.name, env_files=env_files
-        )
-        try:
-            rendered = compose.render(command, wanted, environment, hashes, keep_raw=True)
-        except SourceError as error:
-            failure = failure or error
-            continue
-        matches = sum(rendered.hashes.get(service) in carried for service, carried in hashes.items())
-        rank = (matches, -len(rendered.missing_variables))
-        if best is None or rank > best[0]:
-            best = (rank, rendered, env_files)
-        if rank == (len(hashes), 0):
-            break
-    if best is None:
-        assert failure is not None  # there is always one to try
-        raise SourceError(failure.problem, _WITHOUT_COMPOSE)
-    return best[1], best[2]
+    try:
+        return best_rendering(command, choice, environment, hashes, keep_raw=True)
+    except SourceError as error:
+        raise SourceError(error.problem, _WITHOUT_COMPOSE) from None
 
 
 _WITHOUT_COMPOSE = "Mend the compose file; `opsconsole rollback emergency-stop` works without it."

@@ -87,7 +87,7 @@ class FileReader:
             problems += plain.problems if plain else ()
         else:
             try:
-                best = self._best(command, choice, hashes)
+                best, _ = best_rendering(command, choice, self._environment, hashes)
                 told = {name: value for name, value in best.hashes.items() if name not in self._with_label_file}
                 best = msgspec.structs.replace(best, hashes=told)
                 self._good = (choice.name, best)
@@ -119,31 +119,6 @@ class FileReader:
             self._command = compose.find(self._environment)
         return self._command
 
-    def _best(self, command: ComposeCommand, choice: Choice, hashes: Hashes) -> Rendered:
-        """The rendering whose fingerprints the running containers carry; among equals the first that misses least."""
-        tried: list[tuple[int, int, Rendered]] = []
-        failure: SourceError | None = None
-        wanted = sum(len(carried) for carried in hashes.values())
-        for env_files in choice.env_file_choices():
-            asked = ComposeFiles(
-                directory=choice.directory, files=choice.compose_files, project=choice.name, env_files=env_files
-            )
-            try:
-                rendered = compose.render(command, asked, self._environment, hashes)
-            except SourceError as error:
-                failure = failure or error
-                if isinstance(error, compose.ComposeHangs):
-                    break
-                continue
-            matches = sum(rendered.hashes.get(service) in carried for service, carried in hashes.items())
-            tried.append((matches, -len(rendered.missing_variables), rendered))
-            if matches == wanted and not rendered.missing_variables:
-                break
-        if not tried:
-            assert failure is not None  # there is always one to try
-            raise failure
-        return max(tried, key=lambda one: one[:2])[2]
-
     def _plainly(self, choice: Choice, variables: Mapping[str, str]) -> tuple[Rendered | None, str]:
         """Our own reading: relative paths as written, and which other files count."""
         try:
@@ -157,6 +132,41 @@ class FileReader:
         self._also_read = tuple(_references(written, choice.directory))
         self._with_label_file = frozenset(_with_label_file(written))
         return plain, ""
+
+
+def best_rendering(
+    command: ComposeCommand,
+    choice: Choice,
+    environment: Mapping[str, str],
+    hashes: Hashes,
+    *,
+    keep_raw: bool = False,
+) -> tuple[Rendered, tuple[str, ...]]:
+    """The rendering whose fingerprints the running containers carry, among equals the first that misses least, and the
+    env files that it takes. Raises the first SourceError when none can be had."""
+    best: tuple[tuple[int, int], Rendered, tuple[str, ...]] | None = None
+    failure: SourceError | None = None
+    for env_files in choice.env_file_choices():
+        asked = ComposeFiles(
+            directory=choice.directory, files=choice.compose_files, project=choice.name, env_files=env_files
+        )
+        try:
+            rendered = compose.render(command, asked, environment, hashes, keep_raw=keep_raw)
+        except SourceError as error:
+            failure = failure or error
+            if isinstance(error, compose.ComposeHangs):
+                break
+            continue
+        matches = sum(rendered.hashes.get(service) in carried for service, carried in hashes.items())
+        rank = (matches, -len(rendered.missing_variables))
+        if best is None or rank > best[0]:
+            best = (rank, rendered, env_files)
+        if rank == (len(hashes), 0):
+            break
+    if best is None:
+        assert failure is not None  # there is always one to try
+        raise failure
+    return best[1], best[2]
 
 
 def stamps(paths: Iterable[str]) -> tuple[Hashable, ...]:
