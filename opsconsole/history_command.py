@@ -145,10 +145,14 @@ def _line(one: Past) -> str:
 def _one(place: Path, *, as_json: bool) -> int:
     output = place / "output.log"
     text = output.read_bytes() if output.exists() else b""
-    for entry in journal.read(place):
+    records = journal.read(place)
+    begins = [entry.output_from for entry in records if entry.event == "step" and entry.output_from is not None]
+    for entry in records:
         _print(entry, as_json=as_json)
-        if not as_json and entry.output_from is not None:
-            for line in text[entry.output_from : entry.output_to].decode(errors="replace").splitlines():
+        if not as_json and entry.event == "step" and entry.output_from is not None:
+            begins.pop(0)
+            part = text[entry.output_from : begins[0] if begins else None]
+            for line in part.decode(errors="replace").splitlines():
                 print(f"    {printable(line)}")
     return 0
 

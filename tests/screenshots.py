@@ -11,8 +11,9 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +21,13 @@ from pathlib import Path
 from opsconsole.demo import demo_sources
 from opsconsole.model import Snapshot, SourceState
 from opsconsole.monitor import Monitor
+from opsconsole.operations.plan import Plan
+from opsconsole.operations.requests import Site
 from opsconsole.ui.app import ConsoleApp
 from opsconsole.ui.panes.logs import LogsPane
+from opsconsole.ui.screens.plan import PlanScreen
+from tests import operation_samples
+from tests.operation_samples import DEPLOY, LOSING
 
 FOLDER = Path(__file__).parents[1] / "screenshots"
 MOMENT = datetime(2026, 3, 12, 14, 32, 10, tzinfo=UTC)
@@ -36,6 +42,8 @@ class Picture:
     size: tuple[int, int] = (120, 40)
     theme: str = "dark"
     ascii_only: bool = False
+    operations: str = ""  # "past", "running", "half done": what lies in the stack's directory
+    plan: Plan | None = None  # shown before the keys
 
 
 PICTURES = (
@@ -49,12 +57,19 @@ PICTURES = (
     Picture("databases", ["D"]),
     Picture("backups", ["b"]),
     Picture("deploy", ["d"]),
+    Picture("plan", ["d"], operations="past", plan=DEPLOY),
+    Picture("plan-loss", ["enter"], operations="past", plan=LOSING),
+    Picture("operation", ["W"], operations="running"),
+    Picture("operation-failed", ["h", "j", "enter"], operations="past"),
+    Picture("half-done", operations="half done"),
+    Picture("history", ["h", "j"], operations="past"),
     Picture("help", ["question_mark"]),
     Picture("overview-80x24", size=(80, 24)),
     Picture("logs-80x24", ["l"], size=(80, 24)),
     Picture("overview-200x60", size=(200, 60)),
     Picture("overview-light", theme="light"),
     Picture("overview-ascii", ascii_only=True, size=(80, 24)),
+    Picture("operation-80x24", ["W"], operations="running", size=(80, 24)),
 )
 
 
@@ -68,31 +83,53 @@ def complete(snapshot: Snapshot | None) -> bool:
     return rates and sized and bool(snapshot.host and snapshot.host.cpu_percent is not None)
 
 
+@contextmanager
+def site_of(picture: Picture) -> Iterator[Site | None]:
+    """A directory with operations in it, for a picture that shows some."""
+    if not picture.operations:
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        made = operation_samples.samples(Path(directory), MOMENT)
+        if picture.operations == "running":
+            operation_samples.running_deploy(made)
+        elif picture.operations == "half done":
+            operation_samples.half_done(made)
+        try:
+            yield Site(directory=Path(directory))
+        finally:
+            made.close()
+
+
 @asynccontextmanager
 async def painted(picture: Picture) -> AsyncIterator[ConsoleApp]:
     """The console after the keys of a picture, when it has stopped changing."""
     monitor = Monitor(demo_sources(clock=lambda: MOMENT), clock=lambda: MOMENT)
-    app = ConsoleApp(monitor, theme=picture.theme, ascii_only=picture.ascii_only, clock=lambda: MOMENT)
-    async with app.run_test(size=picture.size, notifications=True) as pilot:
-        await asyncio.to_thread(monitor.wait_until_settled, 15)
-        while not complete(app.snapshot):
-            await pilot.pause(0.05)
-        await pilot.press(*picture.keys)
-        # The visible pane decides how many processes are listed: see a sample that was taken for it.
-        sampled = app.snapshot.host if app.snapshot else None
-        monitor.refresh()
-        while not app.snapshot or app.snapshot.host is sampled or not complete(app.snapshot):
-            await pilot.pause(0.05)
-        while isinstance(app.pane, LogsPane) and (not app.pane.following.is_open or app.pane.following.catching_up):
-            await pilot.pause(0.05)
-        # What has arrived is painted on a timer: wait until two looks at the screen are alike.
-        before, now = "", app.export_screenshot(title="opsconsole")
-        while before != now:
-            await pilot.pause(0.5)
-            before, now = now, app.export_screenshot(title="opsconsole")
-        if app.faults:
-            raise app.faults[0]
-        yield app
+    with site_of(picture) as site:
+        app = ConsoleApp(monitor, theme=picture.theme, ascii_only=picture.ascii_only, clock=lambda: MOMENT, site=site)
+        async with app.run_test(size=picture.size, notifications=True) as pilot:
+            await asyncio.to_thread(monitor.wait_until_settled, 15)
+            while not complete(app.snapshot) or (site and not app.operating.looked):
+                await pilot.pause(0.05)
+            if picture.plan is not None:
+                app.push_screen(PlanScreen("", plan=picture.plan))
+                await pilot.pause()
+            await pilot.press(*picture.keys)
+            # The visible pane decides how many processes are listed: see a sample that was taken for it.
+            sampled = app.snapshot.host if app.snapshot else None
+            monitor.refresh()
+            while not app.snapshot or app.snapshot.host is sampled or not complete(app.snapshot):
+                await pilot.pause(0.05)
+            while isinstance(app.pane, LogsPane) and (not app.pane.following.is_open or app.pane.following.catching_up):
+                await pilot.pause(0.05)
+            # What has arrived is painted on a timer: wait until two looks at the screen are alike.
+            before, now = "", app.export_screenshot(title="opsconsole")
+            while before != now:
+                await pilot.pause(0.5)
+                before, now = now, app.export_screenshot(title="opsconsole")
+            if app.faults:
+                raise app.faults[0]
+            yield app
 
 
 async def paint(picture: Picture) -> str:

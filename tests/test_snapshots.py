@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from opsconsole.ui.app import ConsoleApp
+from tests.operation_samples import DEPLOY, LOSING
 from tests.screenshots import Picture, painted
 
 FOLDER = Path(__file__).with_name("snapshots")
@@ -52,8 +54,32 @@ def fixed_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("pane", KEYS)
 async def test_pane(pane: str, size: str) -> None:
-    stored = FOLDER / f"{pane}-{size}.txt"
-    async with painted(Picture(pane, [KEYS[pane]], size=SIZES[size])) as app:
+    await compare(Picture(pane, [KEYS[pane]], size=SIZES[size]), size)
+
+
+OPERATIONS = (
+    Picture("plan", operations="past", plan=DEPLOY),
+    Picture("plan-loss", operations="past", plan=LOSING),
+    Picture("plan-typed", ["enter"], operations="past", plan=LOSING),
+    Picture("operation", ["W"], operations="running"),
+    Picture("operation-failed", ["h", "j", "enter"], operations="past"),
+    Picture("operation-line", ["b"], operations="running"),
+    Picture("half-done", operations="half done"),
+    Picture("emergency-stop", ["X"], operations="past"),
+    Picture("past", ["h"], operations="past"),
+)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("picture", OPERATIONS, ids=lambda picture: picture.name)
+async def test_operation(picture: Picture, size: str) -> None:
+    await compare(replace(picture, size=SIZES[size]), size)
+
+
+async def compare(picture: Picture, size: str) -> None:
+    """Hold what is painted against what is stored."""
+    stored = FOLDER / f"{picture.name}-{size}.txt"
+    async with painted(picture) as app:
         shown = lines_of(app)
         if os.environ.get("UPDATE_SNAPSHOTS"):
             FOLDER.mkdir(exist_ok=True)

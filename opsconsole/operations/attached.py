@@ -10,10 +10,10 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
-from opsconsole.model import LogLine, SourceError
+from opsconsole.model import LogLevel, LogLine, SourceError
 from opsconsole.operations import journal, past
 from opsconsole.operations.course import Course, course
-from opsconsole.operations.journal import Entry
+from opsconsole.operations.journal import Entry, Result
 from opsconsole.operations.past import Expected
 from opsconsole.operations.plan import Plan
 
@@ -97,13 +97,29 @@ class Attached:
             if entry.event == "progress" and self._entries and self._entries[-1].event == "progress":
                 self._entries.pop()  # only the last one says how far it is
             self._entries.append(entry)
-            if entry.event == "step":
-                self._step = entry.title
+            self._tell(entry)
         if new or not self.course.plan:
             self.course = course(self._plan, self._entries)
         self._copy_output()
         self.cancel_asked = journal.cancel_asked(self.place)
         self.standing = self._stands(gone)
+
+    def _tell(self, entry: Entry) -> None:
+        """Where a step begins and what became of it stands among the output, in its place."""
+        if entry.event == "step":
+            self._copy_output(entry.output_from)
+            self._step = entry.title
+            self._line(f"=== {entry.title}")
+        elif entry.event == "step-end" and (entry.text or entry.problem):
+            self._copy_output(entry.output_to)
+            bad = LogLevel.UNKNOWN if entry.result is Result.DONE else LogLevel.ERROR
+            self._line(f"=== {entry.result}: {entry.text or entry.problem}", bad)
+        elif entry.event == "way-back":
+            self._copy_output()
+            self._line(f"=== WAY BACK, {entry.text}: {entry.problem}", LogLevel.ERROR)
+
+    def _line(self, text: str, level: LogLevel = LogLevel.UNKNOWN) -> None:
+        self._lines.append(LogLine(at=time.time_ns(), service=self._step, container="", text=text, level=level))
 
     def _stands(self, gone: bool) -> Standing:
         if self.course.end is not None:
@@ -117,23 +133,23 @@ class Attached:
             return Standing.NOTHING_DONE
         return Standing.BEGINNING
 
-    def _copy_output(self) -> None:
-        while True:
+    def _copy_output(self, until: int | None = None) -> None:
+        """Whole lines, to the end of what is there or to this place in output.log."""
+        while not self._closing.is_set():
             try:
                 with (self.place / "output.log").open("rb") as file:
                     if self._output_at < 0:
                         self._output_at = max(0, file.seek(0, 2) - _FIRST_BYTES)
+                    most = _READ_BYTES if until is None else min(_READ_BYTES, until - self._output_at)
                     file.seek(self._output_at)
-                    text = file.read(_READ_BYTES)
+                    text = file.read(most) if most > 0 else b""
             except OSError:
                 return
             self._output_at += len(text)
             *lines, self._torn = (self._torn + text).split(b"\n")
-            now = time.time_ns()
-            self._lines.extend(
-                LogLine(at=now, service=self._step, container="", text=line.decode(errors="replace")) for line in lines
-            )
-            if len(text) < _READ_BYTES or self._closing.is_set():
+            for line in lines:
+                self._line(line.decode(errors="replace"))
+            if not text:
                 return
 
 

@@ -53,11 +53,21 @@ class Course(Record, frozen=True):
     progress: Entry | None = None  # of the step that runs
     end: Entry | None = None
     less: tuple[str, ...] = ()  # what the guard misses
+    guarded: Entry | None = None  # what the guard said
 
     @property
     def current(self) -> int | None:
         """Index of the step that runs."""
         return next((at for at, one in enumerate(self.steps) if one.mark is Mark.RUNNING), None)
+
+    @property
+    def reached(self) -> int | None:
+        """Index of the step that runs, else of the one that failed, else of the last one begun."""
+        begun = [at for at, one in enumerate(self.steps) if one.mark is not Mark.TO_COME]
+        failed = [at for at in begun if self.steps[at].mark is Mark.FAILED]
+        if (current := self.current) is not None:
+            return current
+        return failed[0] if failed and self.end else begun[-1] if begun else None
 
     @property
     def failed(self) -> StepCourse | None:
@@ -87,7 +97,7 @@ class Course(Record, frozen=True):
 def course(plan: Plan | None, entries: Sequence[Entry]) -> Course:
     """What the records say. Steps of the way back and of a failure are there only once they were taken."""
     steps = [_to_come(step, Part.STEPS) for step in plan.steps] if plan else []
-    begin = turned = progress = end = None
+    begin = turned = progress = end = guarded = None
     less: list[str] = []
     for entry in entries:
         less += [line for line in entry.less if line not in less]
@@ -104,10 +114,19 @@ def course(plan: Plan | None, entries: Sequence[Entry]) -> Course:
         elif entry.event == "way-back":
             turned = entry
             steps += [_to_come(step, Part.WAY_BACK) for step in plan.way_back] if plan else []
+        elif entry.event == "guard":
+            guarded = entry
         elif entry.event == "end":
             end = entry
     return Course(
-        plan=plan, begin=begin, steps=tuple(steps), turned=turned, progress=progress, end=end, less=tuple(less)
+        plan=plan,
+        begin=begin,
+        steps=tuple(steps),
+        turned=turned,
+        progress=progress,
+        end=end,
+        less=tuple(less),
+        guarded=guarded,
     )
 
 

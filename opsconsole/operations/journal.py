@@ -77,7 +77,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str = ""  # one line
     exit_codes: tuple[int, ...] = ()
     seconds: float | None = None
-    output_from: int | None = None  # the command's part of output.log, in bytes
+    output_from: int | None = None  # where a step's part of output.log begins; of its last command, in its step-end
     output_to: int | None = None
     output_sha256: str = ""
     result: Result | None = None

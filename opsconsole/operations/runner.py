@@ -232,7 +232,7 @@ class _Runner:
     def _do(self, one: Step) -> None:
         step("O04")
         self._acted = True
-        self._journal.write("step", step=one.id, title=one.title)
+        self._journal.write("step", step=one.id, title=one.title, output_from=self._output.at)
         step("O05")
         began = time.monotonic()
         fields: dict[str, object] = {}

@@ -39,6 +39,8 @@ def ask(operating: Operating) -> None:
 def cost(operating: Operating) -> Iterator[Content]:
     """What it does and what that costs, in lines."""
     snapshot: Snapshot | None = operating.app.snapshot
+    from opsconsole.operations.emergency import GRACE_SECONDS
+
     running = [one for one in snapshot.containers if one.state in _RUNNING] if snapshot is not None else []
     databases = {one.target.service for one in snapshot.databases if one.target.service} if snapshot else set()
     killed = [name for name in dict.fromkeys(one.service for one in running) if name in databases]
@@ -50,7 +52,11 @@ def cost(operating: Operating) -> Iterator[Content]:
     )
     yield Content("Logs and states are saved first, 2 s at most. Containers and volumes stay as they are.")
     if killed:
-        yield Content(printable(f"{', '.join(killed)}: killed after 5 s; its own log repairs it when it starts."))
+        yield Content(
+            printable(
+                f"{', '.join(killed)}: killed after {GRACE_SECONDS} s if it needs longer; its own log repairs it."
+            )
+        )
     if operating.seen.running:
         yield Content(printable(f"{operating.seen.running[0].title} runs: it is asked to end and not waited for."))
 

@@ -41,7 +41,7 @@ class Operating:
         self.seen: Seen = Seen()
         self._watch: Watch | None = None
         self._begun: dict[str, subprocess.Popen[bytes]] = {}  # by operation, for as long as its process lives
-        self._offered = False  # what is half done was said at the start
+        self.looked = False  # what is half done at the start was said
         self._told: set[str] = set()  # operations whose end was said
 
     # --- what runs -----------------------------------------------------------------------------------
@@ -67,9 +67,9 @@ class Operating:
             if process.poll() is not None:
                 del self._begun[name]
         self.say()
-        if seen.half_done and not self._offered:
+        if seen.half_done and not self.looked:
             self.offer(seen.half_done[0])
-        self._offered = True
+        self.looked = True
         gone = {one.operation: one for one in before.running}.keys() - {one.operation for one in seen.running}
         changed = getattr(self.app.pane, "operations_changed", None)
         if changed is not None and (gone or seen != before):
@@ -196,19 +196,10 @@ class Operating:
             *(Content.styled(printable(sentence), Tone.WARNING) for sentence in plan.asks),
         ]
         if plan.to_accept:
-            names = [(name, self._becomes(plan, name)) for name in plan.to_accept]
+            names = [(name, plan.what_becomes_of(name)) for name in plan.to_accept]
             self.app.push_screen(TypeNamesScreen(question, said, names), lambda agreed: then(bool(agreed)))
         else:
             self.app.push_screen(AgreeScreen(question, said, "Run it"), lambda agreed: then(bool(agreed)))
-
-    def _becomes(self, plan: Plan, name: str) -> str:
-        from opsconsole.operations.plan import Effect
-
-        found = next((one for one in plan.data if one.name == name and one.needs_acceptance), None)
-        if found is None:
-            return "will be removed"
-        why = f": {found.why}" if found.why else ""
-        return f"{'will be LOST' if found.effect is Effect.LOST else 'will be left behind'}{why}"
 
     def begin(self, plan: Plan, then: Callable[[Begun | SourceError], None]) -> None:
         """Start the process of a plan that was agreed to."""

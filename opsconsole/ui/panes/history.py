@@ -41,6 +41,8 @@ def result_of(one: Past) -> tuple[str, Tone]:
     """In a word or two, and how bad it is."""
     if one.result == "half done" and one.resolved:
         return "half done, resolved", Tone.MUTED
+    if one.less:
+        return f"{_SHORT.get(one.result, one.result)}, less data", Tone.BAD
     return _SHORT.get(one.result, one.result), _TONES.get(one.result, Tone.PLAIN)
 
 
@@ -50,6 +52,8 @@ def detail(one: Past, width: int, glyphs: Glyphs) -> list[Content]:
     lines = [Content.assemble((f"{sign(tone, glyphs)} {word}", tone), "  ", (printable(one.title), Tone.STRONG))]
     if one.problem:
         lines += wrapped(one.problem, width, style=tone)
+    for less in one.less:
+        lines += wrapped(f"less than before: {less}", width, style=Tone.BAD)
     facts = [
         fact("began", one.began.astimezone().strftime("%Y-%m-%d %H:%M:%S")),
         fact("took", clock(one.seconds)),

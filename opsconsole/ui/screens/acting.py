@@ -36,13 +36,16 @@ class ActingScreen(ModalScreen[None]):
     """Subclasses say `heading`, `body` and their `actions`; `say` shows all of it anew."""
 
     actions: ClassVar[tuple[Action, ...]] = ON_TOP
+    first: ClassVar[tuple[Action, ...]] = ()
+    """Of the actions those whose keys are taken before the focused widget sees them."""
     DEFAULT_CSS = """
     ActingScreen { background: $background; layout: vertical; }
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "actions" in cls.__dict__:
-            cls.BINDINGS = cast(Any, bindings(cls.actions))
+            later = [action for action in cls.actions if action not in cls.first]
+            cls.BINDINGS = cast(Any, [*bindings(later), *bindings(cls.first, priority=True)])
         super().__init_subclass__(**kwargs)
 
     def heading(self) -> Content:

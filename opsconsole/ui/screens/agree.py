@@ -52,7 +52,7 @@ class TypeNamesScreen(ModalScreen[bool]):
     """
 
     def __init__(self, question: str, said: Sequence[Content], names: Sequence[tuple[str, str]]) -> None:
-        """`names` as (name, what becomes of it)."""
+        """`names` as (name, what becomes of it in a sentence)."""
         super().__init__()
         self._question = question
         self._said = tuple(said)
@@ -75,9 +75,9 @@ class TypeNamesScreen(ModalScreen[bool]):
         self.query_one(Input).focus()
 
     def _ask(self, wrong: str) -> None:
-        name, becomes = self._names[self._at]
+        _, becomes = self._names[self._at]
         of = f" ({self._at + 1} of {len(self._names)})" if len(self._names) > 1 else ""
-        wanted = Content.assemble((printable(name), Tone.BAD), f" {printable(becomes)}. Type its name to agree{of}:")
+        wanted = Content.assemble((printable(f"{becomes}."), Tone.BAD), f" Type its name to agree{of}:")
         self.query_one(".wanted", Static).update(wanted)
         said = Content.styled(wrong, Tone.BAD) if wrong else Content("Enter takes what is typed. Esc changes nothing.")
         self.query_one(".hint", Static).update(said)

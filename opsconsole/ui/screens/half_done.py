@@ -14,7 +14,7 @@ from textual.widgets import Button, Static
 from opsconsole.operations.unfinished import HalfDone
 from opsconsole.text import printable
 from opsconsole.ui.keys import Action, bindings
-from opsconsole.ui.wording import Tone
+from opsconsole.ui.wording import Tone, plural
 
 ACTIONS = (
     Action("choose('later')", ("escape", "q", "ctrl+c"), "later", "Do neither now.", footer=5, palette=False),
@@ -60,7 +60,7 @@ class HalfDoneScreen(ModalScreen[str]):
             Content.styled(printable(one.title), Tone.STRONG),
             Content.styled(printable(f"begun {one.began.astimezone():%Y-%m-%d %H:%M:%S}{by}"), Tone.MUTED),
             Content(""),
-            Content(printable(f"{inside}{len(one.done)} steps are done, {one.to_come} to come.")),
+            Content(printable(f"{inside}{plural(len(one.done), 'step')} done, {one.to_come} to come.")),
             Content("Its process was killed, or the machine went down."),
         ]
         if self._more:

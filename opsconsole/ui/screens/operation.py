@@ -75,10 +75,12 @@ class OperationScreen(ActingScreen):
     OperationScreen .op-right { height: 1fr; width: 1fr; }
     OperationScreen .op-result { height: auto; max-height: 65%; padding: 0 1; }
     OperationScreen .op-result:focus { background: $surface; }
+    OperationScreen.-over .op-steps { max-height: 5; }
+    OperationScreen.-over .op-result { max-height: 75%; }
     OperationScreen.-wide .op-sides { layout: horizontal; }
-    OperationScreen.-wide .op-steps { width: 2fr; max-width: 64; height: 1fr; max-height: 100%; }
+    OperationScreen.-wide .op-steps { width: 1fr; max-width: 72; height: 1fr; max-height: 100%; }
     OperationScreen.-wide .op-steps RowTable, OperationScreen.-wide .op-steps RowLines { height: 1fr; }
-    OperationScreen.-wide .op-right { width: 3fr; }
+    OperationScreen.-wide .op-right { width: 1fr; }
     OperationScreen .op-out { height: 1; padding: 0 1; }
     OperationScreen LogView { min-height: 2; }
     """
@@ -98,7 +100,7 @@ class OperationScreen(ActingScreen):
         self._shown: tuple[object, ...] = ()
         self._searched = Pattern()
         self._timer: Timer | None = None
-        self._step_moved = False  # the reader has put the cursor on a step
+        self._reached: int | None = None  # the step that the cursor was put on
         self._fallen_back = False
         self.state = Sheet(classes="op-state")
         self.result = Sheet()
@@ -182,15 +184,17 @@ class OperationScreen(ActingScreen):
             )
         )
         self.table.show(list(enumerate(course.steps)))
-        current = course.current
-        if current is not None and not self._step_moved:
-            self.table.move_to(self._key((current, course.steps[current])))
+        at = course.reached
+        if at is not None and at != self._reached:  # once: then the cursor is the reader's
+            self._reached = at
+            self.table.move_to(self._key((at, course.steps[at])))
 
     def _stands_otherwise(self, course: Course, standing: Standing) -> None:
         """It began, ended or was killed: other keys, and everything that is to be said of it."""
         over = standing not in _AT_WORK
         box = self.query_one(".op-result", Scrolled)
         box.display = over
+        self.set_class(over, "-over")
         if over:
             glyphs = self.glyphs
             words = last_words(self.attached.place) if standing is Standing.NOTHING_DONE else ""

@@ -35,14 +35,15 @@ _DONE = {Kind.DEPLOY: "deployed", Kind.UPDATE: "updated and deployed", Kind.ROLL
 
 def result_words(course: Course) -> tuple[str, Tone]:
     """How it ended, in words: `deployed`, `FAILED and ROLLED BACK: ...`."""
-    if course.result is None:
+    end, plan = course.end, course.plan
+    if end is None or end.result is None:
         return "", Tone.PLAIN
-    if course.result is Result.DONE and course.plan is not None:
-        plan = course.plan
-        if plan.resolves:
-            return ("undone" if plan.as_undo else "finished"), Tone.GOOD
-        return _DONE.get(plan.kind, "done"), Tone.GOOD
-    return RESULTS[course.result]
+    if end.result is not Result.DONE or plan is None:
+        return RESULTS[end.result]
+    words = end.text or _DONE.get(plan.kind, "done")
+    if plan.resolves:
+        words = "undone" if plan.as_undo else "finished"
+    return (f"{words}, but THERE IS LESS DATA than before", Tone.BAD) if course.less else (words, Tone.GOOD)
 
 
 def mark_of(mark: Mark, glyphs: Glyphs) -> tuple[str, Tone]:
@@ -150,9 +151,9 @@ def result_lines(
         lines += wrapped("F finishes it, U goes back to how it was. Both show a plan first.", width, style=Tone.ACCENT)
     if standing is Standing.NOTHING_DONE:
         lines += wrapped(f"Nothing was done. {last_words}".strip(), width, style=Tone.BAD)
+    lines += _less(course, width, glyphs)
     for said, tone in _end(course):
         lines += wrapped(said, width, style=tone)
-    lines += _less(course, width, glyphs)
     return lines
 
 
@@ -191,17 +192,14 @@ def _end(course: Course) -> Iterator[tuple[str, Tone]]:
 
 
 def _less(course: Course, width: int, glyphs: Glyphs) -> list[Content]:
-    if not course.less:
-        return []
-    lines = wrapped(f"{glyphs.bad} LESS DATA than before:", width, style=Tone.BAD)
-    for less in course.less:
-        lines += wrapped(less, width, indent=2, style=Tone.BAD)
+    """What the guard has to say; nothing when all data is there."""
+    guarded = course.guarded
+    lines = [line for note in (guarded.notes if guarded else ()) for line in wrapped(f"data: {note}", width)]
+    if course.less:
+        lines += wrapped(f"{glyphs.bad} LESS DATA than before:", width, style=Tone.BAD)
+        lines += [line for less in course.less for line in wrapped(less, width, indent=2, style=Tone.BAD)]
+        lines += wrapped(guarded.hint, width, style=Tone.ACCENT) if guarded else []
     return lines
-
-
-def has_failed(course: Course, standing: Standing) -> bool:
-    bad = course.result is not None and course.result is not Result.DONE
-    return bad or bool(course.less) or standing in (Standing.HALF_DONE, Standing.NOTHING_DONE)
 
 
 def cancel_words(course: Course) -> list[str]:

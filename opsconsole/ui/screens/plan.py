@@ -34,6 +34,12 @@ SIDE_BY_SIDE = 100  # cells
 _MOST_STEPS_ABOVE = 0.4  # of the height, where the steps stand above the rest
 
 
+PAGES = (
+    Action("screens(-1)", ("pageup", "ctrl+u"), "Page up", "Move what stands beside the steps up.", palette=False),
+    Action("screens(1)", ("pagedown", "ctrl+d"), "Page down", "Move it down.", palette=False),
+)
+
+
 class PlanScreen(ActingScreen):
     """`words` say what is wanted, before there is a plan. A ready `plan` is only looked at or run."""
 
@@ -44,12 +50,12 @@ class PlanScreen(ActingScreen):
                palette=False),
         Action("other_side", ("tab", "shift+tab"), "other side", "Go to the steps, or to what they do.", footer=5,
                palette=False),
-        Action("screens(-1)", ("pageup", "ctrl+u"), "Page up", "Move what stands beside the steps up.", palette=False),
-        Action("screens(1)", ("pagedown", "ctrl+d"), "Page down", "Move it down.", palette=False),
+        *PAGES,
         Action("app.watch_operation", ("W",), "watch", "Watch the operation that runs.", palette=False),
         Action("close", ("escape", "q"), "back", "Go back; nothing is done.", footer=2, palette=False),
         *ON_TOP,
     )  # fmt: skip
+    first = PAGES
     DEFAULT_CSS = """
     PlanScreen > .plan-sides { height: 1fr; layout: vertical; }
     PlanScreen .plan-steps { height: auto; max-height: 40%; width: 1fr; }

@@ -9,7 +9,7 @@ from textual.content import Content
 
 from opsconsole.operations import plan as plans
 from opsconsole.operations.course import Part
-from opsconsole.operations.plan import Act, DataEffect, Effect, IfFails, Plan, Step
+from opsconsole.operations.plan import Act, DataEffect, Effect, Fate, IfFails, Plan, Step
 from opsconsole.text import printable
 from opsconsole.ui.widgets.lines import fit, joined, longest, section, wrapped
 from opsconsole.ui.wording import Glyphs, Tone, duration, plural
@@ -41,10 +41,9 @@ def loses(one: DataEffect) -> bool:
 
 def said_of(one: DataEffect) -> tuple[str, Tone]:
     """What becomes of it in a word or two, and how bad that is."""
-    if one.left_behind and one.effect is not Effect.LOST:
-        return "LEFT BEHIND", Tone.BAD
-    words = one.effect.value.upper() if one.effect in (Effect.LOST, Effect.REPLACED) else one.effect.value
-    return words, _TONES[one.effect]
+    if loses(one):
+        return one.words.upper(), Tone.BAD
+    return one.words.upper() if one.effect is Effect.REPLACED else one.words, _TONES[one.effect]
 
 
 def summary(plan: Plan, glyphs: Glyphs) -> Content:
@@ -81,7 +80,11 @@ def detail(plan: Plan, chosen: PlanStep | None, width: int, glyphs: Glyphs) -> l
     lines: list[Content] = []
     if chosen is not None:
         lines += [*_step(plan, chosen, width, glyphs), Content("")]
-    lines += [*_data(plan, width, glyphs), Content(""), *_downtime(plan, width, glyphs)]
+    lines += [*_data(plan, width, glyphs), Content("")]
+    lines += _changes(plan, width, glyphs)
+    lines += _downtime(plan, width, glyphs)
+    lines += _listed("Commits", plan.incoming, width, glyphs)
+    lines += _listed("Configuration", plan.keys, width, glyphs)
     if plan.notes or plan.asks:
         lines += [Content(""), section("Notes", width, glyphs)]
         for note in (*plan.asks, *plan.notes):
@@ -143,12 +146,46 @@ def _data(plan: Plan, width: int, glyphs: Glyphs) -> list[Content]:
             Content.assemble(
                 (f"{mark} {word:<12}", tone),
                 (fit(one.name, name, ellipsis=glyphs.ellipsis), tone if tone is Tone.BAD else Tone.PLAIN),
-                (f"  {printable(one.what)}{f' of {one.database}' if one.database else ''}", Tone.MUTED),
+                (f"  {printable(one.what)}{_database(one)}", Tone.MUTED),
             )
         )
         if one.why:
             lines += wrapped(one.why, width, indent=2, style=tone if tone is Tone.BAD else Tone.MUTED)
     return lines
+
+
+def _database(one: DataEffect) -> str:
+    return f" of {one.database}" if one.database and one.database not in one.what.lower() else ""
+
+
+_FATES: dict[Fate, tuple[str, Tone]] = {
+    Fate.CREATE: ("is created", Tone.ACCENT),
+    Fate.RECREATE: ("is recreated", Tone.WARNING),
+    Fate.PERHAPS: ("is recreated if its image comes out as another one", Tone.WARNING),
+    Fate.START: ("is started", Tone.ACCENT),
+    Fate.RUN: ("runs once more", Tone.ACCENT),
+    Fate.REMOVE: ("is removed", Tone.WARNING),
+    Fate.UNCHANGED: ("stays as it is", Tone.MUTED),
+}
+
+
+def _changes(plan: Plan, width: int, glyphs: Glyphs) -> list[Content]:
+    if not plan.changes:
+        return []
+    lines = [section("Services", width, glyphs)]
+    name = longest((one.service for one in plan.changes), 6, 30)
+    for one in plan.changes:
+        said, tone = _FATES[one.fate]
+        lines.append(Content.assemble(fit(one.service, name, ellipsis=glyphs.ellipsis), "  ", (said, tone)))
+        for why in one.why:
+            lines += wrapped(why, width, indent=4, style=Tone.MUTED)
+    return [*lines, Content("")]
+
+
+def _listed(title: str, said: tuple[str, ...], width: int, glyphs: Glyphs) -> list[Content]:
+    if not said:
+        return []
+    return [Content(""), section(title, width, glyphs), *(line for one in said for line in wrapped(one, width))]
 
 
 def _downtime(plan: Plan, width: int, glyphs: Glyphs) -> list[Content]:
