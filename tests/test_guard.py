@@ -280,6 +280,19 @@ def test_a_database_that_was_stopped_is_not_compared(stack: DataStack) -> None:
     assert code == 0 and guard_record(place).notes == (said,)
 
 
+@pytest.mark.parametrize("words", ["# another line", "this is broken: ["])
+def test_the_compose_file_may_change_in_between(stack: DataStack, words: str) -> None:
+    file = stack.directory / "compose.yaml"
+    text = file.read_text()
+    try:
+        place, code = stack.run(stack.plan(stack.fault(f"open('compose.yaml', 'a').write('\\n{words}\\n')")))
+        assert file.read_text() != text
+    finally:
+        file.write_text(text)
+    record = guard_record(place)
+    assert code == 0 and record.notes == () and "4 collections with 35 documents, 6 lasting keys" in record.text
+
+
 def test_a_database_that_comes_back_late_is_waited_for(stack: DataStack) -> None:
     """A restart without a gate: the census after finds the server still starting."""
     with stack.mongo() as client:

@@ -133,9 +133,7 @@ def engine_look(directory: Path, config: Config, *, project: str = "") -> Look:
 def look_again(before: Look, directory: Path, config: Config, *, project: str = "") -> Look:
     """How the stack is after something was done to it. Compose is asked again only when its files changed; what it
     cannot say any more is taken from before. Raises SourceError when the engine does not answer."""
-    if before.rendered.services and _file_hashes(directory, [str(directory / name) for name in before.facts.files]) != (
-        before.facts.files
-    ):
+    if before.rendered.services and _files_changed(before, directory, config, project):
         with suppress(SourceError):  # a broken compose file is no reason to look at nothing
             return look(directory, config, project=project)
     containers, volumes, known = _observe(directory, config, project or before.name)
@@ -146,6 +144,12 @@ def look_again(before: Look, directory: Path, config: Config, *, project: str = 
         engine_volumes=known,
         facts=msgspec.structs.replace(before.facts, containers=container_facts(containers)),
     )
+
+
+def _files_changed(before: Look, directory: Path, config: Config, project: str) -> bool:
+    now = files.choose(directory, config, before.containers, dict(os.environ), project=project).compose_files
+    known = before.facts.files
+    return now != before.compose_files or _file_hashes(directory, [str(directory / name) for name in known]) != known
 
 
 def container_facts(containers: Sequence[Container]) -> tuple[ContainerFact, ...]:
