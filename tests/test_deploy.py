@@ -21,6 +21,8 @@ from tests.operation_stack import CANARY
 from tests.parts.engine import Engine
 from tests.parts.machine import wait_until
 
+LONG_SOAK = SETTINGS.replace("0.2", "600")
+
 
 @pytest.fixture(scope="module")
 def stack(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployStack]:
@@ -148,7 +150,6 @@ BAD = {
     "build": ({"more": "RUN false"}, 1, "exit code"),
     "does not start": ({"init": "false", "command": '["/no/such/program"]'}, 3, "no such file or directory"),
     "never healthy": ({"test": '["CMD-SHELL", "echo cannot reach the shop; exit 1"]'}, 3, "cannot reach the shop"),
-    "crashes later": ({"command": '["sh", "-c", "sleep 2; exit 7"]'}, 3, "crashed and was started again"),
     "job fails": ({"job": '["sh", "-c", "exit 9"]'}, 3, "ended with exit code 9"),
     "missing key": ({"level": "${NO_SUCH_KEY}"}, 1, "the variable NO_SUCH_KEY is not set"),
     "empty key": ({"level": "${EMPTY_KEY}"}, 1, "the variable EMPTY_KEY is empty in .env"),
@@ -163,8 +164,7 @@ def test_a_bad_deploy_changes_nothing_or_is_undone(deployed: DeployStack, name: 
     before, kept = deployed.current(), deployed.kept()
     ids, images = deployed.ids(), deployed.images()
     assert before is not None
-    settings = SETTINGS.replace("0.2", "4") if name == "crashes later" else SETTINGS
-    deployed.write(version=f"bad {name}".replace(" ", "-"), settings=settings, **changed)
+    deployed.write(version=f"bad {name}".replace(" ", "-"), **changed)
     try:
         assert deploy(deployed) == code
     finally:
@@ -182,6 +182,25 @@ def test_a_bad_deploy_changes_nothing_or_is_undone(deployed: DeployStack, name: 
         assert deployed.ids()[deployed.name("store")] == ids[deployed.name("store")]
         assert list(deployed.releases().values())[-1] == "failed"
     assert chain.verify(deployed.directory) == ()
+
+
+CRASHES = "while [ ! -e /store/crash ]; do sleep 0.2; done; echo the queue is gone; exit 7"
+
+
+def test_one_that_crashes_after_its_gate_goes_back_and_its_last_words_are_kept(deployed: DeployStack) -> None:
+    before = deployed.current()
+    deployed.write(version="crashes", command=json.dumps(["sh", "-c", CRASHES]), settings=LONG_SOAK)
+    place, process = deployed.begin(deployed.plan())
+    deployed.wait_for_step(place, "soak")
+    deployed.compose("exec", "-T", "store", "touch", "/store/crash")
+    try:
+        assert process.wait(120) == 3
+    finally:
+        deployed.compose("exec", "-T", "store", "rm", "/store/crash")
+    last = journal.read(place)[-1]
+    assert last.result is Result.ROLLED_BACK and "crashed and was started again" in last.problem
+    assert "the queue is gone" in last.last_lines
+    assert deployed.current() == before
 
 
 def test_a_port_that_another_holds_is_found_before_anything_is_touched(deployed: DeployStack) -> None:
@@ -222,7 +241,7 @@ def test_when_the_way_back_fails_too_the_commands_are_said(
 
 def test_a_cancel_in_the_soak_goes_back(deployed: DeployStack) -> None:
     before = deployed.current()
-    deployed.write(version="cancelled", settings=SETTINGS.replace("0.2", "60"))
+    deployed.write(version="cancelled", settings=LONG_SOAK)
     place, process = deployed.begin(deployed.plan())
     deployed.wait_for_step(place, "soak")
     assert main(["operations", "cancel", place.name, "--stack", str(deployed.directory)]) == 0

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
-from opsconsole.model import Container, SourceError
-from opsconsole.operations import acts, facts, image_keeping, journal, plan, releases
+from opsconsole.model import Container, Service, SourceError
+from opsconsole.operations import acts, facts, gate_act, image_keeping, plan, releases
 from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
 from opsconsole.operations.gates import gate
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import Ending, Plan, Step
+from opsconsole.operations.plan import Act, Ending, Plan, Step
 from opsconsole.operations.release_making import Made, candidate, found, known_configurations, of_service, with_hashes
 from opsconsole.operations.releases import KeptService, Release, State
-from opsconsole.operations.stack_plans import RUNNING
 from opsconsole.operations.steps import step
 from opsconsole.sources.engine_images import EngineImages, ImageFacts
 
@@ -25,6 +25,10 @@ _HALF_MADE = re.compile(r"^[0-9a-f]{12}_(?P<name>.+)$")
 """What Compose calls a container while it replaces another one; the name stays when it is killed in between."""
 
 _SHORT_SECONDS = 60.0
+ENGINE_SECONDS = 90.0
+"""So long the way back waits for an engine that does not answer."""
+
+_ENGINE_POLL_SECONDS = 1.0
 
 
 def pull(operation: Operation, one: Step) -> Fields:
@@ -64,7 +68,7 @@ def record(operation: Operation, one: Step) -> Fields:
     images = _found([name for service in look.services for name in (service.image,)] + _image_ids(look.containers))
     if one.release == operation.plan.release:
         services = [service for service in look.services if service.name in one.services]
-        made = candidate(look, services, images, number, owner, now)
+        made = candidate(look, services, _about_to_run(operation, services, look, images), number, owner, now)
     else:
         known = known_configurations(operation.directory, kept)
         made = found(look, look.services, images, known, number, owner, now)
@@ -95,10 +99,12 @@ def recreate(operation: Operation, one: Step) -> Fields:
 def return_to(operation: Operation, one: Step) -> Fields:
     """Make what differs from a release into it again, gate it, and look whether it is really that."""
     release = releases.read(operation.directory, one.release)
+    _wait_for_engine(operation)
     try:
         image_keeping.ensure(operation, release)
         done = [_removed(operation, release), *_returned(operation, one, release)]
         _verify(operation, release)
+        _names_back(operation, release)
     except (SourceError, Failed) as error:
         stopped = error.stopped if isinstance(error, Failed) else Stopped(Result.FAILED, error.problem, error.hint)
         stopped.by_hand = tuple(plan.shown(command) for command in one.commands)
@@ -143,6 +149,26 @@ def _keep(operation: Operation, look: facts.Look, made: Made) -> None:
     made = with_hashes(made, compose.hashes_of(command, wanted, made.compose))
     releases.write(operation.directory, made.release, made.compose, made.files)
     image_keeping.reconcile(operation, releases.all_releases(operation.directory))
+
+
+def _about_to_run(
+    operation: Operation, services: Sequence[Service], look: facts.Look, images: Mapping[str, ImageFacts]
+) -> dict[str, ImageFacts]:
+    """By the name that the configuration uses; of a service that stays, what its container runs: somebody may have
+    moved the name since the plan was made."""
+    moving = {name for one in operation.plan.steps if one.act is Act.RECREATE for name in one.services}
+    staying = {
+        service.name: images[own[-1].image_id]
+        for service in services
+        if service.name not in moving
+        and (own := of_service(look.containers, service.name))
+        and own[-1].image_id in images
+    }
+    return {
+        service.name: staying.get(service.name) or images[service.image]
+        for service in services
+        if service.name in staying or service.image in images
+    }
 
 
 def _ours(release: Release, owner: str, what: Plan) -> bool:
@@ -285,10 +311,33 @@ def _gated(operation: Operation, one: Step, kept: KeptService) -> str:
     if verdict.cancelled:
         raise acts.cancelled(operation, one)
     if verdict.problem and kept.well and not kept.job:
-        raise Failed({}, Stopped(Result.FAILED, verdict.problem, "See `opsconsole logs`."))
+        raise gate_act.failed(operation, verdict.problem, verdict.failed)
     if verdict.problem:
         return f"{kept.name} recreated ({verdict.problem}{'' if kept.job else ', as it was before'})"
     return f"{kept.name} recreated"
+
+
+def _wait_for_engine(operation: Operation) -> None:
+    """One that was restarted in the middle is back in a moment. Raises SourceError when it is not."""
+    deadline = time.monotonic() + ENGINE_SECONDS
+    while True:
+        try:
+            operation.containers()
+            return
+        except SourceError:
+            if time.monotonic() > deadline or operation.cancel():
+                raise
+            time.sleep(_ENGINE_POLL_SECONDS)
+
+
+def _names_back(operation: Operation, release: Release) -> None:
+    """The names of images that the stack builds mean what runs again: `docker compose up` by hand would bring the
+    failed version back. Names from a registry are left alone, other stacks may use them."""
+    built = {one.image: one.image_id for one in release.services if one.built and one.image}
+    found = _found(list(built))
+    for name, image in built.items():
+        if name not in found or found[name].id != image:
+            operation.run_command(("docker", "tag", image, name), _SHORT_SECONDS, cuttable=False)
 
 
 def _verify(operation: Operation, release: Release) -> None:
@@ -319,34 +368,6 @@ def _condemn(operation: Operation, release: Release) -> None:
         return
     if new.state is State.CANDIDATE:
         releases.update(operation.directory, msgspec.structs.replace(new, state=State.FAILED))
-
-
-# --- the operation that began it -----------------------------------------------------------------------
-
-
-def first_place(operation: Operation) -> Path:
-    """Of the operation that this one finishes or undoes, or its own."""
-    place, what = operation.place, operation.plan
-    while what.resolves:
-        place = place.with_name(what.resolves)
-        what = journal.read_plan(place)
-    return place
-
-
-def untouched(operation: Operation, containers: Sequence[Container], names: Sequence[str]) -> bool:
-    """Whether these containers ran already when the operation was planned, and have not been started since."""
-    began = journal.read_plan(first_place(operation))
-    ids = {one.id for one in began.facts.containers if one.name in began.running_before}
-    there = {one.name: one for one in containers}
-    first = journal.read(first_place(operation))
-    at = first[0].at if first else datetime.now(UTC)
-    return all(
-        name in there
-        and there[name].id in ids
-        and there[name].state in RUNNING
-        and (there[name].started_at or at) <= at
-        for name in names
-    )
 
 
 # --- images --------------------------------------------------------------------------------------------

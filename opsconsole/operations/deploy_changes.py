@@ -33,7 +33,8 @@ def changes(look: Look, services: Sequence[Service], known: Known) -> tuple[Serv
 def pulled(look: Look, service: Service, known: Known) -> bool:
     """Whether a registry is asked for its image."""
     policy = str(_raw(look, service.name).get("pull_policy") or "")
-    if service.builds or not service.image or policy in ("never", "build"):
+    built = {one.image for one in look.services if one.builds}
+    if service.image in built or not service.image or policy in ("never", "build"):
         return False
     there = service.image in known.images
     return not (there and (policy in ("missing", "if_not_present") or "@sha256:" in service.image))
@@ -76,7 +77,7 @@ def _change(look: Look, service: Service, known: Known) -> ServiceChange:
 
 
 def _how(look: Look, service: Service, known: Known) -> str:
-    if service.builds:
+    if service.image in {one.image for one in look.services if one.builds}:
         return " is built"
     return " is pulled" if pulled(look, service, known) else ""
 

@@ -9,7 +9,7 @@ An update puts its own steps between them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -92,7 +92,7 @@ def deployment(
         returns_to=origin.name,
         first=(_preflight(services), *_record_found(here, origin)),
         fetch=tuple(_fetch(look, services, known, no_cache=no_cache)),
-        switch=tuple(_switch(look, config, services, release)),
+        switch=tuple(_switch(look, config, services, release, {one.service: one.fate for one in changed})),
         way_back=_way_back(here, config, services_here, origin, known),
         changes=changed,
         data=_data(look, moving | {one.service for one in changed if one.fate is Fate.CREATE}, memory),
@@ -270,10 +270,12 @@ def _fetch(look: Look, services: Sequence[Service], known: Known, *, no_cache: b
     return steps
 
 
-def _switch(look: Look, config: Config, services: Sequence[Service], release: str) -> list[Step]:
+def _switch(
+    look: Look, config: Config, services: Sequence[Service], release: str, fates: Mapping[str, Fate]
+) -> list[Step]:
     gates = config.deploy.gate_seconds
     names = tuple(one.name for one in services)
-    recreating = chain.from_iterable(_recreate(look, one, release, gates) for one in services)
+    recreating = chain.from_iterable(_recreate(look, one, release, gates, fates[one.name]) for one in services)
     steps = [
         Step(
             id="record",
@@ -319,12 +321,15 @@ def _switch(look: Look, config: Config, services: Sequence[Service], release: st
     return steps
 
 
-def _recreate(look: Look, service: Service, release: str, gate_seconds: float) -> tuple[Step, ...]:
+def _recreate(look: Look, service: Service, release: str, gate_seconds: float, fate: Fate) -> tuple[Step, ...]:
+    """Nothing for a service that stays: same configuration, same image, and nobody brings another one."""
+    if fate is Fate.UNCHANGED:
+        return ()
     up = ("up", "--detach", "--no-deps", "--no-build", *_never_pull(look.compose), service.name)
     steps = (
         Step(
             id=f"recreate:{service.name}",
-            title=f"Recreate {service.name} if it changed",
+            title=_TITLES[fate].format(service.name),
             act=Act.RECREATE,
             commands=((*look.compose, *up),),
             services=(service.name,),
@@ -345,6 +350,15 @@ def _recreate(look: Look, service: Service, release: str, gate_seconds: float) -
         ),
     )
     return steps if service.replicas else steps[:1]  # no container is to be there: nothing to gate
+
+
+_TITLES = {
+    Fate.CREATE: "Create {}",
+    Fate.RECREATE: "Recreate {}",
+    Fate.PERHAPS: "Recreate {} if its image is another one",
+    Fate.START: "Start {}",
+    Fate.RUN: "Run {} once more",
+}
 
 
 def ending(look: Look, service: Service) -> Ending:

@@ -17,9 +17,11 @@ LIMIT_SECONDS = 180.0
 
 
 class Verdict(Record, frozen=True):
-    """`problem` is "" when the gate is passed. `weak` names the services without a healthcheck."""
+    """`problem` is "" when the gate is passed; `failed` are the containers that it is about. `weak` names those
+    without a healthcheck."""
 
     problem: str = ""
+    failed: tuple[str, ...] = ()
     weak: tuple[str, ...] = ()
     cancelled: bool = False
 
@@ -54,7 +56,7 @@ def gate(
             passed, problem = _judge(there.get(name), watched[name], now, ending)
             if problem:
                 # An emergency stop asks first and stops the container then: that is no failure of the service.
-                return Verdict(cancelled=True) if cancelled() else Verdict(problem=f"{name} {problem}")
+                return Verdict(cancelled=True) if cancelled() else Verdict(problem=f"{name} {problem}", failed=(name,))
             if not passed:
                 waiting.append(name)
         if not waiting:
@@ -62,7 +64,7 @@ def gate(
             return Verdict(weak=weak)
         if now - began > limit:
             states = ", ".join(f"{name} is {_state(there[name])}" for name in waiting)
-            return Verdict(problem=f"not well after {limit:.0f} s: {states}")
+            return Verdict(problem=f"not well after {limit:.0f} s: {states}", failed=tuple(waiting))
         if cancelled():
             return Verdict(cancelled=True)
         pause(POLL_SECONDS)

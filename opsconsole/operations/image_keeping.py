@@ -19,6 +19,7 @@ from opsconsole.sources.engine_images import EngineImages
 
 LABEL = "opsconsole.keeps"
 SECONDS = 60.0
+_ALLOWED = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _NO_LABELS = ("com.docker.compose.project=", "com.docker.compose.service=")
 
 
@@ -114,5 +115,7 @@ def _keeper(project: str, image: str) -> str:
 
 def _component(name: str) -> str:
     """A part of an image's name: what is not allowed there is replaced, and a hash keeps two such apart."""
+    if _ALLOWED.fullmatch(name):
+        return name
     plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "x"
-    return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+    return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"

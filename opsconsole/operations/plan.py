@@ -286,12 +286,12 @@ def _containers_changed(old: Facts, new: Facts) -> Iterator[str]:
 
 # --- as text ---------------------------------------------------------------------------------------
 
-_MARKS = {Effect.SAFE: "  ", Effect.BACKED_UP: "~ ", Effect.REPLACED: "! ", Effect.LOST: "- "}
-
 
 def as_text(plan: Plan) -> str:
     """The plan for a person: what will run, what it costs, what happens to the data."""
-    return "\n".join(printable(line) for line in _lines(plan)) + "\n"
+    from opsconsole.operations import plan_text
+
+    return "\n".join(printable(line) for line in plan_text.lines(plan)) + "\n"
 
 
 def as_json(plan: Plan) -> str:
@@ -311,99 +311,3 @@ def title(plan: Plan) -> str:
         return f"{'undo' if plan.as_undo else 'finish'} {plan.resolves} of the stack {plan.stack}"
     of = f"{', '.join(plan.only)} in " if plan.only else ""
     return f"{plan.kind.value.replace('-', ' ')} of {of}the stack {plan.stack}"
-
-
-def _lines(plan: Plan) -> Iterator[str]:
-    yield f"Plan: {title(plan)}"
-    yield ""
-    yield from _under("Commits", plan.incoming)
-    yield from _under("Configuration", plan.keys)
-    yield from _change_lines(plan)
-    for number, step in enumerate(plan.steps, 1):
-        yield f"  {number}. {step.title}"
-        yield from _below(step)
-    if plan.way_back:
-        begins = next((number for number, step in enumerate(plan.steps, 1) if step.turns_back), len(plan.steps))
-        yield f"When step {begins} or a later one fails, once:"
-        for step in plan.way_back:
-            yield f"  -  {step.title}"
-            yield from _below(step)
-    if plan.on_failure:
-        yield "When it has failed, after that:"
-        for step in plan.on_failure:
-            yield f"  -  {step.title}"
-            yield from _below(step)
-    yield ""
-    yield from _data_lines(plan)
-    yield from _downtime_lines(plan)
-    for note in plan.notes:
-        yield f"Note: {note}"
-    words = [one.words for one in plan.data]
-    counts = [f"{words.count(one)} {one}" for one in (*Effect, *(["left behind"] if "left behind" in words else []))]
-    yield f"{len(plan.steps)} steps. Data: {', '.join(counts)}. Fingerprint {plan.fingerprint[:12]}"
-
-
-def _under(heading: str, lines: tuple[str, ...]) -> Iterator[str]:
-    if lines:
-        yield heading
-        yield from (f"  {line}" for line in lines)
-        yield ""
-
-
-_FATE_MARKS = {
-    Fate.CREATE: "+", Fate.RECREATE: "~", Fate.PERHAPS: "?", Fate.START: ">", Fate.RUN: ">",
-    Fate.REMOVE: "-", Fate.UNCHANGED: " ",
-}  # fmt: skip
-_FATE_WORDS = {
-    Fate.CREATE: "is created",
-    Fate.RECREATE: "is recreated",
-    Fate.PERHAPS: "is recreated if its image comes out as another one",
-    Fate.START: "is started",
-    Fate.RUN: "runs once more",
-    Fate.REMOVE: "is removed",
-    Fate.UNCHANGED: "stays as it is",
-}
-
-
-def _change_lines(plan: Plan) -> Iterator[str]:
-    if not plan.changes:
-        return
-    yield "Services"
-    width = max(len(one.service) for one in plan.changes)
-    for one in plan.changes:
-        yield f"  {_FATE_MARKS[one.fate]} {one.service.ljust(min(width, 32))}  {_FATE_WORDS[one.fate]}"
-        yield from (f"      {line}" for line in one.why)
-    yield ""
-
-
-def _below(step: Step) -> Iterator[str]:
-    yield from (f"       $ {shown(command)}" for command in step.commands)
-    if step.effect:
-        yield f"       {step.effect}"
-    if not step.cuttable:
-        yield "       is not cut short: a cancel waits for its end"
-
-
-def _data_lines(plan: Plan) -> Iterator[str]:
-    yield "Data"
-    if not plan.data:
-        yield "  no volume, mount or database is touched"
-    width = max((len(one.name) for one in plan.data), default=0)
-    for one in plan.data:
-        because = f": {one.why}" if one.why else ""
-        mark = "! " if one.left_behind else _MARKS[one.effect]
-        yield f"  {mark}{one.name.ljust(min(width, 48))}  {one.what}, {one.words.upper()}{because}"
-
-
-def _downtime_lines(plan: Plan) -> Iterator[str]:
-    yield "Downtime"
-    if not plan.downtime:
-        yield "  none"
-    for one in plan.downtime:
-        if one.until_started:
-            length = "until it is started again"
-        elif one.seconds is None:
-            length = "short; how long is not known before the first time"
-        else:
-            length = f"about {max(1, round(one.seconds))} s, as the last time"
-        yield f"  {one.service}: {length}"

@@ -11,7 +11,7 @@ import msgspec
 
 from opsconsole.config import Config
 from opsconsole.model import Container, Probe, SourceError
-from opsconsole.operations import acts, journal
+from opsconsole.operations import acts, gate_act, journal, origin
 from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
 from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import Step
@@ -75,8 +75,7 @@ def soak(operation: Operation, one: Step) -> Fields:
     first = {container.name: container for container in operation.containers() if container.service in one.services}
     began = last_said = last_probed = time.monotonic()
     while (passed := time.monotonic() - began) < one.seconds:
-        if problem := worse(first, operation.containers()):
-            raise Failed({}, Stopped(Result.FAILED, f"after {passed:.0f} s {problem}", "See `opsconsole logs`."))
+        _check(operation, first, passed)
         if operation.cancel():
             raise acts.cancelled(operation, one)
         if passed and time.monotonic() - last_probed >= _SAY_SECONDS:
@@ -86,29 +85,34 @@ def soak(operation: Operation, one: Step) -> Fields:
             last_said = time.monotonic()
             operation.progress("watching", done=int(passed), total=int(one.seconds), unit="seconds")
         time.sleep(min(_POLL_SECONDS, max(0.0, one.seconds - passed)))
-    if problem := worse(first, operation.containers()):
-        raise Failed({}, Stopped(Result.FAILED, f"after {one.seconds:.0f} s {problem}", "See `opsconsole logs`."))
+    _check(operation, first, one.seconds)
     return {"text": f"well for {one.seconds:g} s"}
 
 
-def worse(first: dict[str, Container], now: Sequence[Container]) -> str:
-    """What has become worse since, "" when nothing has. What was ill at the beginning is not watched."""
+def _check(operation: Operation, first: dict[str, Container], passed: float) -> None:
+    name, problem = worse(first, operation.containers())
+    if problem:
+        raise gate_act.failed(operation, f"after {passed:.0f} s {name} {problem}", (name,))
+
+
+def worse(first: dict[str, Container], now: Sequence[Container]) -> tuple[str, str]:
+    """(container, what has become worse since), two "" when nothing has. What was ill at first is not watched."""
     there = {one.name: one for one in now}
     for name, was in first.items():
         one = there.get(name)
         if was.state not in RUNNING or was.health == "unhealthy":
             continue
         if one is None or one.id != was.id:
-            return f"{name} is gone or was replaced"
+            return name, "is gone or was replaced"
         if one.state not in RUNNING:
             if one.exit_code == 0 and one.restart_policy.partition(":")[0] in ("", "no", "on-failure"):
                 continue  # a job that is done
-            return f"{name} ended with exit code {one.exit_code}"
+            return name, f"ended with exit code {one.exit_code}"
         if (one.restarts or 0) > (was.restarts or 0) or one.state == "restarting":
-            return f"{name} crashed and was started again ({one.restarts} restarts)"
+            return name, f"crashed and was started again ({one.restarts} restarts)"
         if one.health == "unhealthy":
-            return f"{name} is unhealthy"
-    return ""
+            return name, "is unhealthy"
+    return "", ""
 
 
 def _probe_again(operation: Operation, known: Sequence[str], passed: float) -> None:
@@ -123,10 +127,8 @@ def _probe_again(operation: Operation, known: Sequence[str], passed: float) -> N
 
 
 def _ill_before(operation: Operation) -> tuple[str, ...]:
-    from opsconsole.operations.deploy_acts import first_place
-
     try:
-        return tuple(msgspec.json.decode((first_place(operation) / _BEFORE).read_bytes(), type=list[str]))
+        return tuple(msgspec.json.decode((origin.first_place(operation) / _BEFORE).read_bytes(), type=list[str]))
     except (OSError, msgspec.MsgspecError):
         return ()
 

@@ -65,8 +65,8 @@ def known_configurations(directory: Path, kept: Sequence[Release]) -> dict[str, 
 def candidate(
     look: Look, services: Sequence[Service], images: Mapping[str, ImageFacts], number: int, operation: str, at: datetime
 ) -> Made:
-    """What is about to run. Raises SourceError when an image is not there."""
-    if absent := sorted({one.image for one in services if one.image not in images}):
+    """What is about to run; `images` by service. Raises SourceError when an image is not there."""
+    if absent := sorted({one.image for one in services if one.name not in images}):
         raise SourceError(
             f"not on this engine: {', '.join(absent)}", "Nothing was recreated. Check the names and the registry."
         )
@@ -74,11 +74,12 @@ def candidate(
         KeptService(
             name=one.name,
             image=one.image,
-            image_id=images[one.image].id,
-            digests=images[one.image].digests,
+            image_id=images[one.name].id,
+            digests=images[one.name].digests,
             tag=image_keeping.tag_of(look.name, one.name, number),
             hashes=(one.config_hash,) if one.config_hash else (),
             replicas=one.replicas,
+            built=one.builds,
             job=one.one_shot,
         )
         for one in services
@@ -124,6 +125,7 @@ def found(
                 tag=image_keeping.tag_of(look.name, one.name, number),
                 hashes=(newest.config_hash,) if newest.config_hash else (),
                 replicas=len(own),
+                built=one.builds,
                 job=one.one_shot,
                 ran=any(container.state in RUNNING for container in own),
                 well=all(container.health != "unhealthy" and container.state != "restarting" for container in own),

@@ -46,6 +46,7 @@ class KeptService(Record, frozen=True):
     tag: str = ""  # ours
     hashes: tuple[str, ...] = ()
     replicas: int = 1
+    built: bool = False  # the stack builds its image: nobody else has a claim to its name
     job: bool = False  # others wait for its end
     ran: bool = True  # a container of it ran when the release was recorded
     well: bool = True  # it was not ill when the release was recorded

@@ -23,6 +23,7 @@ from opsconsole.operations import (
     emergency,
     facts,
     file_acts,
+    gate_act,
     hooks,
     journal,
     lock,
@@ -35,10 +36,9 @@ from opsconsole.operations import (
     who,
 )
 from opsconsole.operations.acts import URGENT, Failed, Stopped
-from opsconsole.operations.gates import gate
 from opsconsole.operations.guard import Guard
 from opsconsole.operations.journal import Journal, Result, exit_code
-from opsconsole.operations.plan import Act, Basis, Ending, IfFails, Kind, Plan, Step
+from opsconsole.operations.plan import Act, Basis, IfFails, Kind, Plan, Step
 from opsconsole.operations.stack_plans import RUNNING
 from opsconsole.operations.steps import step
 from opsconsole.stack.git_program import Account
@@ -381,31 +381,9 @@ def _not_back(why: Stopped, failed: Sequence[tuple[Step, Stopped]], left: Sequen
     return Stopped(Result.ROLLBACK_FAILED, problem, first.hint, first.last_lines, by_hand)
 
 
-def _gate(operation: acts.Operation, one: Step) -> acts.Fields:
-    names = one.services
-    if one.release:  # a service that was deployed: its containers, whatever they are called
-        containers = operation.containers()
-        names = tuple(found.name for found in containers if found.service in one.services) or names
-        if deploy_acts.untouched(operation, containers, names):
-            return {"text": "unchanged"}
-    verdict = gate(
-        operation.containers,
-        names,
-        ending=one.ending,
-        cancelled=lambda: bool(operation.cancel()),
-        limit=one.seconds,
-    )
-    if verdict.cancelled:
-        raise acts.cancelled(operation, one)
-    if verdict.problem:
-        raise Failed({}, Stopped(Result.FAILED, verdict.problem, "See `opsconsole logs`."))
-    well = "its work is done" if one.ending is Ending.MUST else "healthy"
-    return {"text": f"weak gate: {', '.join(verdict.weak)}" if verdict.weak else well}
-
-
 ACTS: dict[Act, acts.Act] = {
     Act.COMMANDS: acts.run_commands,
-    Act.GATE: _gate,
+    Act.GATE: gate_act.gated,
     Act.HOOK: hooks.run,
     Act.SAFETY_BACKUP: safety_backup.run,
     **tree_acts.ACTS,
