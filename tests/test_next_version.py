@@ -10,7 +10,7 @@ import pytest
 from opsconsole.config import Config
 from opsconsole.model import SourceError
 from opsconsole.operations import next_version
-from opsconsole.operations.facts import Look
+from opsconsole.operations.facts import Ground, Look
 from opsconsole.operations.next_version import NextVersion
 from opsconsole.stack import compose
 from opsconsole.stack.compose import ComposeFiles
@@ -116,6 +116,17 @@ def test_env_files_that_git_does_not_know_are_read_where_they_are(trees: Trees) 
     assert "~ service web: environment.COLOUR: red -> green" in words(version)
     assert version.env_file == ".env.production.local" and version.look.env_files == (main,)
     assert ".env.production.local" in version.look.compose
+
+
+def test_what_the_commit_brings_lies_where_it_is_mounted(trees: Trees) -> None:
+    mounts = '["./uploads:/app/uploads", "./conf:/conf", "./one.txt:/one", "./nothing:/nothing", '
+    trees.push({"conf/deep/a.conf": "a\n", "one.txt": "1\n"})
+    trees.push({"compose.yaml": WEB.replace('["./uploads:/app/uploads", ', mounts)})
+    ground = ahead(trees).look.ground
+    found = {name: ground[str(trees.tree / name)] for name in ("conf", "one.txt", "nothing", "uploads")}
+    assert found == {
+        "conf": Ground.FILLED, "one.txt": Ground.FILE, "nothing": Ground.MISSING, "uploads": Ground.MISSING,
+    }  # fmt: skip
 
 
 def test_included_and_extended_files_of_the_commit_count(trees: Trees) -> None:

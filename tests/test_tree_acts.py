@@ -254,3 +254,16 @@ def test_cut_off_while_git_put_the_changes_aside(stack: OperationStack, trees: T
     assert main(["operations", "finish", place.name, "--yes", "--stack", str(stack.directory)]) == 0
     assert head(trees) == target and (trees.tree / "app.conf").read_text() == "mine\n"
     assert git(trees.tree, "stash", "list") == ""
+
+
+def test_an_undo_needs_no_compose_file_that_can_be_read(stack: OperationStack, trees: Trees) -> None:
+    before, text = head(trees), (trees.tree / "compose.yaml").read_text()
+    trees.push({"app.conf": "theirs\n"})
+    place, _ = stack.run(planned(stack), OPS_KILL_AT="T02.1")
+    (trees.tree / "compose.yaml").write_text("services: [somebody broke it")
+    try:
+        assert main(["operations", "undo", place.name, "--yes", "--stack", str(stack.directory)]) == 0
+        assert head(trees) == before and "somebody broke it" in (trees.tree / "compose.yaml").read_text()
+    finally:
+        (trees.tree / "compose.yaml").write_text(text)
+    assert unfinished.unfinished(stack.directory) == ()

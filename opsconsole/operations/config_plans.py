@@ -60,6 +60,7 @@ def rollback(
     then = restoration.version.look
     parts = deploy_plans.deployment(then, config, known, memory=memory, today=look)
     _refuse_absent(restoration, parts, known)
+    update_plans.refuse_obstacles(then, parts, f"the configuration of {restoration.origin}")
     before, after = (make(config, Path(look.directory)) for make in (hooks.before, hooks.after))
     record = [step for step in parts.first if step.act is not Act.PREFLIGHT]
     preflight = [msgspec.structs.replace(step, turns_back=True) for step in parts.first if step.act is Act.PREFLIGHT]

@@ -22,6 +22,7 @@ from opsconsole.operations.deploy_look import Known
 from opsconsole.operations.facts import Look, from_here
 from opsconsole.operations.plan import (
     Act,
+    Basis,
     DataEffect,
     Downtime,
     Ending,
@@ -204,6 +205,7 @@ def undone(look: Look, old: Plan, operation: str, kept: Sequence[Release], *, fi
         returns_to=old.returns_to if steps else "",
         resolves=operation,
         as_undo=not finish,
+        basis=Basis.STACK if look.compose else Basis.ENGINE,
         commit_from=old.commit_from,
         commit_to=old.commit_to,
         stash=old.stash,

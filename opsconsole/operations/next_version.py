@@ -15,7 +15,7 @@ from opsconsole.config import Config
 from opsconsole.model import SourceError
 from opsconsole.operations import compose_changes, facts, preflight
 from opsconsole.operations.compose_changes import Change
-from opsconsole.operations.facts import Look
+from opsconsole.operations.facts import Ground, Look
 from opsconsole.operations.places import state_directory
 from opsconsole.stack import compose, envfile, files, places, plain_file
 from opsconsole.stack.compose import ComposeCommand, ComposeFiles
@@ -83,7 +83,10 @@ class _Reader:
         )
         parent = state_directory(Path(self.look.directory))
         with copied(version, starts, directory=self.base, variables=self.variables, parent=parent) as copy:
-            return self._read(copy, compose_files or self._compose_files(copy))
+            found = self._read(copy, compose_files or self._compose_files(copy))
+        return msgspec.structs.replace(
+            found, look=msgspec.structs.replace(found.look, ground=_ground(found.look, version))
+        )
 
     def _read(self, copy: Copy, new_files: Sequence[str]) -> NextVersion:
         variables = _variables([self._in(copy, file) for file in self.env_files])
@@ -161,6 +164,19 @@ class _Reader:
         except SourceError:
             return ()
         return places.outside_binds(plain.services.values(), self.base)
+
+
+def _ground(look: Look, version: Version) -> dict[str, Ground]:
+    """What lies at the sources of mounts once the version's own files are there."""
+    ground = dict(look.ground)
+    for path, lies in look.ground.items():
+        if version.takes_away(path):
+            ground[path] = Ground.MISSING
+        elif lies in (Ground.MISSING, Ground.EMPTY) and version.is_directory(path):
+            ground[path] = Ground.FILLED
+        elif lies is Ground.MISSING and version.content(path) is not None:
+            ground[path] = Ground.FILE
+    return ground
 
 
 def _needed(compose_files: Sequence[str], variables: Mapping[str, str]) -> tuple[str, ...]:

@@ -189,10 +189,10 @@ def _finish(site: Site, request: Request) -> Plan:
     records = journal.read(place)
     if old.basis is Basis.NAMED:
         return container_plans.rest(old, place.name, unfinished.done_steps(records))
-    look = _look_again(site, old)
     if any(one.event == "way-back" for one in records):
         kept = releases.all_releases(site.directory)
-        return deploy_plans.undone(look, old, place.name, kept, finish=True)
+        return deploy_plans.undone(_look_back(site, old), old, place.name, kept, finish=True)
+    look = _look_again(site, old)
     return stack_plans.rest(look, old, place.name, unfinished.done_steps(records))
 
 
@@ -200,13 +200,14 @@ def _undo(site: Site, request: Request) -> Plan:
     from opsconsole.operations import container_plans, deploy_plans, releases, remove_plans, stack_plans
 
     place, old = _half_done(site, request.operation)
+    if old.kind in (Kind.DEPLOY, Kind.UPDATE, Kind.ROLLBACK):
+        kept = releases.all_releases(site.directory)
+        return deploy_plans.undone(_look_back(site, old), old, place.name, kept)
     look = _look_again(site, old)
     if old.kind is Kind.REMOVE:
         return remove_plans.back(look, old, place.name)
     if old.basis is Basis.NAMED:
         return container_plans.back(look, old, place.name)
-    if old.kind in (Kind.DEPLOY, Kind.UPDATE, Kind.ROLLBACK):
-        return deploy_plans.undone(look, old, place.name, releases.all_releases(site.directory))
     return stack_plans.back(look, old, place.name)
 
 
@@ -241,6 +242,16 @@ def _half_done(site: Site, operation: str) -> tuple[Path, Plan]:
     if place.name not in {one.operation for one in unfinished.unfinished(site.directory)}:
         raise SourceError(f"{place.name} is not half done", "See `opsconsole operations`.")
     return place, journal.read_plan(place)
+
+
+def _look_back(site: Site, old: Plan) -> Look:
+    """The same for a way back to a release, a commit or files that are kept: none of it needs today's files."""
+    from opsconsole.operations import facts
+
+    try:
+        return _look_again(site, old)
+    except SourceError:
+        return facts.engine_look(site.directory, site.config(), project=site.project or old.stack)
 
 
 def _look_again(site: Site, old: Plan) -> Look:

@@ -79,8 +79,11 @@ def put_back(operation: Operation, one: Step) -> Fields:
 
 
 def run_git(operation: Operation, one: Step) -> Fields:
-    """Act.GIT: commands of git that change nothing, as the owner of the tree."""
-    return acts.run_commands(operation, one, account=Git(operation.directory).account)
+    """Act.GIT: commands of git that change nothing, as the owner of the tree. The last line is what is told."""
+    git = Git(operation.directory)
+    fields = acts.run_commands(operation, one, account=git.account)
+    said = git.ask(*one.commands[-1][1:]).decode(errors="replace").strip().splitlines()
+    return {**fields, "text": said[-1].strip() if said else ""}
 
 
 def state_lines(what: Plan, operation: Operation) -> tuple[str, ...]:

@@ -18,8 +18,10 @@ from pathlib import Path
 import msgspec
 
 from opsconsole.config import Config
-from opsconsole.operations import deploy_plans, hooks, next_version, tree_plans
+from opsconsole.model import SourceError
+from opsconsole.operations import deploy_plans, hooks, mounts, next_version, tree_plans
 from opsconsole.operations.deploy_look import Known
+from opsconsole.operations.deploy_plans import Deployment
 from opsconsole.operations.facts import Look
 from opsconsole.operations.next_version import NextVersion
 from opsconsole.operations.plan import Act, Kind, Plan, Step
@@ -91,6 +93,7 @@ def update(
     git, change = arrival.git, arrival.change
     known = msgspec.structs.replace(known, configurations={**_configurations(look), **known.configurations})
     parts = deploy_plans.deployment(arrival.version.look, config, known, memory=memory, today=look)
+    refuse_obstacles(arrival.version.look, parts, "the new version")
     before, after = (make(config, Path(look.directory)) for make in (hooks.before, hooks.after))
     record = [step for step in parts.first if step.act is not Act.PREFLIGHT]
     preflight = [msgspec.structs.replace(step, turns_back=True) for step in parts.first if step.act is Act.PREFLIGHT]
@@ -125,6 +128,12 @@ def update(
         commit_to=change.target,
         stash=arrival.message,
     )
+
+
+def refuse_obstacles(look: Look, parts: Deployment, what: str) -> None:
+    """Raises SourceError for what Compose would refuse when it is too late."""
+    if lines := mounts.obstacles(look, [one.service for one in parts.changes]):
+        raise SourceError(f"{what} cannot be deployed: {'; '.join(lines)}", "Nothing was changed.")
 
 
 def no_containers(look: Look) -> Step:

@@ -43,6 +43,9 @@ class Version(Protocol):
     def names(self, directory: str) -> Iterable[str]:
         """Files that it has in a directory."""
 
+    def is_directory(self, path: str) -> bool:
+        """Whether it has files somewhere below."""
+
 
 class KeptFiles:
     """A version that is a handful of files."""
@@ -59,6 +62,9 @@ class KeptFiles:
 
     def names(self, directory: str) -> Iterable[str]:
         return [os.path.basename(path) for path in self._files if os.path.dirname(path) == directory]
+
+    def is_directory(self, path: str) -> bool:
+        return any(one.startswith(f"{path}/") for one in self._files)
 
 
 class Copy:

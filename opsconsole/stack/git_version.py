@@ -48,6 +48,10 @@ class GitVersion:
         below = (path[len(inside) :] for path in self._then if path.startswith(inside))
         return [name for name in below if "/" not in name]
 
+    def is_directory(self, path: str) -> bool:
+        inside = f"{self._relative(path)}/"
+        return not self._partly and any(one.startswith(inside) for one in self._then)
+
     def blob(self, path: str) -> str:
         """Id of the content that a file has in the commit, "" when it has none."""
         found = self._then.get(self._relative(path))
