@@ -30,6 +30,7 @@ Without a command the console opens on the stack in this directory. Nothing is c
   opsconsole logs -f backend     logs of one, several or all services, in a pipe too
   opsconsole restart --plan      what stop, start or restart would do; without --plan it asks and does it
   opsconsole deploy --plan       pull, build, recreate what changed, gate it; goes back by itself when a gate fails
+  opsconsole update --plan       fetch and show what comes in; then fast-forward and deploy, and back with the commit
   opsconsole rollback previous-image   back to the release before; --to r4 names one, `releases` lists them
   opsconsole remove --plan       containers, networks and images go; volumes, directories and what others use stay
   opsconsole rollback emergency-stop   everything stopped within 10 s, evidence saved first

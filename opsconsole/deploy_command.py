@@ -110,7 +110,8 @@ def run_update(arguments: argparse.Namespace, find: Find) -> int:
 
     site = site_of(arguments, find)
     say_unfinished(site.directory)
-    return ask_for(site, Request(what="update", fetch=not arguments.no_fetch), arguments)
+    # A fetch writes into .git: who may only look sees what was fetched before.
+    return ask_for(site, Request(what="update", fetch=not (arguments.no_fetch or arguments.read_only)), arguments)
 
 
 def run_rollback(arguments: argparse.Namespace, find: Find) -> int:

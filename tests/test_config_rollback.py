@@ -100,6 +100,8 @@ def test_to_a_commit_that_is_bad_brings_every_file_back(later: UpdateStack, caps
     assert end.result is Result.ROLLED_BACK and "web" in end.problem
     assert files(later) == before and later.images() == images and later.head() == head
     assert "LEVEL=debug" in later.environment() and later.running() == {"store", "web"}
+    failed = releases.all_releases(later.directory)[-1]
+    assert failed.state is releases.State.FAILED and rollback(later, "--to", failed.name) == 2
     assert rollback(later, "--commit", "HEAD", "--plan") == 0
     said = capsys.readouterr().out
     assert "git will show compose.yaml as changed" in said and "environment.LEVEL: debug -> info" in said

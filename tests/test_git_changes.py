@@ -172,6 +172,15 @@ def test_a_remote_that_is_gone_says_so_with_the_time_of_the_last_fetch(trees: Tr
         assert "--no-fetch" in raised.value.hint
 
 
+def test_a_fetch_that_cannot_be_written_is_not_called_a_remote_that_is_away(trees: Trees) -> None:
+    trees.push({"a": "1\n"})
+    program = Git(trees.tree)
+    (trees.tree / ".git" / "refs" / "remotes" / "origin" / "main.lock").parent.mkdir(parents=True, exist_ok=True)
+    (trees.tree / ".git" / "refs" / "remotes" / "origin" / "main.lock").write_text("")
+    with pytest.raises(SourceError, match="origin answers, and the fetch failed"):
+        git_changes.fetch(program, git_changes.look(program))
+
+
 def test_a_branch_that_the_remote_no_longer_has(trees: Trees) -> None:
     git(trees.origin, "branch", "--move", "main", "trunk")
     program = Git(trees.tree)

@@ -114,7 +114,10 @@ def _of_release(look: Look, config: Config, to: str) -> Restoration:
 def _chosen(directory: Path, look: Look, to: str) -> Release:
     kept = releases.all_releases(directory)
     if to:
-        return releases.read(directory, to if to.startswith("r") else f"r{to}")
+        chosen = releases.read(directory, to if to.startswith("r") else f"r{to}")
+        if not chosen.returnable:
+            raise SourceError(f"{chosen.name} did not pass its gate", "See `opsconsole releases` for the good ones.")
+        return chosen
     for release in reversed(kept):
         if release.returnable and any(one.sha256 != _digest(directory / one.path) for one in release.files):
             return release

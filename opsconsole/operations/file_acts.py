@@ -132,6 +132,7 @@ def _content(operation: Operation, file: NewFile) -> bytes | None:
 
 def _replace(path: Path, data: bytes, like: KeptBefore) -> None:
     """In one move, with the mode and owner of the file that is, or was, there."""
+    _make_directory(path.parent)
     new = path.with_name(f".{path.name}.opsconsole-new")
     new.unlink(missing_ok=True)
     mode, uid, gid = like.mode, like.uid, like.gid
@@ -149,6 +150,17 @@ def _replace(path: Path, data: bytes, like: KeptBefore) -> None:
         os.close(fd)
     new.replace(path)
     sync_directory(path.parent)
+
+
+def _make_directory(directory: Path) -> None:
+    """One that is not there belongs to whom the one above it belongs to."""
+    if directory.exists():
+        return
+    _make_directory(directory.parent)
+    directory.mkdir(mode=0o755)
+    above = directory.parent.stat()
+    if os.geteuid() == 0:
+        os.chown(directory, above.st_uid, above.st_gid)
 
 
 def _real(operation: Operation, path: str) -> Path:

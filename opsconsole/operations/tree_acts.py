@@ -13,7 +13,7 @@ from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import Act, Plan, Step
 from opsconsole.operations.steps import step
 from opsconsole.stack.git_changes import short, unmerged_files
-from opsconsole.stack.git_program import Git, complaint
+from opsconsole.stack.git_program import Git, complaint, words_of
 from opsconsole.text import printable
 
 
@@ -149,7 +149,7 @@ def _is_copy(git: Git, one: Step, commit: str) -> bool:
     paths = _pathspecs(one)
     changed = git.run("diff", "--quiet", "HEAD", "--", *paths).returncode != 0
     names = git.ask("diff", "--name-only", "-z", "HEAD", "--", *paths).split(b"\0")[:-1]
-    same = git.run("diff", "--quiet", commit, "--", *(f":(top,literal){name.decode()}" for name in names))
+    same = git.run("diff", "--quiet", commit, "--", *(f":(top,literal){name}" for name in words_of(names)))
     return changed and same.returncode == 0
 
 

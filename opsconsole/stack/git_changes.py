@@ -130,12 +130,16 @@ def fetch(git: Git, tree: Tree) -> None:
     quietly = without_questions(git)
     # Asked first: a fetch that fails empties FETCH_HEAD, and with it goes when the last one was.
     done = git.run("ls-remote", "--exit-code", tree.remote, tree.remote_ref, seconds=ASK_SECONDS, environment=quietly)
+    secrets = userinfo(git.line("remote", "get-url", tree.remote))
     if done.returncode == 0:
         words = ("fetch", "--no-recurse-submodules", tree.remote, tree.remote_ref)
         done = git.run(*words, seconds=FETCH_SECONDS, environment=quietly)
-    if done.returncode == 0:
+        if done.returncode:
+            raise SourceError(
+                f"{tree.remote} answers, and the fetch failed: {complaint(done.stderr, secrets)}; nothing was changed",
+                "Try `git fetch` by hand; whoever runs opsconsole must be able to write to .git.",
+            )
         return
-    secrets = userinfo(git.line("remote", "get-url", tree.remote))
     if done.returncode == _NO_SUCH_REF and not done.stderr.strip():
         raise SourceError(
             f"{tree.remote} has no branch {printable(tree.remote_ref.removeprefix('refs/heads/'))} (any more)",
