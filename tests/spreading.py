@@ -7,12 +7,21 @@ long test run in another process than the rest of its file, where it gets its ow
 
 from __future__ import annotations
 
+import math
 import os
+from collections import defaultdict
 
 import pytest
 
 # Fixtures of conftest.py that take seconds to make, once in each process.
 SHARED = ("mps", "troubled", "thynk", "english_chat", "smokava", "smokava_rs", "newer_engine")
+
+GUESSES = (
+    ({"stack_factory", "slow"}, 6.0),
+    ({"stack", "console"}, 4.0),
+    ({"engine"}, 1.5),
+    ({"host_mongod", "host_redis"}, 0.7),
+)
 
 
 def in_worker() -> bool:
@@ -21,11 +30,18 @@ def in_worker() -> bool:
 
 
 def spread(items: list[pytest.Item]) -> None:
-    """Give each test its group, and bring those to the front that take long: the end must not wait for one of them."""
+    """Give each test its group, and bring the longest groups to the front: the end must not wait for one of them."""
+    groups: dict[str, float] = defaultdict(float)
     for item in items:
         if item.get_closest_marker("apart") is None:
             item.add_marker(pytest.mark.xdist_group(_shared(item) or item.path.stem))
-    items.sort(key=_rank)
+            groups[_group(item)] += _seconds(item)
+    items.sort(key=lambda item: -groups.get(_group(item), math.inf))
+
+
+def _group(item: pytest.Item) -> str:
+    mark = item.get_closest_marker("xdist_group")
+    return str(mark.args[0]) if mark else ""
 
 
 def _shared(item: pytest.Item) -> str:
@@ -36,9 +52,7 @@ def _shared(item: pytest.Item) -> str:
     return next((name for name in SHARED if name in used), "")
 
 
-def _rank(item: pytest.Item) -> int:
-    if item.get_closest_marker("apart") is not None:
-        return 0
-    if _shared(item):
-        return 1 + SHARED.index(_shared(item))
-    return 1 + len(SHARED) + ("engine" not in getattr(item, "fixturenames", ()))
+def _seconds(item: pytest.Item) -> float:
+    """A guess how long a test takes, from what it uses."""
+    used = set(getattr(item, "fixturenames", ()))
+    return next((seconds for names, seconds in GUESSES if used & names), 0.1)
