@@ -1,8 +1,9 @@
 """How the tests are spread over several processes: which of them stay together, and which begin first.
 
 The tests of a file run in one process, one after the other, so that what they share per module is made once. A test
-that looks at one of the stacks that are shared by all files goes with the others that do. `@pytest.mark.apart` lets a
-long test run in another process than the rest of its file, where it gets its own copy of the module's fixtures.
+that looks at one of the stacks that are shared by all files goes with the others that do. A test whose `timeout` mark
+allows more time than the others have is long: it may run in another process than the rest of its file, where it gets
+its own copy of the module's fixtures.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def spread(items: list[pytest.Item]) -> None:
     """Give each test its group, and bring the longest groups to the front: the end must not wait for one of them."""
     groups: dict[str, float] = defaultdict(float)
     for item in items:
-        if item.get_closest_marker("apart") is None:
+        if not _is_long(item):
             item.add_marker(pytest.mark.xdist_group(_shared(item) or item.path.stem))
             groups[_group(item)] += _seconds(item)
     items.sort(key=lambda item: -groups.get(_group(item), math.inf))
@@ -42,6 +43,11 @@ def spread(items: list[pytest.Item]) -> None:
 def _group(item: pytest.Item) -> str:
     mark = item.get_closest_marker("xdist_group")
     return str(mark.args[0]) if mark else ""
+
+
+def _is_long(item: pytest.Item) -> bool:
+    timeout = item.get_closest_marker("timeout")
+    return timeout is not None and timeout.args[0] > float(item.config.getini("timeout") or 0)
 
 
 def _shared(item: pytest.Item) -> str:

@@ -116,7 +116,6 @@ def test_every_declared_point_is_in_the_code_and_no_other() -> None:
     assert used == DECLARED.keys()
 
 
-@pytest.mark.apart
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_killed_at_every_point(stack: OperationStack, tmp_path: Path, name: str) -> None:

@@ -22,7 +22,7 @@ def test_here(number): say("file")
 def test_shared(mps, number): say("mps")
 @pytest.mark.parametrize("stack", ["mps", "none"])
 def test_named(stack): say(stack.replace("none", "file"))
-@pytest.mark.apart
+@pytest.mark.timeout(600)
 def test_apart(): say("apart")
 def say(group):
     with open("ran", "a") as ran: ran.write(f"{group} {os.getpid()}\\n")
