@@ -157,7 +157,8 @@ def test_without_a_remote_what_was_fetched_before_is_taken(
     plan = json.loads(capsys.readouterr().out)["plan"]
     assert plan["keys"] == ["~ service web: environment.LEVEL: info -> warn"]
     assert any("nothing was fetched" in note for note in plan["notes"])
-    assert update(stack, "--read-only", "--plan") == 0  # a fetch writes into .git
+    # A fetch writes into .git.
+    assert main(["--read-only", "update", "--plan", "--stack", str(stack.directory)]) == 0
     assert "nothing was fetched" in capsys.readouterr().out
 
 
