@@ -110,11 +110,15 @@ def test_the_plan_reads_key_by_key_and_json_says_the_same(
     deployed: DeployStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     deployed.write(level="warning", replicas="1")
+    for service in ("web", "store"):
+        deployed.engine.docker("exec", deployed.name(service), "touch", "/forgotten")
     here = ["deploy", "--plan", "--stack", str(deployed.directory)]
     assert main(here) == 0
     said = capsys.readouterr().out
     assert "~ environment.LEVEL: info -> warning" in said and "containers 2 -> 1" in said
     assert f"{deployed.project}-data" in said and "Return to release" in said
+    lost = [line for line in said.splitlines() if "1 file in no volume, LOST: /forgotten" in line]
+    assert len(lost) == 1 and deployed.name("web") in lost[0]  # store stays as it is
     assert main([*here, "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)["plan"]
     assert plan["returns_to"] == deployed.current().name  # type: ignore[union-attr]

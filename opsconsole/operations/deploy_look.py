@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from opsconsole.operations import image_keeping, past, releases
+from opsconsole.operations import image_keeping, layer_files, past, releases
 from opsconsole.operations.facts import Look, with_configuration
 from opsconsole.operations.release_making import Configuration, known_configurations
 from opsconsole.operations.releases import Release
@@ -26,6 +26,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     configurations: Mapping[str, Configuration] = {}
     gone: Mapping[str, tuple[str, ...]] = {}  # release -> services whose image is not on the engine any more
     under: Mapping[str, Look] = {}  # the stack under the configuration of each release that it can go back to
+    own_files: Mapping[str, tuple[str, ...] | None] = {}  # by container: what it wrote in no volume or mount
     seconds: Mapping[str, float] = {}  # how long a service was away the last time
 
     def __repr__(self) -> str:
@@ -53,6 +54,7 @@ def learn(directory: Path, look: Look) -> Known:
         configurations=known_configurations(directory, kept),
         gone=gone,
         under=_under(directory, look, kept),
+        own_files=layer_files.written(look.containers),
         seconds=past.seconds_by_service(directory),
     )
 

@@ -17,7 +17,7 @@ import msgspec
 
 from opsconsole.config import Config
 from opsconsole.model import Record, Service, SourceError
-from opsconsole.operations import deploy_changes, hooks, mounts, releases
+from opsconsole.operations import deploy_changes, hooks, layer_files, mounts, releases
 from opsconsole.operations.deploy_look import Known
 from opsconsole.operations.facts import Look, from_here
 from opsconsole.operations.plan import (
@@ -96,7 +96,7 @@ def deployment(
         switch=tuple(_switch(look, config, services, release, {one.service: one.fate for one in changed})),
         way_back=_way_back(here, config, services_here, origin, known),
         changes=changed,
-        data=_data(look, moving | {one.service for one in changed if one.fate is Fate.CREATE}, memory),
+        data=_data(look, known, moving | {one.service for one in changed if one.fate is Fate.CREATE}, memory),
         downtime=tuple(
             Downtime(service=one.name, seconds=known.seconds.get(one.name)) for one in services if one.name in moving
         ),
@@ -161,7 +161,7 @@ def rollback(look: Look, config: Config, known: Known, to: str = "", *, memory: 
         facts=look.facts,
         steps=(*_record_found(look, origin), step),
         changes=_rollback_changes(look, target, moving),
-        data=_data(known.under.get(target.name, look), set(moving), memory),
+        data=_data(known.under.get(target.name, look), known, set(moving), memory),
         downtime=tuple(Downtime(service=name, seconds=known.seconds.get(name)) for name in moving),
         running_before=tuple(one.name for one in look.containers if one.state in RUNNING),
         services=tuple(one.name for one in target.services),
@@ -520,11 +520,14 @@ def _rollback_changes(look: Look, target: Release, moving: Sequence[str]) -> tup
 # --- what an operator should know ------------------------------------------------------------------------
 
 
-def _data(look: Look, moving: set[str], memory: Sequence[tuple[str, int]]) -> tuple[DataEffect, ...]:
+def _data(look: Look, known: Known, moving: set[str], memory: Sequence[tuple[str, int]]) -> tuple[DataEffect, ...]:
     """What becomes of the data when these services' containers are made anew."""
+    going = [one for one in look.containers if one.service in moving]
+    written = {one.name: known.own_files[one.name] for one in going if one.name in known.own_files}
     return (
         *mounts.compare(look, moving),
-        *data_effects([one for one in look.containers if one.service in moving], (), memory),
+        *layer_files.effects(written, look.volumes),
+        *data_effects(going, (), memory),
     )
 
 

@@ -14,14 +14,14 @@ import msgspec
 
 from opsconsole.config import Config
 from opsconsole.model import Container, SourceError, Volume, VolumeKind, volume_words
-from opsconsole.operations import facts
+from opsconsole.operations import facts, layer_files
 from opsconsole.operations.facts import Look
 from opsconsole.operations.plan import Basis, DataEffect, Downtime, Effect, Kind, Plan, Step
 from opsconsole.operations.stack_plans import RUNNING, WHAT, NothingToDo, gate_step
 from opsconsole.sources.belongings import RELEASES, Belongings, Image
 
 if TYPE_CHECKING:
-    from opsconsole.sources.engine import DockerEngine
+    pass
 
 _STOP_SECONDS = 900.0  # a database that writes out its memory takes its grace period, whatever that is
 _UP_SECONDS = 3600.0  # an image that was removed is pulled or built again
@@ -40,7 +40,7 @@ class Holdings(msgspec.Struct, frozen=True, kw_only=True):
     one_offs: tuple[Container, ...] = ()
     vanishing: frozenset[str] = frozenset()  # names of one-offs that the engine removes when they stop
     their_volumes: tuple[Volume, ...] = ()  # of the vanishing ones
-    own_files: Mapping[str, tuple[str, ...]] = {}  # by container: what it wrote outside of volumes and mounts
+    own_files: Mapping[str, tuple[str, ...] | None] = {}  # by container: what it wrote outside of volumes and mounts
     unseen: tuple[str, ...] = ()  # containers of which that could not be told
 
 
@@ -56,25 +56,18 @@ def holdings(directory: Path, config: Config, *, project: str = "", old: Plan | 
         found = engine.belongings(look.name, [*images, *(one.image for one in look.containers)])
         vanishing = [one for one in found.one_offs if engine.goes_when_stopped(one.id)]
         volumes = engine.volumes(vanishing)
-        own_files = {one.name: _own_files(engine, one) for one in (*look.containers, *found.one_offs)}
     finally:
         engine.close()
+    written = layer_files.written((*look.containers, *found.one_offs))
     return Holdings(
         look=look,
         belongings=found,
         one_offs=found.one_offs,
         vanishing=frozenset(one.name for one in vanishing),
         their_volumes=tuple(one for one in volumes if one.kind is VolumeKind.ANONYMOUS),
-        own_files={name: paths for name, paths in own_files.items() if paths},
-        unseen=tuple(name for name, paths in own_files.items() if paths is None),
+        own_files=written,
+        unseen=tuple(name for name, paths in written.items() if paths is None),
     )
-
-
-def _own_files(engine: DockerEngine, container: Container) -> tuple[str, ...] | None:
-    try:
-        return engine.own_files(container)
-    except SourceError:
-        return None
 
 
 def remove(there: Holdings, *, releases: bool = False, memory: Sequence[tuple[str, int]] = ()) -> Plan:
@@ -259,11 +252,7 @@ def _data(there: Holdings, memory: Sequence[tuple[str, int]]) -> Iterator[DataEf
             why="its container was started with --rm: the engine deletes both when it stops",
             database=volume.database,
         )
-    databases = tuple(f"{one.name}/" for one in there.look.volumes if one.kind is VolumeKind.LAYER)
-    for name, paths in there.own_files.items():
-        if left := [path for path in paths if not f"{name}:{path}".startswith(databases)]:
-            what = "1 file in no volume" if len(left) == 1 else f"{len(left)} files in no volume"
-            yield DataEffect(name=name, what=what, effect=Effect.LOST, why=_some(left))
+    yield from layer_files.effects(there.own_files, there.look.volumes)
     for service, keys in memory:
         why = "this Redis saves nothing (no RDB, no AOF)"
         yield DataEffect(name=service, what=f"{keys} Redis keys", effect=Effect.LOST, why=why, database="redis")
