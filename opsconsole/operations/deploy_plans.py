@@ -473,7 +473,7 @@ def _target(known: Known, origin: _Origin, to: str) -> Release:
         if not chosen.returnable:
             raise SourceError(f"{name} did not pass its gate", "See `opsconsole releases` for the good ones.")
         return chosen
-    now = int(origin.name.removeprefix("r") or 0)
+    now = int(origin.name.removeprefix("r") or known.number)  # nothing there: the newest
     before = [one for one in good if one.number < now]
     if not before:
         names = ", ".join(one.name for one in good if one.name != origin.name)

@@ -7,29 +7,16 @@ What has to be there follows from the releases on the disk alone, so after a cra
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Sequence
 
 from opsconsole.model import SourceError
 from opsconsole.operations.acts import Operation
 from opsconsole.operations.releases import KeptService, Release
 from opsconsole.operations.steps import step
-from opsconsole.sources.engine_images import EngineImages
+from opsconsole.sources.engine_images import KEEPS, EngineImages, repository_of
 
-LABEL = "opsconsole.keeps"
 SECONDS = 60.0
-_ALLOWED = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _NO_LABELS = ("com.docker.compose.project=", "com.docker.compose.service=")
-
-
-def tag_of(project: str, service: str, number: int) -> str:
-    """`opsconsole/shop/backend:r4`."""
-    return f"{repository_of(project)}/{_component(service)}:r{number}"
-
-
-def repository_of(project: str) -> str:
-    return f"opsconsole/{_component(project)}"
 
 
 def missing(images: EngineImages, release: Release) -> tuple[KeptService, ...]:
@@ -49,7 +36,7 @@ def reconcile(operation: Operation, releases: Sequence[Release]) -> None:
     """
     images = EngineImages()
     try:
-        label = f"{LABEL}={operation.project}"
+        label = f"{KEEPS}={operation.project}"
         tags = images.tags(f"{repository_of(operation.project)}/*")
         keepers = {one.name: one.image_id for one in images.keepers(label)}
         wanted = {one.tag: one.image_id for release in releases for one in release.services if one.image_id}
@@ -111,11 +98,3 @@ def _order(operation: Operation, command: tuple[str, ...], *, must: bool = True)
 
 def _keeper(project: str, image: str) -> str:
     return f"opsconsole-{project}-keeps-{image.removeprefix('sha256:')[:12]}"
-
-
-def _component(name: str) -> str:
-    """A part of an image's name: what is not allowed there is replaced, and a hash keeps two such apart."""
-    if _ALLOWED.fullmatch(name):
-        return name
-    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "x"
-    return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 
 from opsconsole.model import Container, Service, SourceError
-from opsconsole.operations import image_keeping, releases
+from opsconsole.operations import releases
 from opsconsole.operations.facts import Look
 from opsconsole.operations.releases import KeptFile, KeptService, Release, State
 from opsconsole.operations.stack_plans import RUNNING
-from opsconsole.sources.engine_images import ImageFacts
+from opsconsole.sources.engine_images import ImageFacts, tag_of
 from opsconsole.sources.engine_parse import KEPT_IMAGE
 
 _SHARED = ("networks", "volumes", "secrets", "configs")
@@ -76,7 +76,7 @@ def candidate(
             image=one.image,
             image_id=images[one.name].id,
             digests=images[one.name].digests,
-            tag=image_keeping.tag_of(look.name, one.name, number),
+            tag=tag_of(look.name, one.name, number),
             hashes=(one.config_hash,) if one.config_hash else (),
             replicas=one.replicas,
             built=one.builds,
@@ -122,7 +122,7 @@ def found(
                 image=old.image if old is not None else one.image,
                 image_id=newest.image_id,
                 digests=facts.digests if facts else (),
-                tag=image_keeping.tag_of(look.name, one.name, number),
+                tag=tag_of(look.name, one.name, number),
                 hashes=(newest.config_hash,) if newest.config_hash else (),
                 replicas=len(own),
                 built=one.builds,

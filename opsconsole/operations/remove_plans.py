@@ -18,7 +18,8 @@ from opsconsole.operations import facts, layer_files
 from opsconsole.operations.facts import Look
 from opsconsole.operations.plan import Basis, DataEffect, Downtime, Effect, Kind, Plan, Step
 from opsconsole.operations.stack_plans import RUNNING, WHAT, NothingToDo, gate_step
-from opsconsole.sources.belongings import RELEASES, Belongings, Image
+from opsconsole.sources.belongings import Belongings, Image
+from opsconsole.sources.engine_images import repository_of
 
 if TYPE_CHECKING:
     pass
@@ -100,7 +101,7 @@ def remove(there: Holdings, *, releases: bool = False, memory: Sequence[tuple[st
 def rest(there: Holdings, old: Plan, operation: str) -> Plan:
     """Finish: whatever is left. It was agreed to when it was begun."""
     words = (word for step in old.steps for command in step.commands for word in command)
-    releases = any(word.startswith(f"{RELEASES}/{old.stack}/") for word in words)
+    releases = any(word.startswith(f"{repository_of(old.stack)}/") for word in words)
     try:
         made = remove(there, releases=releases)
     except NothingToDo:
@@ -184,6 +185,9 @@ def _steps(there: Holdings, releases: bool) -> tuple[Step, ...]:
         steps.append(_docker("containers", "Remove the containers", "container rm", names, "Without their volumes."))
     if networks:
         steps.append(_docker("networks", "Remove the networks", "network rm", networks, ""))
+    if keepers := there.belongings.keepers if releases else ():
+        effect = "They never ran; without them nothing holds the images of releases."
+        steps.append(_docker("keepers", "Remove what keeps the images of releases", "container rm", keepers, effect))
     if images:
         steps.append(_docker(IMAGES, "Remove the images", "image rm", images, "Nothing that others use."))
     return tuple(steps)
@@ -213,7 +217,8 @@ def _up(look: Look, services: Sequence[str]) -> Step:
 def _goes(image: Image, releases: bool) -> tuple[str, ...]:
     """Names to take away; the last one takes the image. The id where it has no name."""
     if image.others:
-        return ()
+        # What others use keeps a name; ours is one too many only where there is another.
+        return image.release_tags if releases and (image.other_tags or image.own_tags) else ()
     names = (*image.own_tags, *(image.release_tags if releases else ()))
     return names or (() if image.release_tags or image.other_tags else (image.id,))
 

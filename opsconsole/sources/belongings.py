@@ -6,10 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from opsconsole.model import Container, Record
+from opsconsole.sources.engine_images import KEEPS, repository_of
 from opsconsole.sources.engine_parse import PROJECT, SERVICE, from_listing, is_one_off
-
-RELEASES = "opsconsole"
-"""First part of the names under which releases keep their images: `opsconsole/<project>/<service>:r<N>`."""
 
 _NO_TAG = "<none>:<none>"
 
@@ -35,6 +33,7 @@ class Belongings(Record, frozen=True):
     networks: tuple[Network, ...] = ()
     images: tuple[Image, ...] = ()
     one_offs: tuple[Container, ...] = ()  # made by `docker compose run`; not inspected
+    keepers: tuple[str, ...] = ()  # containers that hold the images of releases and never run
 
 
 def belongings(
@@ -47,7 +46,8 @@ def belongings(
     """From the engine's lists of all containers, networks and images. `used_names` are names or ids of images that the
     stack is known to use: the list of containers shows an id once a name has moved on."""
     own = [row for row in containers if _label(row, PROJECT) == project]
-    foreign = [row for row in containers if _label(row, PROJECT) != project]
+    keepers = [row for row in containers if _label(row, KEEPS) == project]
+    foreign = [row for row in containers if _label(row, PROJECT) != project and row not in keepers]
     names = {tagged(str(name)) for name in (*used_names, *(row.get("Image") or "" for row in own))}
     ids = {str(row.get("ImageID")) for row in own} | {name for name in used_names if name.startswith("sha256:")}
     found = (_image(raw, project, ids, names, foreign) for raw in images)
@@ -55,6 +55,7 @@ def belongings(
         networks=tuple(_network(raw, foreign) for raw in networks if _label(raw, PROJECT) == project),
         images=tuple(sorted((one for one in found if one is not None), key=lambda one: (one.own_tags, one.id))),
         one_offs=tuple(from_listing(row) for row in own if is_one_off(row)),
+        keepers=tuple(sorted(from_listing(row).name for row in keepers)),
     )
 
 
@@ -82,7 +83,7 @@ def _image(
 ) -> Image | None:
     identity = str(raw.get("Id"))
     tags = [str(tag) for tag in raw.get("RepoTags") or [] if tag != _NO_TAG]
-    release = [tag for tag in tags if tag.startswith(f"{RELEASES}/{project}/")]
+    release = [tag for tag in tags if tag.startswith(f"{repository_of(project)}/")]
     built = _label(raw, PROJECT) == project
     if built:
         # An image that somebody built on ours carries our labels, too, but not our name.

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opsconsole.model import Record
 from opsconsole.sources.engine_connection import EngineConnection
 from opsconsole.sources.engine_faults import ContainerGone, EngineRefused
+
+KEEPS = "opsconsole.keeps"
+"""Label of the containers that hold the images of a project's releases; its value is the project."""
+
+# What a registry allows as a part of a name.
+_ALLOWED = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 
 
 class ImageFacts(Record, frozen=True):
@@ -25,6 +33,23 @@ class Keeper(Record, frozen=True):
 
     name: str
     image_id: str
+
+
+def tag_of(project: str, service: str, number: int) -> str:
+    """`opsconsole/shop/backend:r4`."""
+    return f"{repository_of(project)}/{_component(service)}:r{number}"
+
+
+def repository_of(project: str) -> str:
+    return f"opsconsole/{_component(project)}"
+
+
+def _component(name: str) -> str:
+    """A part of an image's name: what is not allowed there is replaced, and a hash keeps two such apart."""
+    if _ALLOWED.fullmatch(name):
+        return name
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "x"
+    return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 class EngineImages:
