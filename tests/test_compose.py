@@ -9,10 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from opsconsole.config import Config
 from opsconsole.model import Mount, Port, SourceError
-from opsconsole.stack import compose, envfile, plain_file, rendered, yaml_text
+from opsconsole.stack import compose, envfile, files, plain_file, rendered, yaml_text
 from opsconsole.stack.compose import ComposeCommand, ComposeFiles
 from opsconsole.stack.plain_file import interpolate
+from opsconsole.stack.reading import best_rendering
 from tests.parts.engine import Engine
 from tests.parts.stacks import STACKS
 
@@ -358,3 +360,22 @@ def test_the_rendering_of_compose_v1_is_understood() -> None:
 )
 def test_the_line_that_says_what_is_wrong(stderr: str, said: str) -> None:
     assert compose.complaint(stderr) == said
+
+
+def test_without_a_container_to_ask_the_env_files_count_that_fill_most(command: ComposeCommand, tmp_path: Path) -> None:
+    """As after a removal. A name with a default is never missed; one that a file gives is meant, all the same."""
+    (tmp_path / "compose.yaml").write_text(
+        'services: {web: {image: x, environment: {A: "${A:-default}", B: "${B:-}"}}}\n'
+    )
+    (tmp_path / ".env.production.local").write_text("MONGODB_URI=mongodb://host/db\n")
+    usual, main = str(tmp_path / ".env"), str(tmp_path / ".env.production.local")
+
+    def taken(text: str) -> tuple[str, ...]:
+        (tmp_path / ".env").write_text(text)
+        choice = files.choose(tmp_path, Config(), (), {})
+        return best_rendering(command, choice, dict(os.environ), {})[1]
+
+    assert taken("A=7\n") == ()
+    assert taken("OTHER=7\n") == (main,)
+    (tmp_path / ".env.production.local").write_text("B=7\n")
+    assert taken("A=7\n") == (usual, main)

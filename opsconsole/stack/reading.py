@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 
 from opsconsole.model import SourceError
-from opsconsole.stack import compose, places, plain_file
+from opsconsole.stack import compose, envfile, places, plain_file
 from opsconsole.stack.compose import ComposeCommand, ComposeFiles
 from opsconsole.stack.files import Choice
 from opsconsole.stack.rendered import Rendered
@@ -142,11 +143,11 @@ def best_rendering(
     *,
     keep_raw: bool = False,
 ) -> tuple[Rendered, tuple[str, ...]]:
-    """The rendering whose fingerprints the running containers carry, among equals the first that misses least, and the
-    env files that it takes. Raises the first SourceError when none can be had."""
+    """The rendering whose fingerprints the containers carry, among equals the first that misses least, and the env
+    files that it takes. Raises the first SourceError when none can be had."""
     best: tuple[tuple[int, int], Rendered, tuple[str, ...]] | None = None
     failure: SourceError | None = None
-    for env_files in choice.env_file_choices():
+    for env_files in _fullest_first(choice):
         asked = ComposeFiles(
             directory=choice.directory, files=choice.compose_files, project=choice.name, env_files=env_files
         )
@@ -167,6 +168,27 @@ def best_rendering(
         assert failure is not None  # there is always one to try
         raise failure
     return best[1], best[2]
+
+
+def _fullest_first(choice: Choice) -> list[tuple[str, ...]]:
+    """Env files to render with. After a removal, or when every service has changed, no fingerprint tells which they
+    were; then those count that give most of the names in the compose files a value, for a name with a default is
+    never missed. What the containers say that they were started with stays first."""
+    names = set(re.findall(r"\$\{?([A-Za-z_]\w*)", "".join(map(_text, choice.compose_files))))
+
+    def order(env_files: tuple[str, ...]) -> tuple[bool, int]:
+        paths = env_files or (str(Path(choice.directory, ".env")),)
+        filled = names & {name for path in paths for name in envfile.read(path).values}
+        return not env_files or env_files != choice.started_with, -len(filled)
+
+    return sorted(choice.env_file_choices(), key=order)
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def stamps(paths: Iterable[str]) -> tuple[Hashable, ...]:
