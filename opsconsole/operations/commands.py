@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from opsconsole.durable import write_all
 from opsconsole.model import Record
 from opsconsole.operations.journal import open_private
 from opsconsole.stack.git_program import Account
@@ -46,20 +47,33 @@ class Output:
         self.at = os.fstat(self._fd).st_size
         self._digest = hashlib.sha256()
         self._last: deque[str] = deque(maxlen=LAST_LINES)
+        self._lost: list[str] = []  # why, for each line that could not be written
 
     def begin(self) -> None:
         self._digest = hashlib.sha256()
         self._last.clear()
+        self._lost.clear()
 
     def line(self, raw: bytes) -> None:
         text = mask_text(raw.decode(errors="replace").rstrip("\r\n"), self._secrets)
-        written = text.encode(errors="replace") + b"\n"
-        os.write(self._fd, written)
-        self._digest.update(written)
         self._last.append(text)
+        self._keep(text.encode(errors="replace") + b"\n")
+
+    def _keep(self, written: bytes) -> None:
+        """On a full disk the command still runs to its end, and somebody reads what it says; the file tells the gap."""
+        try:
+            write_all(self._fd, written)
+        except OSError as error:
+            os.ftruncate(self._fd, self.at)
+            self._lost.append(str(error.strerror))
+            return
+        self._digest.update(written)
         self.at += len(written)
 
     def ran(self, code: int, since: int, problem: str, cut: bool) -> Ran:
+        if lost := self._lost:
+            self._lost = []
+            self._keep(f"({len(lost)} lines of output could not be kept: {lost[0]})\n".encode())
         os.fsync(self._fd)
         return Ran(
             exit_code=code,
