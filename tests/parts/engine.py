@@ -134,7 +134,24 @@ def start(home: Home) -> Engine:
         raise PartsError("dockerd is not installed; run: python -m tests.parts install")
     _clear_away(home)
     home.directory.mkdir(mode=0o700)
-    prefix = _network(home)
+    return _serve(home, _network(home))
+
+
+def halt(engine: Engine) -> None:
+    """Stop an engine of ours as a service manager does; what it holds stays for `resume`."""
+    assert engine.home is not None
+    pid = int(engine.home.pidfile.read_text())
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: _is_gone(pid), 60, f"dockerd (process {pid}) does not end")
+
+
+def resume(engine: Engine) -> None:
+    """Start again what was halted."""
+    assert engine.home is not None
+    _serve(engine.home, _into(engine.home))
+
+
+def _serve(home: Home, prefix: list[str]) -> Engine:
     say("starting our own Docker engine")
     with home.log.open("ab") as log:
         process = subprocess.Popen(
@@ -189,9 +206,7 @@ def stop(engine: Engine) -> None:
     if containers := engine.docker("ps", "--all", "--quiet").split():
         engine.docker("rm", "--force", "--volumes", *containers, check=False)
     engine.docker("network", "prune", "--force", check=False)
-    pid = int(engine.home.pidfile.read_text())
-    os.kill(pid, signal.SIGTERM)
-    wait_until(lambda: _is_gone(pid), 60, f"dockerd (process {pid}) does not end")
+    halt(engine)
     _clear_away(engine.home)
 
 
@@ -228,14 +243,19 @@ def _network(home: Home) -> list[str]:
         if not Path("/sys/class/net/docker0").exists():
             (home.directory / "made-docker0").touch()
         return []
+    run("ip", "netns", "add", home.network)
+    prefix = _into(home)
+    run(*prefix, "ip", "link", "set", "lo", "up")
+    return prefix
+
+
+def _into(home: Home) -> list[str]:
+    """The words that put a command into the network of an engine's own."""
     nsenter = find_program("nsenter")
     if nsenter is None:
         raise PartsError("nsenter is missing; install util-linux")
-    run("ip", "netns", "add", home.network)
     # Not `ip netns exec`: that hides the control groups, and dockerd ends at once.
-    prefix = [nsenter, f"--net=/run/netns/{home.network}"]
-    run(*prefix, "ip", "link", "set", "lo", "up")
-    return prefix
+    return [nsenter, f"--net=/run/netns/{home.network}"]
 
 
 def _is_gone(pid: int) -> bool:

@@ -1,0 +1,219 @@
+"""What fails around a deploy while it works: the engine, the disk, the terminal. It is loud, and nothing is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from opsconsole.cli import main
+from opsconsole.operations import chain, journal, places, releases, unfinished
+from opsconsole.operations.journal import Result
+from tests.deploy_stack import SMALL, DeployStack, deploy_stack
+from tests.operation_stack import FIXTURE
+from tests.parts import engine as engines
+from tests.parts import images
+from tests.parts.engine import Engine
+from tests.parts.machine import locked, run, wait_until
+from tests.terminal import OPSCONSOLE, Terminal
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="an engine and a disk of one's own need root")
+
+SETTINGS = "[deploy]\nsoak_seconds = 0\ngate_seconds = 30\n"
+STUBBORN = '["sh", "-c", "trap : TERM; until [ -e /let-go ]; do sleep 0.2; done"]'
+"""A deploy that replaces it waits until it is let go."""
+
+
+@contextlib.contextmanager
+def first_version(engine: Engine, place: Path, word: str, *, grace: int = 60) -> Iterator[DeployStack]:
+    """Version 1 runs, by a deploy, and the files say version 2."""
+    with deploy_stack(engine, place, word) as made:
+        made.template = SMALL.replace(
+            "stop_grace_period: 1s\n    environment", f"stop_grace_period: {grace}s\n    environment"
+        )
+        for version in ("1", "2"):
+            container = engine.docker("create", "--label", f"version={version}", FIXTURE, "x")
+            engine.docker("commit", "--change", f"LABEL version={version}", container, f"{made.project}-web:{version}")
+            engine.docker("rm", container)
+        made.write(version="1", settings=SETTINGS, command=STUBBORN)
+        yield made
+
+
+def deployed(made: DeployStack) -> DeployStack:
+    assert main(["deploy", "--yes", "--stack", str(made.directory)]) == 0
+    made.write(version="2", settings=SETTINGS)
+    return made
+
+
+def newest(made: DeployStack) -> Path:
+    return places.existing_operations(made.directory)[-1]
+
+
+def version(made: DeployStack) -> str:
+    """That of the one container of web, which runs."""
+    containers = [one for name, one in made.inspected().items() if "web" in name]
+    assert [one["State"]["Status"] for one in containers] == ["running"]  # type: ignore[index]
+    return str(containers[0]["Config"]["Labels"]["version"])  # type: ignore[index]
+
+
+def ops(made: DeployStack, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [OPSCONSOLE, *words], cwd=made.directory, env={**os.environ, **made.engine.env}, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180, check=False,
+    )  # fmt: skip
+
+
+def begin_deploy(made: DeployStack) -> subprocess.Popen[str]:
+    """The installed command, until Compose waits for the old container to end."""
+    before = len(places.existing_operations(made.directory))
+    process = subprocess.Popen(
+        [OPSCONSOLE, "deploy", "--yes"], cwd=made.directory, env={**os.environ, **made.engine.env},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    wait_until_it_recreates(made, before)
+    return process
+
+
+def wait_until_it_recreates(made: DeployStack, before: int) -> None:
+    wait_until(lambda: len(places.existing_operations(made.directory)) > before, 60, "it does not begin")
+    wait_until(lambda: any("_" in name for name in made.ids()), 60, "nothing is being replaced")
+
+
+def let_go(made: DeployStack) -> None:
+    """The container that is being replaced may end."""
+    made.engine.docker("exec", made.name("web"), "touch", "/let-go", check=False)
+
+
+# --- the engine --------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(300)
+def test_the_engine_is_stopped_in_mid_deploy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the new version nor the way back can be had: that is said, with what to type once it is back."""
+    with locked("pruned-engine"):
+        own = engines.start(engines.PRUNED)
+        try:
+            for variable, value in own.env.items():
+                monkeypatch.setenv(variable, value)
+            images.build(own, FIXTURE)
+            with first_version(own, tmp_path, "halted", grace=5) as made:
+                _halt_in_mid_deploy(deployed(made))
+        finally:
+            engines.stop(own)
+
+
+def _halt_in_mid_deploy(made: DeployStack) -> None:
+    kept = made.kept()
+    process = begin_deploy(made)
+    engines.halt(made.engine)
+    said = process.communicate(timeout=120)[0]
+    assert process.returncode == 4 and "ROLLBACK-FAILED after" in said, said
+    last = journal.read(newest(made))[-1]
+    assert last.result is Result.ROLLBACK_FAILED and last.by_hand, last
+    assert "how the stack stands now is not known" in " ".join(last.state)
+    assert chain.verify(made.directory) == ()
+    assert ops(made, "deploy", "--yes").returncode == 2  # nothing can be planned without an engine, and nothing is
+
+    engines.resume(made.engine)
+    for command in last.by_hand:
+        assert command in said
+        subprocess.run(shlex.split(command), cwd=made.directory, check=True, capture_output=True, timeout=120)
+    wait_until(lambda: version(made) == "1", 30, "the version before does not run")
+    assert made.kept() == kept
+    done = ops(made, "deploy", "--yes")
+    # The stubborn one is asked to end again.
+    assert done.returncode == 0, done.stdout
+    assert version(made) == "2" and made.kept() == kept
+    assert chain.verify(made.directory) == ()
+
+
+# --- the disk ----------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def small_disk(place: Path) -> Iterator[None]:
+    place.mkdir(mode=0o700)
+    run("mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", place)
+    try:
+        yield
+    finally:
+        run("umount", "--lazy", place)
+
+
+def fill(place: Path, *, leave: int = 0) -> Path:
+    """Until nothing can be written there, or only so many bytes."""
+    filler = place / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    os.truncate(filler, filler.stat().st_size - leave)
+    return filler
+
+
+@pytest.mark.timeout(300)
+def test_the_disk_is_full_in_mid_deploy(engine: Engine, tmp_path: Path) -> None:
+    with first_version(engine, tmp_path, "full") as made, small_disk(made.directory / ".opsconsole"):
+        deployed(made)
+        kept = made.kept()
+        process = begin_deploy(made)
+        place = newest(made)
+        filler = fill(made.directory / ".opsconsole")
+        let_go(made)
+        said = process.communicate(timeout=120)[0]
+        # What can be recorded no more is not done either: it ends there, and says so.
+        assert process.returncode == 1 and "half done: deploy" in said, said
+        assert f"opsconsole operations undo {place.name}" in said
+        assert not journal.has_ended(place) and [one.operation for one in unfinished.unfinished(made.directory)]
+        assert version(made) == "2" and made.kept() == kept
+        refused = ops(made, "operations", "undo", place.name, "--yes")
+        assert refused.returncode == 2 and "No space left on device" in refused.stdout, refused.stdout
+
+        stopped = ops(made, "rollback", "emergency-stop", "--yes")
+        assert stopped.returncode == 0 and "without a journal" in stopped.stdout, stopped.stdout
+        assert made.running() == set()
+        made.compose("start")
+
+        filler.unlink()
+        undone = ops(made, "operations", "undo", place.name, "--yes")
+        assert undone.returncode == 0, undone.stdout
+        assert version(made) == "1" and made.kept() == kept
+        assert not unfinished.unfinished(made.directory)
+        assert releases.read(made.directory, "r1").state is releases.State.GOOD
+        assert chain.verify(made.directory) == ()
+
+        # Room for the plan, none for all of the evidence: it stops all the same.
+        fill(made.directory / ".opsconsole", leave=16 << 10)
+        stopped = ops(made, "rollback", "emergency-stop", "--yes")
+        assert made.running() == set(), stopped.stdout
+
+
+# --- the terminal ------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(300)
+def test_the_terminal_is_closed_in_mid_deploy(engine: Engine, tmp_path: Path) -> None:
+    """The operation goes on; a second terminal watches it to its end."""
+    with first_version(engine, tmp_path, "hangup") as made:
+        deployed(made)
+        kept = made.kept()
+        before = len(places.existing_operations(made.directory))
+        with Terminal(OPSCONSOLE, "deploy", cwd=made.directory, env=made.engine.env) as first:
+            first.wait_for("Do it? [y/N]")
+            first.type("y\r")
+            wait_until_it_recreates(made, before)
+            first.hang_up()
+            first.wait_for_end()
+        place = newest(made)
+        assert journal.is_alive(place) and not journal.has_ended(place)
+        with Terminal(OPSCONSOLE, "operations", "watch", place.name, cwd=made.directory, env=made.engine.env) as second:
+            second.wait_for("Recreate web")
+            let_go(made)
+            second.wait_for("DEPLOYED after")
+            assert second.wait_for_end() == 0
+        assert version(made) == "2" and made.kept() == kept
+        assert chain.verify(made.directory) == ()
