@@ -254,6 +254,71 @@ def test_a_cancel_in_the_soak_goes_back(deployed: DeployStack) -> None:
     assert deployed.current() == before
 
 
+# --- services that hang together -----------------------------------------------------------------
+
+TOGETHER = """
+services:
+  web:
+    image: opsconsole-fixture/app:1
+    pull_policy: never
+    init: true
+    command: ["sleep", "3600"]
+    environment: {{LEVEL: "{level}"}}
+    healthcheck: {{test: {test}, interval: 300ms, timeout: 5s, retries: 2}}
+  side:
+    image: opsconsole-fixture/app:1
+    pull_policy: never
+    init: true
+    command: ["sleep", "3600"]
+    network_mode: service:web
+    depends_on: [web]
+    healthcheck: {{test: ["CMD-SHELL", "true"], interval: 300ms, timeout: 5s}}
+  worker:
+    image: opsconsole-fixture/app:1
+    pull_policy: never
+    init: true
+    command: ["sleep", "3600"]
+    depends_on: {{web: {{condition: service_healthy, restart: true}}}}
+    healthcheck: {{test: ["CMD-SHELL", "true"], interval: 300ms, timeout: 5s}}
+  tools:
+    image: opsconsole-fixture/app:1
+    pull_policy: never
+    profiles: [tools]
+    command: ["sleep", "3600"]
+"""
+
+
+def test_what_hangs_on_another_service_follows_it_there_and_back(engine: Engine, tmp_path: Path) -> None:
+    """One shares web's network, one is to restart with it, one belongs to a profile that nobody chose."""
+    with deploy_stack(engine, tmp_path, "together") as made:
+        made.template = TOGETHER
+        made.write(level="1")
+        assert deploy(made) == 0
+        assert set(made.ids()) == {made.name("web"), made.name("side"), made.name("worker")}
+        made.write(level="2")
+        assert {one.service: one.fate for one in made.plan().changes} == {
+            "web": Fate.RECREATE, "side": Fate.PERHAPS, "worker": Fate.RESTART,
+        }  # fmt: skip
+        before, started = made.ids(), made.started()
+        assert deploy(made) == 0
+        follows(made, before, started)
+        made.write(level="3", test='["CMD-SHELL", "exit 1"]')
+        before, started = made.ids(), made.started()
+        assert deploy(made) == 3
+        follows(made, before, started)
+        assert made.current() is not None and made.current().name == "r2"  # type: ignore[union-attr]
+
+
+def follows(stack: DeployStack, before: dict[str, str], started: dict[str, str]) -> None:
+    """The worker is the same container, started again; the other hangs on the web container of now."""
+    now = stack.ids()
+    assert now[stack.name("web")] != before[stack.name("web")]
+    network = stack.inspected()[stack.name("side")]["HostConfig"]["NetworkMode"]  # type: ignore[index]
+    assert network == f"container:{now[stack.name('web')]}"
+    worker = now[stack.name("worker")]
+    assert worker == before[stack.name("worker")] and stack.started()[worker] > started[worker]
+
+
 # --- nothing there yet -------------------------------------------------------------------------------
 
 

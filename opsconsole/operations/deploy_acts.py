@@ -15,7 +15,7 @@ from opsconsole.operations import acts, facts, gate_act, image_keeping, plan, re
 from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
 from opsconsole.operations.gates import gate
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import Act, Ending, Plan, Step
+from opsconsole.operations.plan import Act, Plan, Step
 from opsconsole.operations.release_making import Made, candidate, found, known_configurations, of_service, with_hashes
 from opsconsole.operations.releases import KeptService, Release, State
 from opsconsole.operations.steps import step
@@ -84,7 +84,9 @@ def recreate(operation: Operation, one: Step) -> Fields:
     if kept is None:
         raise SourceError(f"{one.release} has no service {service}", "The compose files changed in between.")
     containers = operation.containers()
-    if _settled(of_service(containers, service), kept) and not (kept.job and _awaited(operation, one, containers)):
+    own = of_service(containers, service)
+    again = (kept.job and _awaited(operation, one, containers)) or _overtaken(kept, own, containers)
+    if _settled(own, kept) and not again:
         return {"text": "unchanged"}
     step("D04")
     fields = acts.run_commands(operation, one)
@@ -225,6 +227,13 @@ def _settled(own: Sequence[Container], kept: KeptService) -> bool:
     )
 
 
+def _overtaken(kept: KeptService, own: Sequence[Container], containers: Sequence[Container]) -> bool:
+    """Whether what it is to be restarted with was made anew after it was started."""
+    made = [one.created_at for name in kept.restarts_with for one in of_service(containers, name) if one.created_at]
+    started = [one.started_at for one in own if one.started_at]
+    return bool(made and started) and max(made) > min(started)
+
+
 def _awaited(operation: Operation, one: Step, containers: Sequence[Container]) -> bool:
     """Whether a service that waits for this job will be recreated after it."""
     release = releases.read(operation.directory, one.release)
@@ -276,15 +285,21 @@ def _removed(operation: Operation, release: Release) -> str:
 
 
 def _returned(operation: Operation, one: Step, release: Release) -> list[str]:
-    done = []
+    done: list[str] = []
     for service, command in zip(one.services, one.commands, strict=True):
         kept = release.service(service)
         if kept is None:
             continue
         _mend(operation, service)
-        own = of_service(operation.containers(), service)
+        containers = operation.containers()
+        own = of_service(containers, service)
         wanted = "--detach" in command
-        if _is_back(own, kept, running=wanted):
+        if _cut_off(kept, own, containers):
+            command = (*command[:-1], "--force-recreate", service)
+        elif _is_back(own, kept, running=wanted):
+            if _overtaken(kept, own, containers):
+                _order(operation, ("docker", "restart", *(container.name for container in own)))
+                done.append(_gated(operation, one, kept, "restarted"))
             continue
         operation.progress(f"{service} goes back to {release.name}")
         ran = operation.run_command(command, one.seconds + _SHORT_SECONDS, cuttable=False)
@@ -292,29 +307,41 @@ def _returned(operation: Operation, one: Step, release: Release) -> list[str]:
         if ran.exit_code and not kept.job:
             said = ran.problem or f"exit code {ran.exit_code}"
             raise Failed({}, Stopped(Result.FAILED, f"{plan.shown(command)}: {said}", "", ran.last_lines))
-        done.append(_gated(operation, one, kept) if wanted else f"{service} put back, not started")
+        done.append(_gated(operation, one, kept, "recreated") if wanted else f"{service} put back, not started")
     return done
 
 
 def _is_back(own: Sequence[Container], kept: KeptService, *, running: bool) -> bool:
     if not own or (len(own) != kept.replicas and not kept.job) or not all(releases.runs(one, kept) for one in own):
         return False
-    return not running or kept.job or all(one.state == "running" and one.health != "unhealthy" for one in own)
+    if not running or kept.job or not kept.well:
+        return True
+    return all(one.state == "running" and one.health in ("", "healthy") for one in own)
 
 
-def _gated(operation: Operation, one: Step, kept: KeptService) -> str:
+def _cut_off(kept: KeptService, own: Sequence[Container], containers: Sequence[Container]) -> bool:
+    """Whether the container whose network (or the like) it shares was made anew: it hangs on the one that is gone."""
+    made = [one.created_at for name in kept.joins for one in of_service(containers, name) if one.created_at]
+    since = [one.created_at for one in own if one.created_at]
+    return bool(made and since) and max(made) > min(since)
+
+
+def _gated(operation: Operation, one: Step, kept: KeptService, done: str) -> str:
     names = [container.name for container in of_service(operation.containers(), kept.name)]
-    ending = Ending.MUST if kept.job else Ending.MAY
     verdict = gate(
-        operation.containers, names, ending=ending, cancelled=lambda: bool(operation.cancel()), limit=one.seconds
+        operation.containers,
+        names,
+        ending=kept.ending,
+        cancelled=lambda: bool(operation.cancel()),
+        limit=one.seconds,
     )
     if verdict.cancelled:
         raise acts.cancelled(operation, one)
     if verdict.problem and kept.well and not kept.job:
         raise gate_act.failed(operation, verdict.problem, verdict.failed)
     if verdict.problem:
-        return f"{kept.name} recreated ({verdict.problem}{'' if kept.job else ', as it was before'})"
-    return f"{kept.name} recreated"
+        return f"{kept.name} {done} ({verdict.problem}{'' if kept.job else ', as it was before'})"
+    return f"{kept.name} {done}"
 
 
 def _wait_for_engine(operation: Operation) -> None:

@@ -10,7 +10,7 @@ from opsconsole.operations import compose_changes
 from opsconsole.operations.deploy_look import Known
 from opsconsole.operations.facts import Look
 from opsconsole.operations.plan import Fate, ServiceChange
-from opsconsole.operations.release_making import of_service
+from opsconsole.operations.release_making import of_service, restarts_with
 from opsconsole.operations.stack_plans import RUNNING
 from opsconsole.sources.engine_parse import KEPT_IMAGE
 
@@ -23,9 +23,7 @@ def changes(look: Look, services: Sequence[Service], known: Known) -> tuple[Serv
     first = [_change(look, one, known) for one in services]
     moved = {one.service for one in first if one.fate not in (Fate.UNCHANGED, Fate.START)}
     return tuple(
-        _run_again(one, sorted(_waiting(services, one.service) & moved))
-        if service.one_shot and one.fate is Fate.UNCHANGED
-        else one
+        _follows(look, one, service, services, moved) if one.fate is Fate.UNCHANGED else one
         for one, service in zip(first, services, strict=True)
     )
 
@@ -101,10 +99,16 @@ def _surely(look: Look, service: Service, own: Sequence[Container], known: Known
         yield f"containers {len(own)} -> {service.replicas}"
 
 
-def _run_again(change: ServiceChange, waiting: Sequence[str]) -> ServiceChange:
-    if not waiting:
-        return change
-    return ServiceChange(service=change.service, fate=Fate.RUN, why=(f"{', '.join(waiting)} waits for it",))
+def _follows(
+    look: Look, change: ServiceChange, service: Service, services: Sequence[Service], moved: set[str]
+) -> ServiceChange:
+    """What others make of a service that would stay as it is."""
+    waiting = sorted(_waiting(services, service.name) & moved)
+    if service.one_shot and waiting:
+        return ServiceChange(service=service.name, fate=Fate.RUN, why=(f"{', '.join(waiting)} waits for it",))
+    if needed := [name for name in restarts_with(_raw(look, service.name)) if name in moved]:
+        return ServiceChange(service=service.name, fate=Fate.RESTART, why=(f"depends on {', '.join(needed)}",))
+    return change
 
 
 def _waiting(services: Sequence[Service], job: str) -> set[str]:

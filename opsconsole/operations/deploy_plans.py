@@ -9,7 +9,7 @@ An update puts its own steps between them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -25,21 +25,20 @@ from opsconsole.operations.plan import (
     Basis,
     DataEffect,
     Downtime,
-    Ending,
+    Effect,
     Fate,
     Kind,
     Plan,
     ServiceChange,
     Step,
 )
-from opsconsole.operations.release_making import configuration_of, of_service, same_configuration
+from opsconsole.operations.release_making import configuration_of, ending, of_service, same_configuration
 from opsconsole.operations.releases import Release
 from opsconsole.operations.stack_plans import RUNNING, NothingToDo, data_effects
-from opsconsole.roles import is_job
 
 BUILD_SECONDS = 3600.0
 RECREATE_SECONDS = 900.0
-_MOVES = (Fate.RECREATE, Fate.PERHAPS)
+_MOVES = (Fate.RECREATE, Fate.PERHAPS, Fate.RESTART)
 
 
 class Deployment(Record, frozen=True):
@@ -88,6 +87,7 @@ def deployment(
     release = f"r{number}"
     changed = deploy_changes.changes(look, services, known)
     moving = {one.service for one in changed if one.fate in _MOVES}
+    anew = {one.service for one in changed if one.fate in (Fate.RECREATE, Fate.PERHAPS, Fate.CREATE)}
     return Deployment(
         release=release,
         returns_to=origin.name,
@@ -96,7 +96,7 @@ def deployment(
         switch=tuple(_switch(look, config, services, release, {one.service: one.fate for one in changed})),
         way_back=_way_back(here, config, services_here, origin, known),
         changes=changed,
-        data=_data(look, known, moving | {one.service for one in changed if one.fate is Fate.CREATE}, memory),
+        data=(*_data(look, known, anew, memory), *_emptied(look, moving - anew)),
         downtime=tuple(
             Downtime(service=one.name, seconds=known.seconds.get(one.name)) for one in services if one.name in moving
         ),
@@ -327,13 +327,15 @@ def _recreate(look: Look, service: Service, release: str, gate_seconds: float, f
     """Nothing for a service that stays: same configuration, same image, and nobody brings another one."""
     if fate is Fate.UNCHANGED:
         return ()
-    up = ("up", "--detach", "--no-deps", "--no-build", *_never_pull(look.compose), service.name)
+    up = (*look.compose, "up", "--detach", "--no-deps", "--no-build", *_never_pull(look.compose), service.name)
+    names = (one.name for one in of_service(look.containers, service.name))
+    command = ("docker", "restart", *names) if fate is Fate.RESTART else up
     steps = (
         Step(
             id=f"recreate:{service.name}",
             title=_TITLES[fate].format(service.name),
             act=Act.RECREATE,
-            commands=((*look.compose, *up),),
+            commands=(command,),
             services=(service.name,),
             cuttable=False,
             seconds=RECREATE_SECONDS,
@@ -357,23 +359,11 @@ def _recreate(look: Look, service: Service, release: str, gate_seconds: float, f
 _TITLES = {
     Fate.CREATE: "Create {}",
     Fate.RECREATE: "Recreate {}",
-    Fate.PERHAPS: "Recreate {} if its image is another one",
+    Fate.PERHAPS: "Recreate {} if it has changed by then",
+    Fate.RESTART: "Restart {} if what it depends on was recreated",
     Fate.START: "Start {}",
     Fate.RUN: "Run {} once more",
 }
-
-
-def ending(look: Look, service: Service) -> Ending:
-    if service.one_shot:
-        return Ending.MUST
-    config = look.rendered.services.get(service.name)
-    own = of_service(look.containers, service.name)
-    if own:
-        job = is_job(own[-1], service)
-    else:
-        serves = service.role or service.has_healthcheck or service.ports
-        job = config is not None and config.restart in ("", "no") and not serves
-    return Ending.MAY if job else Ending.NEVER
 
 
 def return_step(
@@ -518,6 +508,12 @@ def _rollback_changes(look: Look, target: Release, moving: Sequence[str]) -> tup
 
 
 # --- what an operator should know ------------------------------------------------------------------------
+
+
+def _emptied(look: Look, restarted: set[str]) -> Iterator[DataEffect]:
+    """What lives in memory goes with a restart, too."""
+    stopping = [one for one in look.containers if one.service in restarted]
+    return (one for one in data_effects(stopping, look.volumes, ()) if one.effect is Effect.LOST)
 
 
 def _data(look: Look, known: Known, moving: set[str], memory: Sequence[tuple[str, int]]) -> tuple[DataEffect, ...]:

@@ -86,27 +86,43 @@ def _alike(place: Path, what: Plan) -> bool:
 
 
 def seconds_by_service(directory: Path) -> dict[str, float]:
-    """How long the last good restart of the whole set of services took until its gate was passed, by service."""
+    """How long a service was away the last time, until its gate was passed: by a good restart or a good deploy."""
     known: dict[str, float] = {}
     for place in existing_operations(directory):
         records = journal.read(place)
-        if not records or records[0].kind != Kind.RESTART.value or records[-1].result is not Result.DONE:
+        if not records or records[-1].result is not Result.DONE:
             continue
-        what = journal.read_plan(place)
-        if what.resolves or what.basis is Basis.NAMED:
-            continue  # of single containers nobody waits until they are well
-        # A weak gate watches for 10 s what may have answered from the first of them.
-        took = {
-            record.step: record.seconds or 0.0
-            for record in records
-            if record.event == "step-end" and not record.text.startswith("weak gate")
-        }
-        together = sum(took.values())
-        for service in what.services:
-            own = [step for step in what.steps if step.act is Act.COMMANDS and step.services == (service,)]
-            rolling = any(step.id.startswith("gate:") for step in what.steps)
-            known[service] = sum(took.get(step.id, 0.0) for step in own) if rolling and own else together
+        if records[0].kind == Kind.RESTART.value:
+            known |= _restarted(journal.read_plan(place), _took(records))
+        elif records[0].kind in (Kind.DEPLOY.value, Kind.UPDATE.value):
+            known |= _deployed(_took(records))
     return known
+
+
+def _took(records: tuple[Entry, ...]) -> dict[str, float]:
+    """By step. A weak gate is left out: it watches for 10 s what may have answered from the first of them."""
+    return {
+        record.step: record.seconds or 0.0
+        for record in records
+        if record.event == "step-end" and not record.text.startswith("weak gate") and record.text != "unchanged"
+    }
+
+
+def _restarted(what: Plan, took: dict[str, float]) -> dict[str, float]:
+    if what.resolves or what.basis is Basis.NAMED:  # of single containers nobody waits until they are well
+        return {}
+    together = sum(took.values())
+    rolling = any(step.id.startswith("gate:") for step in what.steps)
+    known = {}
+    for service in what.services:
+        own = [step for step in what.steps if step.act is Act.COMMANDS and step.services == (service,)]
+        known[service] = sum(took.get(step.id, 0.0) for step in own) if rolling and own else together
+    return known
+
+
+def _deployed(took: dict[str, float]) -> dict[str, float]:
+    services = [step.removeprefix("recreate:") for step in took if step.startswith("recreate:")]
+    return {service: took[f"recreate:{service}"] + took.get(f"gate:{service}", 0.0) for service in services}
 
 
 def _one(place: Path, records: tuple[Entry, ...], resolved: bool) -> Past:

@@ -107,8 +107,9 @@ class Fate(StrEnum):
 
     CREATE = "create"
     RECREATE = "recreate"
-    PERHAPS = "perhaps"  # recreated when its image comes out as another one
+    PERHAPS = "perhaps"  # recreated when its image, or what it shares, comes out as another one
     START = "start"
+    RESTART = "restart"  # with something that it depends on
     RUN = "run"  # a job: once more, to its end
     REMOVE = "remove"
     UNCHANGED = "unchanged"

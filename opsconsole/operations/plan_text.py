@@ -9,14 +9,16 @@ from opsconsole.operations.plan import Effect, Fate, Plan, ServiceChange, Step, 
 
 _MARKS = {Effect.SAFE: "  ", Effect.BACKED_UP: "~ ", Effect.REPLACED: "! ", Effect.LOST: "- "}
 _FATE_MARKS = {
-    Fate.CREATE: "+", Fate.RECREATE: "~", Fate.PERHAPS: "?", Fate.START: ">", Fate.RUN: ">",
-    Fate.REMOVE: "-", Fate.UNCHANGED: " ",
+    Fate.CREATE: "+", Fate.RECREATE: "~", Fate.PERHAPS: "?", Fate.START: ">",
+    Fate.RESTART: ">", Fate.RUN: ">",
+Fate.REMOVE: "-", Fate.UNCHANGED: " ",
 }  # fmt: skip
 _FATE_WORDS = {
     Fate.CREATE: "is created",
     Fate.RECREATE: "is recreated",
-    Fate.PERHAPS: "is recreated if its image comes out as another one",
+    Fate.PERHAPS: "is recreated if it has changed by then",
     Fate.START: "is started",
+    Fate.RESTART: "is restarted if what it depends on was recreated",
     Fate.RUN: "runs once more",
     Fate.REMOVE: "is removed",
     Fate.UNCHANGED: "stays as it is",
@@ -26,6 +28,7 @@ _FATE_COUNTS = {
     Fate.RECREATE: "to recreate",
     Fate.PERHAPS: "perhaps",
     Fate.START: "to start",
+    Fate.RESTART: "to restart",
     Fate.RUN: "to run",
     Fate.REMOVE: "to remove",
     Fate.UNCHANGED: "unchanged",

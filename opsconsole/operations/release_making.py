@@ -14,8 +14,10 @@ import msgspec
 from opsconsole.model import Container, Service, SourceError
 from opsconsole.operations import releases
 from opsconsole.operations.facts import Look
+from opsconsole.operations.plan import Ending
 from opsconsole.operations.releases import KeptFile, KeptService, Release, State
 from opsconsole.operations.stack_plans import RUNNING
+from opsconsole.roles import is_job
 from opsconsole.sources.engine_images import ImageFacts, tag_of
 from opsconsole.sources.engine_parse import KEPT_IMAGE
 
@@ -66,6 +68,7 @@ def candidate(
     look: Look, services: Sequence[Service], images: Mapping[str, ImageFacts], number: int, operation: str, at: datetime
 ) -> Made:
     """What is about to run; `images` by service. Raises SourceError when an image is not there."""
+    raw = look.rendered.raw
     if absent := sorted({one.image for one in services if one.name not in images}):
         raise SourceError(
             f"not on this engine: {', '.join(absent)}", "Nothing was recreated. Check the names and the registry."
@@ -81,10 +84,12 @@ def candidate(
             replicas=one.replicas,
             built=one.builds,
             job=one.one_shot,
+            ending=ending(look, one),
+            joins=joined(raw["services"][one.name]),
+            restarts_with=restarts_with(raw["services"][one.name]),
         )
         for one in services
     ]
-    raw = look.rendered.raw
     bodies = {one.name: raw["services"][one.name] for one in services}
     shared = {part: raw.get(part) or {} for part in _SHARED}
     return _made(look, kept, bodies, shared, number, State.CANDIDATE, operation, at)
@@ -127,12 +132,45 @@ def found(
                 replicas=len(own),
                 built=one.builds,
                 job=one.one_shot,
+                ending=ending(look, one),
+                joins=joined(bodies[one.name]),
+                restarts_with=restarts_with(bodies[one.name]),
                 ran=any(container.state in RUNNING for container in own),
                 well=all(container.health != "unhealthy" and container.state != "restarting" for container in own),
                 drifted=drifted,
             )
         )
     return _made(look, kept, bodies, shared, number, State.FOUND, operation, at)
+
+
+def ending(look: Look, service: Service) -> Ending:
+    """Whether a gate lets it pass when it has ended well."""
+    if service.one_shot:
+        return Ending.MUST
+    config = look.rendered.services.get(service.name)
+    own = of_service(look.containers, service.name)
+    if own:
+        job = is_job(own[-1], service)
+    else:
+        serves = service.role or service.has_healthcheck or service.ports
+        job = config is not None and config.restart in ("", "no") and not serves
+    return Ending.MAY if job else Ending.NEVER
+
+
+def joined(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """The services whose network, processes, memory or volumes a service shares."""
+    modes = [str(body.get(key) or "") for key in ("network_mode", "ipc", "pid")]
+    names = [mode.removeprefix("service:") for mode in modes if mode.startswith("service:")]
+    names += [str(one).split(":")[0] for one in body.get("volumes_from") or () if not str(one).startswith("container:")]
+    return tuple(dict.fromkeys(names))
+
+
+def restarts_with(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """The services that it depends on with `restart: true`."""
+    depends = body.get("depends_on")
+    if not isinstance(depends, Mapping):
+        return ()
+    return tuple(name for name, how in depends.items() if isinstance(how, Mapping) and how.get("restart") is True)
 
 
 def same_configuration(container: Container, service: Service) -> bool:

@@ -22,6 +22,7 @@ import msgspec
 from opsconsole.durable import open_private, sync_directory
 from opsconsole.model import Container, Record, SourceError
 from opsconsole.operations.places import state_directory
+from opsconsole.operations.plan import Ending
 from opsconsole.operations.steps import step
 
 RELEASE_VERSION = 1
@@ -48,6 +49,9 @@ class KeptService(Record, frozen=True):
     replicas: int = 1
     built: bool = False  # the stack builds its image: nobody else has a claim to its name
     job: bool = False  # others wait for its end
+    ending: Ending = Ending.NEVER  # of its gate
+    joins: tuple[str, ...] = ()  # services whose containers it shares something of: it is made anew with them
+    restarts_with: tuple[str, ...] = ()  # `restart: true` in its depends_on
     ran: bool = True  # a container of it ran when the release was recorded
     well: bool = True  # it was not ill when the release was recorded
     drifted: bool = False  # its container ran a configuration that is no longer known: this one is the files'
