@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -21,6 +22,8 @@ from opsconsole.text import printable
 _POLL_SECONDS = 0.1
 _NO_BEGIN_SECONDS = 20.0
 _FAILED = 1
+_ROOM_BYTES = 64 << 10
+"""The records of one operation, with its release."""
 
 
 def run(
@@ -116,10 +119,24 @@ def _was_killed(place: Path) -> int:
     half = [one for one in unfinished.unfinished(place.parents[2]) if one.operation == place.name]
     for one in half:
         print(f"opsconsole: {printable(one.words())}\n  {printable(one.advice())}", file=sys.stderr)
+    if half and _is_full(place):
+        print(
+            f"opsconsole: the disk of {printable(str(place.parents[1]))} is full: nothing more could be recorded and "
+            "nothing more was done. Make room there first; `opsconsole rollback emergency-stop` works without.",
+            file=sys.stderr,
+        )
     if not half:
         why = _last_line(place / "runner.log")
         print(printable(f"opsconsole: {place.name} ended before it did anything. {why}"), file=sys.stderr)
     return _FAILED
+
+
+def _is_full(place: Path) -> bool:
+    try:
+        there = os.statvfs(place)
+    except OSError:
+        return False
+    return there.f_bavail * there.f_frsize < _ROOM_BYTES or (there.f_files > 0 and there.f_ffree == 0)
 
 
 def _last_line(path: Path) -> str:

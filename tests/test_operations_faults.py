@@ -92,7 +92,7 @@ def let_go(made: DeployStack) -> None:
 # --- the engine --------------------------------------------------------------------------------------
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_engine_is_stopped_in_mid_deploy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the new version nor the way back can be had: that is said, with what to type once it is back."""
     with locked("pruned-engine"):
@@ -168,8 +168,10 @@ def test_the_disk_is_full_in_mid_deploy(engine: Engine, tmp_path: Path) -> None:
         # What can be recorded no more is not done either: it ends there, and says so.
         assert process.returncode == 1 and "half done: deploy" in said, said
         assert f"opsconsole operations undo {place.name}" in said
+        assert f"the disk of {made.directory}/.opsconsole is full" in said
         assert not journal.has_ended(place) and [one.operation for one in unfinished.unfinished(made.directory)]
-        assert version(made) == "2" and made.kept() == kept
+        # A last record or two may still fit: it ends after the new version runs, or on its way back.
+        assert version(made) in ("1", "2") and made.kept() == kept
         refused = ops(made, "operations", "undo", place.name, "--yes")
         assert refused.returncode == 2 and "No space left on device" in refused.stdout, refused.stdout
 

@@ -150,7 +150,11 @@ def shape(name: str, engine: Engine, place: Path) -> Iterator[Shape]:
         stack.down()
 
 
-@pytest.fixture(scope="module", params=["thynk", "mps", "smokava"])
+@pytest.fixture(
+    scope="module",
+    # The tests of one shape stay in one process: they share its stack.
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(f"shape-{name}")) for name in OVERRIDES],
+)
 def own(request: pytest.FixtureRequest, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shape]:
     with shape(request.param, engine, tmp_path_factory.mktemp(request.param)) as made:
         yield made
