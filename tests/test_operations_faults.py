@@ -92,7 +92,7 @@ def let_go(made: DeployStack) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_the_engine_is_stopped_in_mid_deploy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_is_stopped_in_mid_deploy(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The way back waits for it and leads to the version before. That it is away for good, is told with exit code 4:
     see test_deploy, for here that takes minutes."""
     with locked("pruned-engine"):
