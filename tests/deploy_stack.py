@@ -9,7 +9,7 @@ from pathlib import Path
 
 from opsconsole import config
 from opsconsole.config import Config
-from opsconsole.operations import deploy_look, deploy_plans, facts, releases
+from opsconsole.operations import deploy_look, deploy_plans, facts, releases, rollback_plans
 from opsconsole.operations.plan import Plan
 from opsconsole.operations.releases import Release
 from tests.operation_stack import CANARY, FIXTURE, OperationStack
@@ -110,7 +110,7 @@ class DeployStack(OperationStack):
 
     def rollback(self, to: str = "") -> Plan:
         look = self.look()
-        return deploy_plans.rollback(look, self.config(), deploy_look.learn(self.directory, look), to)
+        return rollback_plans.rollback(look, self.config(), deploy_look.learn(self.directory, look), to)
 
     def releases(self) -> dict[str, str]:
         """State by name."""

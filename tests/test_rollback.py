@@ -124,6 +124,19 @@ def test_a_rollback_that_does_not_get_well_goes_back_to_where_it_was(
     assert stack.releases()["r1"] == "good"
 
 
+def test_back_with_a_compose_file_that_cannot_be_read(stack: DeployStack, capsys: pytest.CaptureFixture[str]) -> None:
+    file, kept = stack.directory / "compose.yaml", stack.kept()
+    text = file.read_text()
+    try:
+        file.write_text("services: [this is broken")
+        assert run(stack, "rollback", "previous-image", "--to", "r1") == 0
+        assert "the compose file cannot be read now" in capsys.readouterr().out
+        assert run(stack, "rollback", "previous-image", "--to", "r2") == 0
+    finally:
+        file.write_text(text)
+    assert runs(stack) == "r2" and stack.kept() == kept
+
+
 def test_images_that_are_gone_are_told_beforehand(stack: DeployStack, capsys: pytest.CaptureFixture[str]) -> None:
     """As `docker system prune -a` leaves it: the container that keeps an image goes first, then the image."""
     web = releases.read(stack.directory, "r1").service("web")

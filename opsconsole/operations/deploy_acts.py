@@ -13,6 +13,7 @@ import msgspec
 from opsconsole.model import Container, Service, SourceError
 from opsconsole.operations import acts, facts, gate_act, image_keeping, plan, releases
 from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
+from opsconsole.operations.deploy_changes import order
 from opsconsole.operations.gates import gate
 from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import Act, Plan, Step
@@ -67,11 +68,12 @@ def record(operation: Operation, one: Step) -> Fields:
         raise SourceError(f"{one.release} was recorded by another operation in between", "Make the plan anew.")
     images = _found([name for service in look.services for name in (service.image,)] + _image_ids(look.containers))
     if one.release == operation.plan.release:
-        services = [service for service in look.services if service.name in one.services]
+        services = order(look.services, one.services)
         made = candidate(look, services, _about_to_run(operation, services, look, images), number, owner, now)
     else:
         known = known_configurations(operation.directory, kept)
-        made = found(look, look.services, images, known, number, owner, now)
+        everything = order(look.services, [service.name for service in look.services])
+        made = found(look, everything, images, known, number, owner, now)
     _keep(operation, look, made)
     return {"release": one.release, "text": f"{len(made.release.services)} services as {one.release}"}
 

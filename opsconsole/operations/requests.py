@@ -164,20 +164,25 @@ def _config(site: Site, request: Request) -> Plan:
 
 
 def _previous_image(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import deploy_look, deploy_plans, facts
+    from opsconsole.operations import deploy_look, facts, rollback_plans
 
-    config, look = site.config(), _look(site)
+    config = site.config()
+    try:
+        look = _look(site)
+    except SourceError:
+        # A release needs nothing of today's files: they may be what is wrong.
+        look = facts.engine_look(site.directory, config, project=site.project)
     known = deploy_look.learn(site.directory, look)
-    return deploy_plans.rollback(look, config, known, request.to, memory=facts.redis_in_memory_only(look, config))
+    return rollback_plans.rollback(look, config, known, request.to, memory=facts.redis_in_memory_only(look, config))
 
 
 def _finish(site: Site, request: Request) -> Plan:
     from opsconsole.operations import (
         container_plans,
-        deploy_plans,
         journal,
         releases,
         remove_plans,
+        return_plans,
         stack_plans,
         unfinished,
     )
@@ -191,18 +196,18 @@ def _finish(site: Site, request: Request) -> Plan:
         return container_plans.rest(old, place.name, unfinished.done_steps(records))
     if any(one.event == "way-back" for one in records):
         kept = releases.all_releases(site.directory)
-        return deploy_plans.undone(_look_back(site, old), old, place.name, kept, finish=True)
+        return return_plans.undone(_look_back(site, old), old, place.name, kept, finish=True)
     look = _look_again(site, old)
     return stack_plans.rest(look, old, place.name, unfinished.done_steps(records))
 
 
 def _undo(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import container_plans, deploy_plans, releases, remove_plans, stack_plans
+    from opsconsole.operations import container_plans, releases, remove_plans, return_plans, stack_plans
 
     place, old = _half_done(site, request.operation)
     if old.kind in (Kind.DEPLOY, Kind.UPDATE, Kind.ROLLBACK):
         kept = releases.all_releases(site.directory)
-        return deploy_plans.undone(_look_back(site, old), old, place.name, kept)
+        return return_plans.undone(_look_back(site, old), old, place.name, kept)
     look = _look_again(site, old)
     if old.kind is Kind.REMOVE:
         return remove_plans.back(look, old, place.name)
