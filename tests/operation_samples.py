@@ -129,6 +129,7 @@ class OperationSamples:
     def __init__(self, directory: Path, now: datetime) -> None:
         self.directory = directory
         self.now = now
+        self.places: list[Path] = []
         self._alive: list[int] = []
 
     def close(self) -> None:
@@ -160,9 +161,17 @@ class OperationSamples:
             lines.append(msgspec.json.encode(Entry(n=n, at=at, previous=journal.START, **fields)))
         (place / "journal.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
         (place / "output.log").write_text(output)
+        self.places.append(place)
         if runs:
             self._alive.append(journal.mark_alive(place))
         return place
+
+    def more(self, place: Path, seconds: float, fields: dict[str, Any]) -> None:
+        """Another record of an operation, so long after it began."""
+        records = journal.read(place)
+        one = Entry(n=len(records), at=records[0].at + timedelta(seconds=seconds), previous=journal.START, **fields)
+        with (place / "journal.jsonl").open("ab") as file:
+            file.write(msgspec.json.encode(one) + b"\n")
 
 
 def step(plan: Plan, at: int, since: float, took: float, result: Result = Result.DONE, **fields: Any) -> list[Any]:

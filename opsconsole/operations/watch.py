@@ -6,16 +6,17 @@ operation runs.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 from opsconsole.model import Record, SourceError
-from opsconsole.operations import journal, plan, unfinished
+from opsconsole.operations import journal, unfinished
 from opsconsole.operations.course import Course, Mark, course
 from opsconsole.operations.journal import Entry, Follower
-from opsconsole.operations.plan import Kind, Plan
+from opsconsole.operations.plan import Plan
 from opsconsole.operations.unfinished import HalfDone
 from opsconsole.operations.who import Who
 
@@ -27,7 +28,6 @@ class Running(Record, frozen=True):
 
     operation: str
     title: str
-    kind: Kind
     who: Who | None
     began: datetime
     number: int = 0
@@ -58,8 +58,20 @@ class Watch:
         self._ended: set[str] = set()
         self._followed: dict[str, _Followed] = {}
 
-    def start(self) -> None:
-        threading.Thread(target=self._watch, name="operations", daemon=True).start()
+    def run(self) -> None:
+        """Look until `stop`, which another thread calls."""
+        first = True
+        while not self._stopped:
+            try:
+                seen = self.look()
+            except Exception as error:  # a fault of ours must be read, not end the watching
+                seen = Seen(problem=f"unexpected {type(error).__name__}: {error}")
+            if seen != self.seen or first:
+                first = False
+                self.seen = seen
+                self._changed(seen)
+            self._wake.wait(LOOK_SECONDS)
+            self._wake.clear()
 
     def stop(self) -> None:
         self._stopped = True
@@ -69,17 +81,6 @@ class Watch:
         """Do not wait for the second to be over: something was begun."""
         self._signature = None
         self._wake.set()
-
-    def _watch(self) -> None:
-        first = True
-        while not self._stopped:
-            seen = self.look()
-            if seen != self.seen or first:
-                first = False
-                self.seen = seen
-                self._changed(seen)
-            self._wake.wait(LOOK_SECONDS)
-            self._wake.clear()
 
     def look(self) -> Seen:
         """One look; cheap when nothing has happened since the last."""
@@ -123,7 +124,9 @@ class _Followed:
     def __init__(self, place: Path) -> None:
         self.place = place
         self._records = Follower(place)
-        self._plan: Plan = journal.read_plan(place)
+        self._plan: Plan | None = None
+        with contextlib.suppress(SourceError):  # its records say enough
+            self._plan = journal.read_plan(place)
         self._entries: list[Entry] = []
         self._course = Course()
 
@@ -140,8 +143,7 @@ class _Followed:
         at = begun[-1] if begun else None
         return Running(
             operation=self.place.name,
-            title=found.begin.title or plan.title(self._plan),
-            kind=self._plan.kind,
+            title=found.begin.title or found.begin.kind,
             who=found.begin.who,
             began=found.begin.at,
             number=at + 1 if at is not None else 0,

@@ -277,7 +277,8 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
 
     def _every_second(self) -> None:
         self._say_header()
-        self.operating.say()
+        if self.operating.running:
+            self.operating.say()  # the time passes
 
     def _say_header(self) -> None:
         asking = time.monotonic() < self._asking_until
@@ -402,7 +403,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
     def action_help(self) -> None:
         from opsconsole.ui.screens.help import HelpScreen
 
-        self.push_screen(HelpScreen(self.pane.pane_id if self.pane else ""))
+        self.push_screen(HelpScreen(getattr(self.screen, "place", "") or (self.pane.pane_id if self.pane else "")))
 
     def action_commands(self) -> None:
         from opsconsole.ui.screens.commands import CommandsScreen
@@ -494,7 +495,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
 
     def _goes_on(self) -> Iterator[Content]:
         """What is under way of this console, and what becomes of it without us."""
-        running = {one.operation: one.title for one in self.operating.seen.running}
+        running = {one.operation: one.title for one in self.operating.running}
         for name in self.operating.watched_here:
             yield Content(f"{printable(running.get(name, name))} runs. It goes on without this terminal.")
             yield Content.styled(f"Watch it again: opsconsole operations watch {printable(name)}", Tone.MUTED)

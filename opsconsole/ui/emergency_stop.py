@@ -57,8 +57,8 @@ def cost(operating: Operating) -> Iterator[Content]:
                 f"{', '.join(killed)}: killed after {GRACE_SECONDS} s if it needs longer; its own log repairs it."
             )
         )
-    if operating.seen.running:
-        yield Content(printable(f"{operating.seen.running[0].title} runs: it is asked to end and not waited for."))
+    if operating.running:
+        yield Content(printable(f"{operating.running[0].title} runs: it is asked to end and not waited for."))
 
 
 def _stop(operating: Operating) -> None:

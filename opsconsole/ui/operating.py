@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from opsconsole.operations.plan import Plan
     from opsconsole.operations.requests import Begun, Request, Site
     from opsconsole.operations.unfinished import HalfDone
-    from opsconsole.operations.watch import Seen, Watch
+    from opsconsole.operations.watch import Running, Seen, Watch
     from opsconsole.ui.app import ConsoleApp
 
 NO_SITE = "This is the demo: nothing is operated on. On a real stack this shows a plan first."
@@ -34,12 +35,13 @@ class Operating:
     """Of one console. `site` is None for the demo, where there is nothing to operate on."""
 
     def __init__(self, app: ConsoleApp, site: Site | None) -> None:
-        from opsconsole.operations.watch import Seen
-
         self.app = app
         self.site = site
-        self.seen: Seen = Seen()
+        self.running: tuple[Running, ...] = ()  # newest first, whoever began them
+        self.half_done: tuple[HalfDone, ...] = ()  # newest first
+        self.unseen = ""  # why the operations of the stack cannot be seen
         self._watch: Watch | None = None
+        self._stopped = False
         self._begun: dict[str, subprocess.Popen[bytes]] = {}  # by operation, for as long as its process lives
         self.looked = False  # what is half done at the start was said
         self._told: set[str] = set()  # operations whose end was said
@@ -47,62 +49,60 @@ class Operating:
     # --- what runs -----------------------------------------------------------------------------------
 
     def start(self) -> None:
-        if self.site is None:
+        site = self.site
+        if site is None:
             return
-        from opsconsole.operations.watch import Watch
 
         def changed(seen: Seen) -> None:
             self.app.call_later(self._saw, seen)
 
-        self._watch = Watch(self.site.directory, changed)
-        self._watch.start()
+        def watch() -> None:
+            from opsconsole.operations.watch import Watch  # 15 ms, in which the screen is painted
+
+            self._watch = Watch(site.directory, changed)
+            if not self._stopped:
+                self._watch.run()
+
+        threading.Thread(target=watch, name="operations", daemon=True).start()
 
     def stop(self) -> None:
+        self._stopped = True
         if self._watch is not None:
             self._watch.stop()
 
     def _saw(self, seen: Seen) -> None:
-        before, self.seen = self.seen, seen
+        self.running, self.half_done, self.unseen = seen.running, seen.half_done, seen.problem
         for name, process in list(self._begun.items()):
             if process.poll() is not None:
                 del self._begun[name]
         self.say()
-        if seen.half_done and not self.looked:
-            self.offer(seen.half_done[0])
+        if self.half_done and not self.looked:
+            self.offer(self.half_done[0])
         self.looked = True
-        gone = {one.operation: one for one in before.running}.keys() - {one.operation for one in seen.running}
-        changed = getattr(self.app.pane, "operations_changed", None)
-        if changed is not None and (gone or seen != before):
-            changed()
+        for node in (self.app.pane, self.app.screen):
+            changed = getattr(node, "operations_changed", None)
+            if changed is not None:
+                changed()
 
     def say(self) -> None:
-        """Show what runs on every screen that is open; once a second, for the time passes."""
-        from opsconsole.operations.watch import Seen
-
+        """Show what runs on every screen that is open."""
         now = self.app.clock()
         for screen in self.app.screen_stack:
             shown = getattr(screen, "operation", "")  # what it tells all of already
-            others = [one for one in self.seen.running if one.operation != shown]
-            half_done = [one for one in self.seen.half_done if one.operation != shown]
-            seen = Seen(running=tuple(others), half_done=tuple(half_done), problem=self.seen.problem)
+            running = [one for one in self.running if one.operation != shown]
+            half_done = [one for one in self.half_done if one.operation != shown]
             for line in screen.query(OperationLine):
-                line.show(seen, now, self.app.glyphs)
+                line.show(running, half_done, self.unseen, now, self.app.glyphs)
 
     def is_resolved(self, name: str) -> bool:
-        """Whether a half-done operation was finished or undone in the meantime."""
-        return self._watch is not None and name not in {one.operation for one in self.seen.half_done}
-
-    def half_done_words(self, name: str) -> str:
-        found = [one for one in self.seen.half_done if one.operation == name]
-        return printable(found[0].words()) if found else ""
+        """Whether a half-done operation was finished or undone in the meantime, or is not known as one yet."""
+        return name not in {one.operation for one in self.half_done}
 
     @property
     def watched_here(self) -> list[str]:
         """Operations that this console began, or shows now, and that still run."""
-        from opsconsole.ui.screens.operation import OperationScreen
-
-        shown = [one.attached.place.name for one in self.app.screen_stack if isinstance(one, OperationScreen)]
-        running = {one.operation for one in self.seen.running}
+        shown = [getattr(screen, "operation", "") for screen in self.app.screen_stack]
+        running = {one.operation for one in self.running}
         begun = [name for name, process in self._begun.items() if process.poll() is None]
         return list(dict.fromkeys([*begun, *(name for name in shown if name in running)]))
 
@@ -124,10 +124,10 @@ class Operating:
 
     def attach(self) -> None:
         """Watch what runs; else see to what is half done."""
-        if self.seen.running:
-            self.open(self.seen.running[0].operation)
-        elif self.seen.half_done:
-            self.offer(self.seen.half_done[0])
+        if self.running:
+            self.open(self.running[0].operation)
+        elif self.half_done:
+            self.offer(self.half_done[0])
         else:
             self.app.report("No operation runs. h shows the past ones.", Tone.MUTED)
 
@@ -166,7 +166,7 @@ class Operating:
 
                 self.plan(Request(what=what, operation=one.operation), f"{what} {one.title}")
 
-        more = len(self.seen.half_done) - 1
+        more = len(self.half_done) - 1
         self.app.push_screen(HalfDoneScreen(one, more, self.app.read_only), chosen)
 
     # --- the question and the beginning ----------------------------------------------------------------

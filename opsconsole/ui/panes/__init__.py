@@ -43,7 +43,8 @@ def entry(pane_id: str) -> PaneEntry:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The actions of one place, for help and palette. `pane_id` is "" for what holds in more than one."""
+    """The actions of one place, for help and palette. `pane_id` is "" for what holds in more than one, and that of no
+    pane for a screen: what is done there is not in the palette."""
 
     title: str
     pane_id: str
@@ -51,9 +52,14 @@ class Section:
 
 
 def sections(first: str = "") -> list[Section]:
-    """Every action of the console by place, the pane `first` before the others. Loads the panes."""
+    """Every action of the console by place, the pane or screen `first` before the others. Loads the panes."""
+    from opsconsole.ui.screens.operation import OperationScreen
+    from opsconsole.ui.screens.plan import PlanScreen
+
     found = [Section("Everywhere", "", EVERYWHERE), Section("In every list", "", IN_LISTS)]
     own = [(each, each.load()) for each in PANES]
-    own.sort(key=lambda pair: pair[0].pane_id != first)
-    panes = [Section(pane.title, each.pane_id, pane.actions) for each, pane in own if pane.actions]
-    return [*panes[:1], *found, *panes[1:]] if first and panes and panes[0].pane_id == first else [*found, *panes]
+    places = [Section(pane.title, each.pane_id, pane.actions) for each, pane in own if pane.actions]
+    places.append(Section("In a plan", PlanScreen.place, PlanScreen.actions))
+    places.append(Section("In an operation", OperationScreen.place, OperationScreen.actions))
+    here = [place for place in places if place.pane_id == first]
+    return [*here, *found, *(place for place in places if place not in here)]

@@ -203,6 +203,7 @@ class HistoryPane(RowsAndDetail[Past]):
         return super().check_action(action, parameters)
 
     def on_row_table_chosen(self, event: RowTable.Chosen) -> None:
+        event.prevent_default()  # of the base: it would open the detail, too
         self.action_open_operation()
 
     def action_open_operation(self) -> None:

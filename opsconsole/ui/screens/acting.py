@@ -35,6 +35,7 @@ ON_TOP = (
 class ActingScreen(ModalScreen[None]):
     """Subclasses say `heading`, `body` and their `actions`; `say` shows all of it anew."""
 
+    place: ClassVar[str] = ""  # in the help: its keys stand first there when it is open
     actions: ClassVar[tuple[Action, ...]] = ON_TOP
     first: ClassVar[tuple[Action, ...]] = ()
     """Of the actions those whose keys are taken before the focused widget sees them."""

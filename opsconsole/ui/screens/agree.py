@@ -42,9 +42,10 @@ class TypeNamesScreen(ModalScreen[bool]):
     DEFAULT_CSS = """
     TypeNamesScreen { align: center middle; background: $background 60%; }
     TypeNamesScreen > .dialog { width: 76; max-width: 96%; }
-    TypeNamesScreen .said { height: auto; max-height: 50vh; width: 1fr; }
+    TypeNamesScreen .said { height: auto; max-height: 25vh; width: 1fr; }
     TypeNamesScreen .said Static { height: auto; width: 1fr; }
-    TypeNamesScreen .wanted { width: 1fr; height: auto; margin-top: 1; }
+    TypeNamesScreen .wanted { width: 1fr; height: auto; max-height: 25vh; margin-top: 1; }
+    TypeNamesScreen .ask { width: 1fr; height: 1; }
     TypeNamesScreen Input { border: none; height: 1; padding: 0; background: $panel; }
     TypeNamesScreen .hint { width: 1fr; height: auto; margin-top: 1; color: $foreground-muted; }
     TypeNamesScreen.-flat .wanted, TypeNamesScreen.-flat .hint { margin-top: 0; }
@@ -66,6 +67,7 @@ class TypeNamesScreen(ModalScreen[bool]):
                 for line in self._said:
                     yield Static(line, markup=False)
             yield Static(classes="wanted", markup=False)
+            yield Static(classes="ask", markup=False)  # the field and this line are seen, whatever stands above
             yield Input(compact=True)
             yield Static(classes="hint", markup=False)
 
@@ -77,8 +79,8 @@ class TypeNamesScreen(ModalScreen[bool]):
     def _ask(self, wrong: str) -> None:
         _, becomes = self._names[self._at]
         of = f" ({self._at + 1} of {len(self._names)})" if len(self._names) > 1 else ""
-        wanted = Content.assemble((printable(f"{becomes}."), Tone.BAD), f" Type its name to agree{of}:")
-        self.query_one(".wanted", Static).update(wanted)
+        self.query_one(".wanted", Static).update(Content.styled(printable(f"{becomes}."), Tone.BAD))
+        self.query_one(".ask", Static).update(Content(f"Type its name to agree{of}:"))
         said = Content.styled(wrong, Tone.BAD) if wrong else Content("Enter takes what is typed. Esc changes nothing.")
         self.query_one(".hint", Static).update(said)
 

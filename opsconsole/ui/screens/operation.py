@@ -44,6 +44,7 @@ _AT_WORK = (Standing.BEGINNING, Standing.RUNNING)
 class OperationScreen(ActingScreen):
     """`request` and `words` are what it was begun for, if it was begun here: to make the plan anew."""
 
+    place = "running"
     actions = (
         Action("cancel", ("c",), "cancel it", "Ask the operation to end at the next safe point, after a question.",
                footer=3, changes=True, palette=False),
@@ -142,6 +143,10 @@ class OperationScreen(ActingScreen):
     def on_resize(self, event: events.Resize) -> None:
         self.set_class(event.size.width >= SIDE_BY_SIDE, "-wide")
 
+    def operations_changed(self) -> None:
+        """A half-done one may be finished and undone once it is known as such."""
+        self.say_keys()
+
     # --- showing -----------------------------------------------------------------------------------
 
     @property
@@ -198,11 +203,8 @@ class OperationScreen(ActingScreen):
         if over:
             glyphs = self.glyphs
             words = last_words(self.attached.place) if standing is Standing.NOTHING_DONE else ""
-            half_done = self.console_app.operating.half_done_words(self.operation)
             self.result.paint(
-                lambda width: operation_lines.result_lines(
-                    course, standing, width, glyphs, last_words=words, half_done=half_done
-                )
+                lambda width: operation_lines.result_lines(course, standing, width, glyphs, last_words=words)
             )
             if self._timer is not None:
                 self._timer.pause()

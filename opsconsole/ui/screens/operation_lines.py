@@ -17,7 +17,7 @@ from opsconsole.operations.plan import Kind
 from opsconsole.text import printable
 from opsconsole.ui.widgets.gauge import gauge
 from opsconsole.ui.widgets.lines import flowed, wrapped
-from opsconsole.ui.wording import Glyphs, Tone, clock, count, duration, moment, size
+from opsconsole.ui.wording import Glyphs, Tone, clock, count, duration, moment, plural, size
 
 _BAR = 24
 RESULTS: dict[Result, tuple[str, Tone]] = {
@@ -142,12 +142,12 @@ def _amount(number: int, unit: str) -> str:
 
 
 def result_lines(
-    course: Course, standing: Standing, width: int, glyphs: Glyphs, *, last_words: str = "", half_done: str = ""
+    course: Course, standing: Standing, width: int, glyphs: Glyphs, *, last_words: str = ""
 ) -> list[Content]:
     """Everything that an error had to say, and what state the system is in now."""
     lines: list[Content] = []
     if standing is Standing.HALF_DONE:
-        lines += wrapped(half_done or "It was killed in mid-run.", width, style=Tone.BAD)
+        lines += wrapped(_left_words(course), width, style=Tone.BAD)
         lines += wrapped("F finishes it, U goes back to how it was. Both show a plan first.", width, style=Tone.ACCENT)
     if standing is Standing.NOTHING_DONE:
         lines += wrapped(f"Nothing was done. {last_words}".strip(), width, style=Tone.BAD)
@@ -155,6 +155,14 @@ def result_lines(
     for said, tone in _end(course):
         lines += wrapped(said, width, style=tone)
     return lines
+
+
+def _left_words(course: Course) -> str:
+    at = course.current
+    done = len([one for one in course.steps if one.mark is Mark.DONE])
+    to_come = len([one for one in course.steps if one.mark is Mark.TO_COME])
+    inside = f"cut off in the step {course.steps[at].title}, which may have happened or not; " if at is not None else ""
+    return f"Its process was killed, or the machine went down: {inside}{plural(done, 'step')} done, {to_come} to come."
 
 
 def _end(course: Course) -> Iterator[tuple[str, Tone]]:

@@ -43,6 +43,7 @@ PAGES = (
 class PlanScreen(ActingScreen):
     """`words` say what is wanted, before there is a plan. A ready `plan` is only looked at or run."""
 
+    place = "plan"
     actions = (
         Action("run_it", ("enter",), "run it", "Run the plan, after a question.", footer=1, changes=True,
                palette=False),
@@ -166,7 +167,7 @@ class PlanScreen(ActingScreen):
         if plan is not None:
             self.table.focus()
         else:
-            self.set_focus(None)
+            self.query_one(".plan-detail").focus()  # without a focus the next key would wait for one
         self._show_detail()
         self._say()
         self.say_keys()

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widget import Widget
 
-from opsconsole.operations.unfinished import HalfDone
-from opsconsole.operations.watch import Running, Seen
 from opsconsole.text import printable
 from opsconsole.ui.widgets.lines import cut
 from opsconsole.ui.wording import UNICODE, Glyphs, Tone, clock
 
+if TYPE_CHECKING:
+    from opsconsole.operations.unfinished import HalfDone
+    from opsconsole.operations.watch import Running
 
-def operation_line(seen: Seen, now: datetime, width: int, glyphs: Glyphs) -> Content:
-    """One line, "" when there is nothing to say. What is cut first stands last but the key."""
-    if seen.running:
-        key, head, rest = "W watch", *_running(seen.running[0], now, glyphs)
-        more = len(seen.running) - 1
-    elif seen.half_done:
-        key, head, rest = "W finish or undo", *_half_done(seen.half_done[0], glyphs)
-        more = len(seen.half_done) - 1
-    elif seen.problem:
-        said = f"{glyphs.warning} operations cannot be seen: {seen.problem}"
+
+def operation_line(
+    running: Sequence[Running], half_done: Sequence[HalfDone], problem: str, now: datetime, width: int, glyphs: Glyphs
+) -> Content:
+    """One line, "" when there is nothing to say. The key at its end is never cut off."""
+    if running:
+        key, more, (head, rest) = "W watch", len(running) - 1, _running(running[0], now, glyphs)
+    elif half_done:
+        key, more, (head, rest) = "W finish or undo", len(half_done) - 1, _half_done(half_done[0], glyphs)
+    elif problem:
+        said = f"{glyphs.warning} operations cannot be seen: {problem}"
         return cut(Content.styled(printable(said), Tone.WARNING), width, glyphs)
     else:
         return Content("")
@@ -68,20 +72,27 @@ class OperationLine(Widget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: tuple[Seen, datetime, Glyphs] | None = None
+        self._said: tuple[tuple[Running, ...], tuple[HalfDone, ...], str, datetime, Glyphs] | None = None
         self._shown = Content("")
 
-    def show(self, seen: Seen, now: datetime, glyphs: Glyphs = UNICODE) -> None:
-        self._said = (seen, now, glyphs)
-        self.set_class(bool(seen.running or seen.half_done or seen.problem), "-said")
+    def show(
+        self,
+        running: Sequence[Running],
+        half_done: Sequence[HalfDone],
+        problem: str,
+        now: datetime,
+        glyphs: Glyphs = UNICODE,
+    ) -> None:
+        self._said = (tuple(running), tuple(half_done), problem, now, glyphs)
+        self.set_class(bool(running or half_done or problem), "-said")
         if not self._line().is_same(self._shown):
             self.refresh()
 
     def _line(self) -> Content:
         if self._said is None:
             return Content("")
-        seen, now, glyphs = self._said
-        return operation_line(seen, now, self.content_size.width, glyphs)
+        running, half_done, problem, now, glyphs = self._said
+        return operation_line(running, half_done, problem, now, self.content_size.width, glyphs)
 
     def render(self) -> Content:
         self._shown = self._line()
