@@ -54,7 +54,7 @@ def test_menu_plan_question_running_left_attached_done_and_in_the_history(
 
     console.press("Enter", shows="Run it")
     console.type("y")
-    console.wait_for(re.compile(r"step 1 of 2"), "Output", re.compile(r"web-1 +Res"), "c cancel it")
+    console.wait_for(re.compile(r"step 1 of 2"), "Output", re.compile(r"web-1 +Res"), "C cancel it")
 
     # Esc leaves it; every screen says that it runs; another terminal sees it too and watches it.
     console.type("Esc")

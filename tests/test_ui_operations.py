@@ -287,7 +287,7 @@ async def test_it_ends_while_it_is_watched_and_what_failed_stays(made: Operation
     place = made.add(RESTART, timedelta(seconds=9), begun(RESTART, 0, 0.2), output="$ docker\n", runs=True, number=7)
     async with opened(made) as (app, pilot):
         await pilot.press("W")
-        await shows(app, "step 1 of 2: Restart api, worker", "$ docker", "c cancel it")
+        await shows(app, "step 1 of 2: Restart api, worker", "$ docker", "C cancel it")
         failed = {
             "event": "step-end", "step": "restart", "result": Result.FAILED, "seconds": 4.0, "exit_codes": (1,),
             "command": ("docker", "compose", "restart", "api"), "problem": "exit code 1",
@@ -335,12 +335,12 @@ async def test_a_cancel_says_what_it_means_and_asks_the_runner(made: OperationSa
     place = running_deploy(made)
     async with opened(made) as (app, pilot):
         await pilot.press("W")
-        await shows(app, "c cancel it")
-        await pilot.press("c")
+        await shows(app, "C cancel it")
+        await pilot.press("C")
         await shows(app, "Cancel the operation?", "The step that runs (Build api, worker) is ended.", "No further step")
         await pilot.press("escape")
         assert journal.cancel_asked(place) == ""
-        await pilot.press("c", "y")
+        await pilot.press("C", "y")
         await until(lambda: journal.cancel_asked(place) != "")
         await shows(app, "Asked to end at the next safe point")
 

@@ -46,7 +46,7 @@ class OperationScreen(ActingScreen):
 
     place = "running"
     actions = (
-        Action("cancel", ("c",), "cancel it", "Ask the operation to end at the next safe point, after a question.",
+        Action("cancel", ("C",), "cancel it", "Ask the operation to end at the next safe point, after a question.",
                footer=3, changes=True, palette=False),
         Action("resolve('finish')", ("F",), "finish", "Show the plan that does the rest of a half-done operation.",
                footer=1, palette=False),

@@ -45,8 +45,7 @@ class PlanScreen(ActingScreen):
 
     place = "plan"
     actions = (
-        Action("run_it", ("enter",), "run it", "Run the plan, after a question.", footer=1, changes=True,
-               palette=False),
+        Action("run_it", ("enter",), "run it", "Run the plan, after a question.", footer=1, palette=False),
         Action("anew", ("p", "f5"), "plan anew", "Look at the stack again and make the plan anew.", footer=4,
                palette=False),
         Action("other_side", ("tab", "shift+tab"), "other side", "Go to the steps, or to what they do.", footer=5,
@@ -214,7 +213,8 @@ class PlanScreen(ActingScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "run_it":
-            return self.plan is not None and not self._beginning and bool(self.plan.steps)
+            ready = self.plan is not None and bool(self.plan.steps) and not self._beginning
+            return ready and not self.console_app.read_only
         if action == "anew":
             return self.request is not None and not self._making
         if action in ("other_side", "screens"):
