@@ -20,7 +20,7 @@ ABOUT_US = re.compile(r"step \d of 2")
 @pytest.fixture(scope="module")
 def stack(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OperationStack]:
     """One of its services stops only when a test lets it go: time enough to leave an operation and to come back."""
-    with operation_stack(engine, tmp_path_factory.mktemp("operate"), held=True) as own:
+    with operation_stack(engine, tmp_path_factory.mktemp("operate"), held=True, builds=True) as own:
         yield own
 
 
@@ -138,6 +138,35 @@ def test_what_was_left_half_done_is_said_at_the_start_and_undone(stack: Operatio
     assert last_operation(stack) != place.name
 
 
+def test_deploy_and_back_to_the_images_before(console: Console, stack: OperationStack) -> None:
+    (stack.directory / "opsconsole.toml").write_text("[deploy]\nsoak_seconds = 0.2\n")
+    file = stack.directory / "compose.yaml"
+    file.write_text(file.read_text().replace("inline-", "another-inline-", 1))
+    before = stack.started()
+    console.go("deploy", "1  Deploy (build and start containers)")
+    console.press("1", shows="Deploy, build without cache")
+    console.type("Enter")
+    console.wait_for("Recreate store", "Build store, web", "is recreated", "Enter run it", seconds=60)
+    console.press("Enter", shows="Run it")
+    console.type("y")
+    console.wait_for(re.compile(r"✓ deployed +after"), "=== done: healthy", seconds=120)
+    after = stack.started()
+    assert len(after.keys() - before.keys()) >= 1  # the store is another container
+    assert [one.name for one in (stack.directory / ".opsconsole" / "releases").iterdir()]
+    console.type("Esc")
+    console.wait_for(console.shows("deploy"))
+    console.press("R", shows="Previous images")
+    console.type("Enter")
+    console.wait_for("Plan: rollback", "Enter run it", seconds=60)
+    console.press("Enter", shows="Run it")
+    console.type("y")
+    console.wait_for("rolled back", "=== done", seconds=120)
+    assert stack.running() == {"store", "web"}
+    console.type("Esc")
+    console.wait_for(console.shows("deploy"))
+    console.go("history", "deploy of the stack", "rollback")
+
+
 def test_emergency_stop_from_any_screen_says_what_it_costs(console: Console, stack: OperationStack) -> None:
     console.press("?", shows="no single key destroys anything")
     console.type("Esc")
@@ -169,3 +198,24 @@ def test_read_only_shows_the_plan_and_runs_nothing(stack: OperationStack) -> Non
         assert "EMERGENCY" not in console.text()
     assert stack.running() == {"store", "web"}
     assert len(places.existing_operations(stack.directory)) == before
+
+
+def test_the_name_of_a_stack_that_is_removed_is_typed(console: Console, stack: OperationStack) -> None:
+    stack.let_go()
+    console.go("deploy", "8  Remove containers and images")
+    console.press("8", shows="Remove, releases too")
+    console.type("Enter")
+    console.wait_for("Plan: remove", "Enter run it", seconds=60)
+    console.press("Enter", shows="Type its name to agree")
+    console.type("y\r")
+    console.wait_for("That is not its name. Nothing was done.")
+    assert stack.running() == {"store", "web"}
+    console.wait_for(re.compile(r"│ +y +│"))
+    console.type("Backspace")
+    console.wait_for(lambda lines: not any(re.search(r"│ +y +│", line) for line in lines))
+    console.type(stack.project)
+    console.wait_for(re.compile(rf"│ +{stack.project} +│"))
+    console.type("Enter")
+    console.wait_for("removed", "exit code of the operation: 0", seconds=60)
+    assert not stack.started()
+    assert f"{stack.project}-data" in stack.engine.docker("volume", "ls", "--format", "{{.Name}}").split()
