@@ -207,6 +207,14 @@ def test_one_that_crashes_after_its_gate_goes_back_and_its_last_words_are_kept(d
     assert deployed.current() == before
 
 
+def test_what_the_preflight_will_find_is_in_the_plan_already(
+    deployed: DeployStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed.write(level="${NO_SUCH_KEY}")
+    assert main(["deploy", "--plan", "--stack", str(deployed.directory)]) == 0
+    assert "Note: the preflight will fail: the variable NO_SUCH_KEY is not set" in capsys.readouterr().out
+
+
 def test_a_port_that_another_holds_is_found_before_anything_is_touched(deployed: DeployStack) -> None:
     ids = deployed.ids()
     with socket.socket() as taken:
@@ -251,6 +259,42 @@ def test_a_cancel_in_the_soak_goes_back(deployed: DeployStack) -> None:
     assert main(["operations", "cancel", place.name, "--stack", str(deployed.directory)]) == 0
     assert process.wait(60) == 3
     assert "cancelled in the step Soak" in journal.read(place)[-1].problem
+    assert deployed.current() == before
+
+
+def test_a_file_that_changes_during_the_build_is_not_deployed_unseen(deployed: DeployStack) -> None:
+    """The hook before a deploy holds it up until somebody has typed."""
+    ids, file = deployed.ids(), deployed.directory / "compose.yaml"
+    go = deployed.directory / "go"
+    hook = json.dumps(["sh", "-c", f"while [ ! -e {go} ]; do sleep 0.1; done"])
+    deployed.write(level="planned", settings=f"{SETTINGS}[hooks]\nbefore_deploy = {hook}\n")
+    place, process = deployed.begin(deployed.plan())
+    deployed.wait_for_step(place, "hook:before_deploy")
+    file.write_text(file.read_text().replace("planned", "unseen"))
+    go.touch()
+    try:
+        assert process.wait(60) == 1
+    finally:
+        go.unlink()
+    last = journal.read(place)[-1]
+    assert "service web: its configuration changed" in last.problem and "Look at the plan again" in last.hint
+    assert deployed.ids() == ids and "candidate" not in deployed.releases().values()
+
+
+def test_a_file_that_changes_between_two_services_ends_the_deploy(deployed: DeployStack) -> None:
+    """The job that web waits for holds it up."""
+    before, file = deployed.current(), deployed.directory / "compose.yaml"
+    wait = "while [ ! -e /store/go ]; do sleep 0.1; done"
+    deployed.write(level="planned", job=json.dumps(["sh", "-c", wait]))
+    place, process = deployed.begin(deployed.plan())
+    deployed.wait_for_step(place, "gate:migrate")
+    file.write_text(file.read_text().replace("planned", "unseen"))
+    deployed.compose("exec", "-T", "store", "touch", "/store/go")
+    try:
+        assert process.wait(60) == 3
+    finally:
+        deployed.compose("exec", "-T", "store", "rm", "/store/go")
+    assert "compose.yaml changed while the deploy was at work" in journal.read(place)[-1].problem
     assert deployed.current() == before
 
 

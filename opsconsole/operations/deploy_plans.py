@@ -15,7 +15,7 @@ from pathlib import Path
 
 from opsconsole.config import Config
 from opsconsole.model import Record, Service
-from opsconsole.operations import deploy_changes, hooks
+from opsconsole.operations import deploy_changes, hooks, preflight
 from opsconsole.operations.deploy_costs import data_of, emptied
 from opsconsole.operations.deploy_look import Known
 from opsconsole.operations.deploy_origin import Origin, drift_notes, in_use, origin_of, record_found
@@ -90,7 +90,8 @@ def deployment(
         downtime=tuple(
             Downtime(service=one.name, seconds=known.seconds.get(one.name)) for one in services if one.name in moving
         ),
-        notes=tuple(_notes(look, services, origin, known)),
+        # Of files that are still to come the preflight can only tell once they are there.
+        notes=(*([] if today else _will_fail(look, services)), *_notes(look, services, origin, known)),
     )
 
 
@@ -269,6 +270,10 @@ _TITLES = {
 
 
 # --- what an operator should know ------------------------------------------------------------------------
+
+
+def _will_fail(look: Look, services: Sequence[Service]) -> list[str]:
+    return [f"the preflight will fail: {problem}" for problem in preflight.problems_of(look, services)]
 
 
 def _notes(look: Look, services: Sequence[Service], origin: Origin, known: Known) -> list[str]:

@@ -30,6 +30,7 @@ from opsconsole.operations import (
     plan,
     preflight,
     probing,
+    return_acts,
     safety_backup,
     tree_acts,
     unfinished,
@@ -395,6 +396,6 @@ ACTS: dict[Act, acts.Act] = {
     Act.PROBES: probing.probes,
     Act.SOAK: probing.soak,
     Act.MARK_GOOD: deploy_acts.mark_good,
-    Act.RETURN: deploy_acts.return_to,
+    Act.RETURN: return_acts.return_to,
 }
 """What runs each act; the two of an emergency stop are the runner's own, they know of other operations."""

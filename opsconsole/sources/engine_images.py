@@ -97,6 +97,15 @@ class EngineImages:
         self._connection.close()
 
 
+def find_images(references: Sequence[str]) -> dict[str, ImageFacts]:
+    """`EngineImages.find` over a connection of its own."""
+    images = EngineImages()
+    try:
+        return images.find(references)
+    finally:
+        images.close()
+
+
 def _image(raw: Mapping[str, Any]) -> ImageFacts:
     config = raw.get("Config") or {}
     return ImageFacts(
