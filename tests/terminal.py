@@ -34,7 +34,7 @@ import pyte
 OPSCONSOLE = str(Path(sys.executable).with_name("opsconsole"))
 """The installed command."""
 
-PATIENCE = 60.0
+PATIENCE = 45.0
 """Seconds that a wait takes at most, on a machine that is busy with other tests."""
 
 _FOREIGN = ("NO_COLOR", "SSH_CONNECTION", "SSH_TTY", "TMUX", "TERM_PROGRAM", "COLUMNS", "LINES", "LC_ALL", "TEXTUAL")

@@ -72,7 +72,7 @@ def system(request: pytest.FixtureRequest) -> str:
 
 
 def test_a_real_stack_is_shown_in_full_and_no_secret_with_it(stack: Stack, system: str, engine: Engine) -> None:
-    with Console(cwd=stack.directory) as console:
+    with Console(cwd=stack.directory, rows=60) as console:  # a busy host has an alert more
         console.started(stack.project)
         assert socket.gethostname() in console.header()
         assert f"engine {engine.version()}" in console.header()
