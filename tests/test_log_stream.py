@@ -448,6 +448,24 @@ def test_an_engine_that_is_not_there_at_first(
     cable.pull()
 
 
+def test_a_container_that_is_being_removed_is_no_fault(tmp_path: Path, opened: Callable[..., LogStream]) -> None:
+    """The engine says so between the kill and the removal, for some milliseconds: too short to be made here."""
+    body = b'{"message":"can not get logs from container which is dead or marked for removal"}'
+    path = tmp_path / "engine.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        web = Container(id="a" * 64, name="web", service="web", state="running")
+        stream = opened(DockerLogs(f"unix://{path}"), [web])
+        for status, said in ((b"409 Conflict", body), (b"404 Not Found", b'{"message":"No such container"}')):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                length = b"\r\nContent-Length: %d\r\n\r\n" % len(said)
+                connection.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Type: application/json" + length + said)
+        assert read_all(stream) == [] and stream.problem == ""
+
+
 def test_another_service_on_the_socket_is_named_as_such(tmp_path: Path, opened: Callable[..., LogStream]) -> None:
     path = tmp_path / "other.sock"
     with socket.socket(socket.AF_UNIX) as listener:

@@ -190,6 +190,8 @@ class Attachment:
         if status == 404:
             self.over = True  # removed since it was listed
             return Outcome.OVER
+        if "marked for removal" in message:
+            return self._resting()  # being removed at this moment: no fault to tell of
         return self._refused(
             f"{self.service}: its logs cannot be read: {message or status}", final="support reading" in message
         )
