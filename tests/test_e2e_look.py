@@ -146,7 +146,7 @@ def test_letters_and_tab_go_to_every_pane(console: Console) -> None:
     for pane in [*list(PANES)[1:], "overview"]:
         console.type("Tab")
         console.wait_for(console.shows(pane))
-    for pane in [*reversed(PANES), "deploy"]:
+    for pane in [*reversed(PANES), list(PANES)[-1]]:
         console.type("Shift+Tab")
         console.wait_for(console.shows(pane))
 
@@ -179,7 +179,8 @@ FOOTERS = {
     "metrics": re.compile("^ Tab next pane  z full size", re.MULTILINE),
     "databases": "Enter fold  x fold all",
     "backups": "Enter details  / filter  < > sort",
-    "deploy": "Enter choose  Tab",
+    "deploy": "Enter choose  R roll back",
+    "history": "/ filter  < > sort  Tab",
 }
 
 
@@ -321,6 +322,9 @@ class Effect:
     def choose(self) -> None:
         self.console.type("jjjj", self.key)
         self.console.wait_for(self.console.shows("logs"))
+
+    def roll_back(self) -> None:
+        self._opens("Enter shows the plan")
 
 
 # --- looking closer --------------------------------------------------------------------------------
