@@ -85,6 +85,10 @@ class OperationStack:
         """A stop of the service that is held may go on, now and later."""
         self.compose("exec", "--no-TTY", "web", "touch", "/let-go")
 
+    def hold(self) -> None:
+        """The next stop of the service that is held waits again."""
+        self.compose("exec", "--no-TTY", "web", "rm", "-f", "/let-go")
+
     def look(self) -> facts.Look:
         return facts.look(self.directory, Config())
 

@@ -87,6 +87,33 @@ def test_menu_plan_question_running_left_attached_done_and_in_the_history(
     console.press("V", shows="Every record is as it was written")
 
 
+def test_a_terminal_that_hangs_up_ends_nothing(stack: OperationStack) -> None:
+    stack.hold()
+    before = stack.started()
+    with Console(cwd=stack.directory) as gone:
+        gone.started(stack.project)
+        gone.go("deploy", "4  Restart containers")
+        gone.press("4", shows="Restart only web")
+        gone.put_cursor_on("Restart only web")
+        gone.type("Enter")
+        gone.wait_for("Plan: restart of web", "Enter run it")
+        gone.press("Enter", shows="Run it")
+        gone.type("y")
+        gone.wait_for("step 1 of 2")
+        gone.hang_up()
+        gone.process.wait(20)
+    with Console(cwd=stack.directory) as console:
+        console.started(stack.project)
+        console.wait_for("restart of web", ABOUT_US, "W watch")
+        console.press("W", shows="step 1 of 2: Restart web")
+        console.press("q", shows="It goes on without this terminal")
+        console.type("Esc")
+        console.wait_gone("It goes on without this terminal")
+        stack.let_go()
+        console.wait_for("restarted", "now running:")
+    assert len([id for id, at in stack.started().items() if at != before[id]]) == 1
+
+
 def test_the_facts_change_before_it_runs_and_the_plan_is_made_anew(console: Console, stack: OperationStack) -> None:
     console.go("deploy", "3  Stop containers")
     console.press("3", shows="Stop store, web")

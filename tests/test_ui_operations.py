@@ -14,9 +14,10 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from opsconsole.model import SourceError
-from opsconsole.operations import journal, requests
+from opsconsole.operations import journal, releases, requests
 from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import DataEffect, Effect, Plan
+from opsconsole.operations.releases import Release, State
 from opsconsole.operations.requests import Begun, Request, Site
 from opsconsole.operations.stack_plans import NothingToDo
 from opsconsole.operations.watch import Running
@@ -307,7 +308,40 @@ async def test_it_ends_while_it_is_watched_and_what_failed_stays(made: Operation
             "$ docker compose start api", "LESS DATA", "shop.orders: 120 -> 90", "exit code of the operation: 1",
         )  # fmt: skip
         await pilot.press("escape", "f2")
-        await shows(app, "restart of api, worker in the stack harbour: FAILED")
+        await shows(app, "Restart of api, worker in the stack harbour: FAILED after 4 s")
+
+
+async def test_how_it_ended_is_said_where_nobody_watched_it(made: OperationSamples) -> None:
+    place = made.add(RESTART, timedelta(seconds=9), begun(RESTART, 0, 0.2), runs=True, number=7)
+    async with opened(made) as (app, pilot):
+        await pilot.press("W")
+        await shows(app, "step 1 of 2: Restart api, worker")
+        await pilot.press("escape", "c")
+        await shows(app, "6 of 6 well", "restart of api, worker  step 1 of 2")
+        made.more(place, 4.5, {"event": "end", "result": Result.FAILED, "seconds": 4.5, "problem": "no space left"})
+        made.close()
+        await shows(app, "Restart of api, worker in the stack harbour: FAILED after 4 s: no space left. h shows all")
+        assert "W watch" not in text_of(app)
+
+
+async def test_a_rollback_offers_the_releases_that_are_kept(
+    made: OperationSamples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = [
+        Release(number=number, state=state, at=NOW - timedelta(days=number), commit="4f2c91e0aa")
+        for number, state in ((1, State.FOUND), (2, State.FAILED), (3, State.GOOD))
+    ]
+    monkeypatch.setattr(releases, "all_releases", lambda directory: tuple(kept))
+    asked: list[Request] = []
+    monkeypatch.setattr(requests, "make_plan", lambda site, request: asked.append(request) or DEPLOY)
+    async with opened(made) as (app, pilot):
+        await pilot.press("d", "R")
+        await shows(
+            app, "Previous images", "Configuration", "Restart all", "Emergency stop", "Release r3", "Release r1"
+        )
+        assert "Release r2" not in text_of(app)
+        await pilot.press("slash", *"r1", "enter", "enter")
+        await until(lambda: asked == [Request(what="previous-image", to="r1")])
 
 
 async def test_killed_while_it_is_watched_it_can_be_finished_or_undone(

@@ -20,7 +20,6 @@ from opsconsole.ui.widgets.operation_line import OperationLine
 from opsconsole.ui.wording import Tone
 
 if TYPE_CHECKING:
-    from opsconsole.operations.attached import Standing
     from opsconsole.operations.course import Course
     from opsconsole.operations.plan import Plan
     from opsconsole.operations.requests import Begun, Request, Site
@@ -44,7 +43,8 @@ class Operating:
         self._stopped = False
         self._begun: dict[str, subprocess.Popen[bytes]] = {}  # by operation, for as long as its process lives
         self.looked = False  # what is half done at the start was said
-        self._told: set[str] = set()  # operations whose end was said
+        self._ours: set[str] = set()  # operations that were begun or watched here
+        self._told: set[str] = set()  # those of them whose end was said
 
     # --- what runs -----------------------------------------------------------------------------------
 
@@ -71,6 +71,7 @@ class Operating:
             self._watch.stop()
 
     def _saw(self, seen: Seen) -> None:
+        gone = {one.operation for one in self.running} - {one.operation for one in seen.running}
         self.running, self.half_done, self.unseen = seen.running, seen.half_done, seen.problem
         for name, process in list(self._begun.items()):
             if process.poll() is not None:
@@ -79,6 +80,8 @@ class Operating:
         if self.half_done and not self.looked:
             self.offer(self.half_done[0])
         self.looked = True
+        for name in gone & self._ours:
+            self._tell_end(name)
         for node in (self.app.pane, self.app.screen):
             changed = getattr(node, "operations_changed", None)
             if changed is not None:
@@ -153,6 +156,8 @@ class Operating:
         for screen in self.app.screen_stack:
             if isinstance(screen, OperationScreen) and screen.attached.place == place and screen.is_current:
                 return
+        if process is not None or place.name in {one.operation for one in self.running}:
+            self._ours.add(place.name)
         self.app.push_screen(OperationScreen(place, process=process, request=request, words=words))
 
     def offer(self, one: HalfDone) -> None:
@@ -219,28 +224,44 @@ class Operating:
         def started(begun: Begun | SourceError) -> None:
             if not isinstance(begun, SourceError):
                 self._begun[begun.place.name] = begun.process
+                self._ours.add(begun.place.name)
             if self._watch is not None:
                 self._watch.look_now()
             then(begun)
 
         self.app.in_background(start, started, f"begin the {plan.kind.value.replace('-', ' ')}")
 
-    def ended(self, course: Course, standing: Standing) -> None:
-        """Keep how it ended among the messages, once: also when its screen is left at that moment."""
-        from opsconsole.ui.screens import operation_lines
-        from opsconsole.ui.wording import clock
-
+    def ended(self, course: Course, operation: str, *, shown: bool = True) -> None:
+        """Say how an operation of ours ended, once: with its screen open among the messages only."""
         if self._watch is not None:
             self._watch.look_now()
-        if course.begin is None or course.begin.operation in self._told or course.end is None:
+        if operation in self._told or operation not in self._ours:
             return
-        if (self.app.clock() - course.end.at).total_seconds() > 60:
-            return  # one of the past that is looked at
-        self._told.add(course.begin.operation)
-        words, tone = operation_lines.result_words(course)
-        took = f" after {clock(course.end.seconds)}" if course.end.seconds is not None else ""
-        problem = f": {course.end.problem}" if course.end.problem else ""
-        self.app.note(f"{course.begin.title}: {words}{took}{problem}", tone)
+        self._told.add(operation)
+        from opsconsole.ui.screens import operation_lines
+
+        said, tone = operation_lines.end_words(course)
+        if shown:
+            self.app.note(said, tone)
+        else:
+            self.app.report(f"{said} h shows all of it.", tone)
+
+    def _tell_end(self, operation: str) -> None:
+        """An operation is over. Its screen says so if it is open; else the status line does."""
+        if any(getattr(screen, "operation", "") == operation for screen in self.app.screen_stack):
+            return
+        place = self.place(operation)
+
+        def read() -> Course:
+            from opsconsole.operations import journal
+            from opsconsole.operations.course import course
+
+            try:
+                return course(journal.read_plan(place), journal.read(place))
+            except SourceError:
+                return course(None, journal.read(place))
+
+        self.app.aside(read, lambda found: self.ended(found, operation, shown=False), "operation")
 
     # --- a report --------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from textual.containers import Container as Box
 from textual.content import Content
 from textual.widget import Widget
 
-from opsconsole.model import Snapshot, Stack
+from opsconsole.model import Snapshot, SourceError, Stack
 from opsconsole.text import printable
 from opsconsole.ui.keys import Action
 from opsconsole.ui.panes.base import Pane
@@ -185,7 +185,20 @@ class DeployPane(Pane):
             self._answer.scroll_visible(animate=False)
 
     def action_rollback(self) -> None:
-        self._choose("Roll back", rollbacks())
+        site = self.console_app.operating.site
+        if site is None:
+            self.console_app.operating.refused()
+            return
+
+        def read() -> list[Choice]:
+            from opsconsole.operations import releases
+
+            try:
+                return rollbacks(releases.all_releases(site.directory))
+            except SourceError:
+                return rollbacks()  # the plan of one of them says why
+
+        self.console_app.aside(read, lambda found: self._choose("Roll back", found), "releases")
 
     def _services(self) -> list[str]:
         return [one.name for one in self._stack.services if one.active] if self._stack is not None else []
@@ -197,7 +210,7 @@ class DeployPane(Pane):
         self._show_answer()
         if operating.refused():
             return
-        if len(found) == 1 and title != "Roll back":
+        if len(found) == 1:
             self._plan(found[0])
         else:
             self.app.push_screen(ChoosingScreen(title, found), lambda chosen: self._plan(chosen) if chosen else None)

@@ -1,14 +1,16 @@
-"""What the numbers of the menu and the targets of a rollback ask for. One line for each; pure.
-
-A line whose operation this version does not have yet is left out.
-"""
+"""What the numbers of the menu and the targets of a rollback ask for: one line for each, and for each release. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from opsconsole.operations.requests import PLANS, Request
+from opsconsole.operations.requests import Request
 from opsconsole.ui.screens.choosing import Choice
+from opsconsole.ui.wording import plural
+
+if TYPE_CHECKING:
+    from opsconsole.operations.releases import Release
 
 MENU: dict[int, tuple[Choice, ...]] = {
     1: (
@@ -52,7 +54,7 @@ ROLLBACK: tuple[Choice, ...] = (
     ),
     Choice(
         "Configuration",
-        "Compose and env files of the release before, with the images of today.",
+        "Compose and env files of the release before. Another one, or a commit: opsconsole rollback config.",
         Request(what="config"),
     ),
     Choice("Restart all", "Nothing is put back; every service starts again.", Request(what="restart-all")),
@@ -66,7 +68,7 @@ ROLLBACK: tuple[Choice, ...] = (
 
 def choices(number: int, services: Sequence[str] = ()) -> list[Choice]:
     """What an option of the menu can mean; [] when this version cannot do it yet."""
-    found = [one for one in MENU.get(number, ()) if one.request.what in PLANS]
+    found = list(MENU.get(number, ()))
     if number == 4 and found:
         found += [
             Choice(f"Restart only {name}", "This service, then wait until it is well.",
@@ -76,5 +78,16 @@ def choices(number: int, services: Sequence[str] = ()) -> list[Choice]:
     return found
 
 
-def rollbacks() -> list[Choice]:
-    return [one for one in ROLLBACK if one.request.what in PLANS]
+def rollbacks(releases: Sequence[Release] = ()) -> list[Choice]:
+    """Where one can go back to; then each release that is kept, newest first."""
+    kept = [
+        Choice(
+            f"Release {one.name}",
+            f"of {one.at.astimezone():%Y-%m-%d %H:%M}, {plural(len(one.services), 'service')}"
+            + (f", commit {one.commit[:10]}" if one.commit else ""),
+            Request(what="previous-image", to=one.name),
+        )
+        for one in sorted(releases, key=lambda one: one.number, reverse=True)
+        if one.returnable
+    ]
+    return [*ROLLBACK, *kept]

@@ -209,7 +209,7 @@ class OperationScreen(ActingScreen):
             if self._timer is not None:
                 self._timer.pause()
             self.view.add(self.attached.take())
-            self.console_app.operating.ended(course, standing)
+            self.console_app.operating.ended(course, self.operation)
             self._stop_without_journal(course, standing)
         self.say_keys()
 

@@ -46,6 +46,17 @@ def result_words(course: Course) -> tuple[str, Tone]:
     return (f"{words}, but THERE IS LESS DATA than before", Tone.BAD) if course.less else (words, Tone.GOOD)
 
 
+def end_words(course: Course) -> tuple[str, Tone]:
+    """One sentence for the messages."""
+    title = heading(course, "the operation").plain
+    if course.end is None:
+        return f"{title}: HALF DONE, its process was killed.", Tone.BAD
+    words, tone = result_words(course)
+    took = f" after {clock(course.end.seconds)}" if course.end.seconds is not None else ""
+    problem = f": {course.end.problem.rstrip('.')}" if course.end.problem else ""
+    return f"{title}: {words}{took}{problem}.", tone
+
+
 def mark_of(mark: Mark, glyphs: Glyphs) -> tuple[str, Tone]:
     return {
         Mark.DONE: (glyphs.good, Tone.GOOD),
