@@ -577,7 +577,11 @@ async def console(
     async with app.run_test(size=size) as pilot:
         app.snapshot = snapshot
         await app.go(pane)
-        await pilot.pause()
+        before: list[str] = []
+        for _ in range(100):  # a busy machine paints the frame before the last layout first
+            await pilot.pause(0.02)
+            if before == (before := painted(app)):
+                break
         yield app, pilot
 
 
