@@ -105,6 +105,31 @@ class BackupsSection(Section, frozen=True):
     max_age_hours: Annotated[float, Meta(description="Alarm when the newest good backup is older.", gt=0)] = (
         26.0  # a daily backup and two hours of grace
     )
+    volumes: Annotated[
+        tuple[str, ...], Meta(description="Named volumes that belong into a backup, besides those of databases.")
+    ] = ()
+    required_collections: Annotated[
+        tuple[str, ...], Meta(description="Collections without which no backup is good: name or database.name.")
+    ] = ()
+    compression: Annotated[
+        Literal["gzip", "zstd", "none"],
+        Meta(description='"gzip" is what mongorestore reads, "zstd" is faster, "none" for disks that compress.'),
+    ] = "gzip"
+
+
+class RetentionSection(Section, frozen=True):
+    """Which backups are kept. Only good ones count; the newest good one and the last proven one always stay."""
+
+    daily: Annotated[int, Meta(description="The newest of so many days.", ge=0)] = 30
+    weekly: Annotated[int, Meta(description="... and of so many weeks besides.", ge=0)] = 12
+    monthly: Annotated[int, Meta(description="... and of so many months besides.", ge=0)] = 12
+    keep_last: Annotated[
+        int, Meta(description="Not 0: the last so many, in place of days, weeks and months.", ge=0)
+    ] = 0
+    manual_last: Annotated[int, Meta(description="So many backups taken by hand are kept.", ge=1)] = 10
+    manual_days: Annotated[int, Meta(description="... and all that are younger than so many days.", ge=0)] = 14
+    safety_last: Annotated[int, Meta(description="So many safety backups are kept.", ge=1)] = 10
+    safety_days: Annotated[int, Meta(description="... and all that are younger than so many days.", ge=0)] = 14
 
 
 class DeploySection(Section, frozen=True):
@@ -188,6 +213,7 @@ class Settings(Section, frozen=True):
     data: DataSection = DataSection()
     probes: tuple[ProbeSection, ...] = ()
     backups: BackupsSection = BackupsSection()
+    retention: RetentionSection = RetentionSection()
     deploy: DeploySection = DeploySection()
     hooks: HooksSection = HooksSection()
     alerts: AlertsSection = AlertsSection()

@@ -65,6 +65,7 @@ def _add_update(commands: Commands, add_stack_options: AddOptions, find: Find) -
         "The fetch happens with --plan, too: it changes no file.",
     )
     add_stack_options(parser)
+    _add_no_backup(parser)
     parser.add_argument("--no-fetch", action="store_true", help="do not ask the remote: take what was fetched before")
     add_plan_options(parser)
     parser.set_defaults(run=lambda arguments: run_update(arguments, find))
@@ -82,8 +83,13 @@ def _add_rollback(commands: Commands, add_stack_options: AddOptions, find: Find)
     parser.add_argument("target", choices=list(TARGETS), metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--to", default="", metavar="rN", help="previous-image, config: this release")
     parser.add_argument("--commit", default="", metavar="ID", help="config: the files of this commit")
+    _add_no_backup(parser)
     add_plan_options(parser)
     parser.set_defaults(run=lambda arguments: run_rollback(arguments, find))
+
+
+def _add_no_backup(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-backup", action="store_true", help="take no safety backup first")
 
 
 def _add_releases(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
@@ -111,7 +117,8 @@ def run_update(arguments: argparse.Namespace, find: Find) -> int:
     site = site_of(arguments, find)
     say_unfinished(site.directory)
     # A fetch writes into .git: who may only look sees what was fetched before.
-    return ask_for(site, Request(what="update", fetch=not (arguments.no_fetch or arguments.read_only)), arguments)
+    fetch = not (arguments.no_fetch or arguments.read_only)
+    return ask_for(site, Request(what="update", fetch=fetch, safety=not arguments.no_backup), arguments)
 
 
 def run_rollback(arguments: argparse.Namespace, find: Find) -> int:
@@ -125,7 +132,8 @@ def run_rollback(arguments: argparse.Namespace, find: Find) -> int:
         return run_emergency_stop(arguments, find)
     site = site_of(arguments, find)
     say_unfinished(site.directory)
-    return ask_for(site, Request(what=arguments.target, to=arguments.to, commit=arguments.commit), arguments)
+    request = Request(what=arguments.target, to=arguments.to, commit=arguments.commit, safety=not arguments.no_backup)
+    return ask_for(site, request, arguments)
 
 
 def run_releases(arguments: argparse.Namespace, find: Find) -> int:

@@ -507,6 +507,14 @@ class BackupPart(Record, frozen=True):
     ok: bool = True
 
 
+class BackupCopy(Record, frozen=True):
+    """Where else a backup lies."""
+
+    place: str
+    at: datetime
+    verified: bool = False  # it was compared there
+
+
 class Backup(Record, frozen=True):
     id: str  # directory or file name
     path: str
@@ -525,6 +533,14 @@ class Backup(Record, frozen=True):
     critical: bool = False  # kept for ever
     asked: tuple[str, ...] = ()  # the kinds of parts that were asked for; () for all that the stack has
     buckets: Buckets | None = None
+    # What became known of it since.
+    pinned: bool = False
+    checked_level: int | None = None  # the highest level on which it was found right, 0 to 3
+    checked_at: datetime | None = None
+    check_problem: str = ""  # what the last look found wrong
+    copies: tuple[BackupCopy, ...] = ()
+    kept: str = ""  # why retention keeps it
+    goes: str = ""  # why it may go, when no rule keeps it
 
 
 # --- alerts ----------------------------------------------------------------------------------------

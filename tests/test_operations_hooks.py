@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from opsconsole import operations_command
 from opsconsole.cli import main
 from opsconsole.config import Config, HooksSection
-from opsconsole.model import Backup, BackupState, SourceError
-from opsconsole.operations import hooks, journal, lock, places, plan, safety_backup, unfinished, who
-from opsconsole.operations.facts import Look
+from opsconsole.model import SourceError
+from opsconsole.operations import hooks, journal, lock, places, plan, unfinished, who
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import Basis, DataEffect, Effect, IfFails, Kind, Plan, Step
+from opsconsole.operations.plan import Basis, IfFails, Kind, Plan, Step
 from tests.operation_stack import operation_stack
 from tests.parts.engine import Engine
 from tests.parts.leftovers import run_name
@@ -194,51 +191,6 @@ def test_steps_whose_failure_lets_the_others_have_their_turn(directory: Path) ->
     code, records = run(directory, deploy(directory, Config(), first, command("second", "touch", "second")))
     assert code == 1 and (directory / "second").exists()
     assert records[-1].result is Result.FAILED and "false: exit code 1" in records[-1].problem
-
-
-# --- the safety backup's place ---------------------------------------------------------------------
-
-
-def backup(name: str, hours: float, state: BackupState = BackupState.GOOD) -> Backup:
-    return Backup(
-        id=name, path=name, layout="backup.sh", taken_at=NOW - timedelta(hours=hours), size_bytes=1, state=state
-    )
-
-
-def test_what_is_said_of_the_backups_that_are_there() -> None:
-    bad = backup("newer", 1, BackupState.DAMAGED)
-    there = safety_backup.of((bad, backup("good", 3.5), backup("older", 30)))
-    one = safety_backup.step(there, NOW)
-    assert one.asks == one.effect == (
-        "No safety backup will be taken: this version cannot make one; newest good backup: good, 3 h old."
-    )  # fmt: skip
-    assert safety_backup.of((bad,)).words(NOW) == "there is no good backup; 1 that are not good"
-    assert safety_backup.of(()).words(NOW) == "there is no good backup"
-
-
-def test_it_is_in_the_plan_in_the_question_and_in_the_journal(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    look = Look(name="shop", directory=str(directory))
-    there = safety_backup.known(directory, Config(), look)
-    assert there.words(NOW) == "there is no good backup"
-    made = deploy(directory, Config(), safety_backup.step(there), command("work", "touch", "changed"))
-    assert "No safety backup will be taken" in plan.as_text(made)
-    for stream in ("stdin", "stdout"):
-        monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True)
-    monkeypatch.setattr("builtins.input", lambda question: "no")
-    with pytest.raises(operations_command.NotConfirmed):
-        operations_command._confirm(made, yes=False, accepted=())
-    assert "this version cannot make one; there is no good backup" in capsys.readouterr().out
-    operations_command._confirm(made, yes=True, accepted=())
-    lost = DataEffect(name="data", what="volume", effect=Effect.LOST, database="mongodb")
-    risky = msgspec.structs.replace(made, data=(lost,))
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-    with pytest.raises(operations_command.NotConfirmed, match="data would be lost"):
-        operations_command._confirm(risky, yes=True, accepted=())
-    code, records = run(directory, made)
-    assert code == 0 and (directory / "changed").exists()
-    assert records[2].text == "none was taken: this version cannot make one; there is no good backup"
 
 
 # --- around a real deploy --------------------------------------------------------------------------

@@ -6,7 +6,11 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
 
+import msgspec
+
+from opsconsole.backups import marks
 from opsconsole.backups.contents import kind_by_name, read_file
 from opsconsole.backups.findings import Contents, Finding, Verdict, some_of
 from opsconsole.backups.identifiers import PARTIAL
@@ -19,7 +23,9 @@ from opsconsole.backups.layouts import (
     read_backup_file,
 )
 from opsconsole.backups.moments import moment_of
-from opsconsole.model import Backup, BackupClass, BackupPart, BackupState, SourceError, Stack
+from opsconsole.backups.retention import Policy, candidate, decide
+from opsconsole.backups.verifying import Level
+from opsconsole.model import Backup, BackupClass, BackupCopy, BackupPart, BackupState, SourceError, Stack
 
 # A file is read once and remembered by its identity. The deep allowance covers an ordinary nightly dump from
 # end to end; when a look has spent its share, the rest get the small one (a list of collections fits in it)
@@ -75,8 +81,10 @@ class Catalog:
         expected: Callable[[Stack], tuple[str, ...]] = expected_parts,
         clock: Callable[[], datetime] = _now,
         zone: tzinfo | None = None,
+        policy: Policy | None = None,
     ) -> None:
         self._expected = expected
+        self._policy = policy  # of retention; None: why one is kept is not asked
         self._clock = clock
         self._zone = zone  # of the times in names; None: this host's
         self._known: dict[_Identity, Contents] = {}
@@ -90,8 +98,19 @@ class Catalog:
         readings = [reading for name in self._names(stack.backup_directory) if (reading := self._read(*name))]
         self._known = {key: value for key, value in self._known.items() if key in self._used}
         judge = _Judge(stack, self._expected(stack), readings, self._clock(), self._zone)
-        backups = [judge.backup(reading) for reading in readings]
-        return tuple(sorted(backups, key=lambda backup: (backup.taken_at, backup.id), reverse=True))
+        backups = [_with_marks(judge.backup(reading)) for reading in readings]
+        backups.sort(key=lambda backup: (backup.taken_at, backup.id), reverse=True)
+        return self._with_reasons(backups)
+
+    def _with_reasons(self, backups: list[Backup]) -> tuple[Backup, ...]:
+        """With what retention says of each."""
+        if self._policy is None:
+            return tuple(backups)
+        listed = [candidate(one, pinned=one.pinned, proven=one.checked_level == Level.RESTORED) for one in backups]
+        why = {one.id: one for one in decide(listed, self._policy, self._clock(), self._zone).decisions}
+        return tuple(
+            msgspec.structs.replace(one, **{"kept" if why[one.id].kept else "goes": why[one.id].why}) for one in backups
+        )
 
     def _names(self, directory: str) -> list[tuple[str, str]]:
         """Path and name of what lies in the backup directory, newest name first: those are read most deeply."""
@@ -149,6 +168,23 @@ class Catalog:
 
 def _part(found: Finding) -> BackupPart:
     return BackupPart(kind=found.kind, path=found.path, size_bytes=found.size, note=found.note, ok=found.ok)
+
+
+def _with_marks(backup: Backup) -> Backup:
+    """With what became known of it since it was made."""
+    known = marks.read(Path(backup.path).parent, backup.id)
+    best = known.best
+    return msgspec.structs.replace(
+        backup,
+        state=BackupState.DAMAGED if known.fault and backup.state is BackupState.GOOD else backup.state,
+        problem=backup.problem or known.fault,
+        pinned=known.keeps,
+        checked_level=best.level.value if best is not None and not known.fault else None,
+        checked_at=best.at if best is not None and not known.fault else None,
+        check_problem=known.fault,
+        copies=tuple(BackupCopy(place=one.place, at=one.at, verified=one.verified) for one in known.copies),
+        note="; ".join(filter(None, (backup.note, known.problem))),
+    )
 
 
 # --- judging ---------------------------------------------------------------------------------------

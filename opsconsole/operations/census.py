@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -194,14 +194,17 @@ def _walked(look: Look, stack: Stack, places: Mapping[str, PlaceSeen]) -> dict[s
         if kind == "bind" and name in stack.data_directories:
             found[key] = name
         volume = look.engine_volumes.get(name) if kind == "volume" else None
-        if volume is not None and is_walkable(volume.path) and _is_data(place):
+        destinations = [use.partition(":")[2] for use in place.uses]
+        if volume is not None and is_walkable(volume.path) and is_data(destinations):
             found[key] = volume.path
     return found
 
 
-def _is_data(place: PlaceSeen) -> bool:
-    """A cache or what a build makes is no more data in a volume of its own than in a directory."""
-    return not place.uses or not all(_NOT_DATA.search(use.partition(":")[2]) for use in place.uses)
+def is_data(destinations: Iterable[str]) -> bool:
+    """Whether data is kept there, by where containers mount it: a cache or what a build makes is no more data in a
+    volume of its own than in a directory."""
+    found = tuple(destinations)
+    return not found or not all(_NOT_DATA.search(one) for one in found)
 
 
 def _count_files(walked: Mapping[str, str], found: dict[str, Counted]) -> None:

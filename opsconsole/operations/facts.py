@@ -130,6 +130,24 @@ def engine_look(directory: Path, config: Config, *, project: str = "") -> Look:
     )
 
 
+def files_look(directory: Path, config: Config, *, project: str = "") -> Look:
+    """The same without the engine: what the files tell, of databases beside the stack for one. Raises SourceError."""
+    environment = dict(os.environ)
+    choice = files.choose(directory, config, (), environment, project=project)
+    rendered, env_files = Rendered(), tuple[str, ...]()
+    if (command := compose.find(environment)) is not None:
+        with suppress(SourceError):  # a broken file is no reason to know nothing of the env file
+            rendered, env_files = _rendered(command, choice, environment, {})
+    return Look(
+        name=choice.name,
+        directory=str(directory),
+        services=to_services(rendered, choice.profiles),
+        rendered=rendered,
+        env_files=env_files,
+        compose_files=choice.compose_files,
+    )
+
+
 def look_again(before: Look, directory: Path, config: Config, *, project: str = "") -> Look:
     """How the stack is after something was done to it. Compose is asked again only when its files changed; what it
     cannot say any more is taken from before. Raises SourceError when the engine does not answer."""

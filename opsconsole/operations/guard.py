@@ -31,6 +31,11 @@ BEFORE, AFTER = "census-before.json", "census-after.json"
 BACKUP_SECONDS = 10.0
 _LEEWAY_SECONDS = 3.0  # the engine's answers, beside the databases
 
+_UNGUARDED = frozenset({
+    Kind.EMERGENCY_STOP,  # it has no time for it
+    Kind.BACKUP, Kind.VERIFY, Kind.PRUNE,  # they touch no data of the stack
+})  # fmt: skip
+
 Made = TypeVar("Made")
 
 
@@ -49,7 +54,7 @@ class Guard:
     def before(self, look: Look | None) -> None:
         """Count before the first step. What finishes or undoes another operation begins where that one did."""
         self._look = look
-        if self._plan.kind is not Kind.EMERGENCY_STOP:  # that one has no time for it
+        if self._plan.kind not in _UNGUARDED:
             self._before = self._resolved() or self._taken(census.BEFORE_SECONDS, None)
         step("O11")
         if self._before is not None:

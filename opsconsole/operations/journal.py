@@ -92,6 +92,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     less: tuple[str, ...] = ()  # the guard: data that was there before and is not there after, one line each
     notes: tuple[str, ...] = ()  # the guard: what was not compared, shrinks by itself or went as the plan said
     release: str = ""  # "r4": recorded, marked good or returned to
+    backup: str = ""  # id of the backup that the step made
 
 
 class Journal:

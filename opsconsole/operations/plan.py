@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
-from opsconsole.model import Record
+from opsconsole.model import BackupClass, Record
 from opsconsole.text import mask_text, printable
 
 PLAN_VERSION = 1
@@ -29,6 +29,10 @@ class Kind(StrEnum):
     UPDATE = "update"
     ROLLBACK = "rollback"
     REMOVE = "remove"
+    BACKUP = "backup"
+    VERIFY = "verify"
+    PRUNE = "prune"
+    RESTORE = "restore"
 
 
 class Act(StrEnum):
@@ -54,6 +58,14 @@ class Act(StrEnum):
     GIT = "git"  # git's commands that only tell, as the owner of the tree
     RESTORE_FILES = "restore-files"  # put compose and env files of another version there, and keep the ones that are
     FILES_BACK = "files-back"  # the ones that were kept
+    SAVE = "save"  # a backup of what the plan orders
+    VERIFY = "verify"  # a backup is what its manifest says, to the level that the plan names
+    PRUNE = "prune"  # remove the backups that the plan names and that may still go
+    CHECK_BACKUP = "check-backup"  # every byte of what will be restored
+    LOAD = "load"  # data of a backup beside the live data, compared
+    SWAP = "swap"  # what was loaded takes the place of what is live
+    SWAP_BACK = "swap-back"  # what was live takes its place again
+    CLEAR_BESIDE = "clear-beside"  # what lies beside the live data goes
 
 
 class IfFails(StrEnum):
@@ -170,6 +182,32 @@ class NewFile(Record, frozen=True):
     stored: str = ""  # below the release's directory, or the id of the content in git
 
 
+class BackupOrder(Record, frozen=True):
+    """What backup is to be made."""
+
+    backup_class: BackupClass = BackupClass.MANUAL
+    why: str = ""
+    critical: bool = False  # kept for ever
+    parts: tuple[str, ...] = ()  # kinds; () is everything that the stack has
+
+
+class RestoreOrder(Record, frozen=True):
+    """What is to be restored from which backup. Nothing chosen is everything that holds data."""
+
+    backup: str  # its id
+    path: str = ""
+    identity: str = ""  # SHA-256 of its manifest, "" for a layout that has none
+    parts: tuple[str, ...] = ()  # kinds
+    databases: tuple[str, ...] = ()  # of MongoDB
+    collections: tuple[str, ...] = ()  # "database.collection"
+    to: tuple[tuple[str, str], ...] = ()  # database of the backup, and the one that it is restored to
+    redis_databases: tuple[int, ...] = ()
+    redis_keys: tuple[str, ...] = ()  # patterns as KEYS takes them
+    files: tuple[str, ...] = ()  # names of files parts
+    users: bool = False  # MongoDB's users and roles, too
+    undoes: str = ""  # id of the restore that is undone by this one
+
+
 class ContainerFact(Record, frozen=True):
     name: str
     id: str
@@ -220,6 +258,10 @@ class Plan(Record, frozen=True):
     files: tuple[NewFile, ...] = ()  # that a rollback of the configuration puts in place
     stash: str = ""  # message of the stash that changes of tracked files are put aside in
     typed: tuple[str, ...] = ()  # names to type beside those of the data: of a stack that is removed
+    backup: BackupOrder | None = None
+    restore: RestoreOrder | None = None
+    backups: tuple[str, ...] = ()  # ids: that are verified, or removed
+    level: int = 1  # to which they are verified
 
     @property
     def fingerprint(self) -> str:
@@ -310,5 +352,10 @@ def title(plan: Plan) -> str:
     """`restart of the stack shop`, `undo of stop`."""
     if plan.resolves:
         return f"{'undo' if plan.as_undo else 'finish'} {plan.resolves} of the stack {plan.stack}"
+    if plan.restore is not None:
+        return f"restore of {plan.restore.backup} into the stack {plan.stack}"
+    if plan.backups:
+        words = plan.backups[0] if len(plan.backups) == 1 else f"{len(plan.backups)} backups"
+        return f"{plan.kind.value} of {words} of the stack {plan.stack}"
     of = f"{', '.join(plan.only)} in " if plan.only else ""
     return f"{plan.kind.value.replace('-', ' ')} of {of}the stack {plan.stack}"

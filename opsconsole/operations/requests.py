@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from opsconsole.model import Record, SourceError
-from opsconsole.operations.plan import Basis, Kind, Plan
+from opsconsole.operations.plan import Act, BackupOrder, Basis, Kind, Plan, Step
 
 if TYPE_CHECKING:
     from opsconsole.config import Config
+    from opsconsole.operations.backup_scope import Scope
     from opsconsole.operations.facts import Look
 
 
@@ -43,7 +44,11 @@ class Request(Record, frozen=True):
     to: str = ""  # rollback: this release; "" is the one before
     commit: str = ""  # rollback of the configuration: this commit
     fetch: bool = True  # update: ask the remote what is new
+    safety: bool = True  # update, rollback of the configuration: take a safety backup first
     releases: bool = False  # remove: the images that releases keep, too
+    backup: BackupOrder | None = None  # backup: which one
+    backups: tuple[str, ...] = ()  # verify: ids, numbers, `latest`
+    level: int = 1  # verify: to this one
 
 
 class Begun(NamedTuple):
@@ -142,25 +147,23 @@ def _deploy(site: Site, request: Request) -> Plan:
 
 def _update(site: Site, request: Request) -> Plan:
     """Fetches: objects and remote-tracking references are added, no file is changed."""
-    from opsconsole.operations import deploy_look, facts, safety_backup, update_plans
+    from opsconsole.operations import deploy_look, facts, update_plans
 
     config, look = site.config(), _look(site)
     arrival = update_plans.look_ahead(look, config, fetch=request.fetch)
     known = deploy_look.learn(site.directory, arrival.version.look)
-    safety = safety_backup.step(safety_backup.known(site.directory, config, look))
     memory = facts.redis_in_memory_only(look, config)
-    return update_plans.update(look, config, arrival, known, [safety], memory=memory)
+    return update_plans.update(look, config, arrival, known, _safety(site, request), memory=memory)
 
 
 def _config(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import config_plans, deploy_look, facts, safety_backup
+    from opsconsole.operations import config_plans, deploy_look, facts
 
     config, look = site.config(), _look(site)
     then = config_plans.look_back(look, config, to=request.to, commit=request.commit)
     known = deploy_look.learn(site.directory, then.version.look)
-    safety = safety_backup.step(safety_backup.known(site.directory, config, look))
     memory = facts.redis_in_memory_only(look, config)
-    return config_plans.rollback(look, config, then, known, [safety], memory=memory)
+    return config_plans.rollback(look, config, then, known, _safety(site, request), memory=memory)
 
 
 def _previous_image(site: Site, request: Request) -> Plan:
@@ -216,6 +219,30 @@ def _undo(site: Site, request: Request) -> Plan:
     return stack_plans.back(look, old, place.name)
 
 
+def _backup(site: Site, request: Request) -> Plan:
+    from opsconsole.operations import backup_plans
+
+    return backup_plans.backup(scope_of(site), site.config(), request.backup or BackupOrder())
+
+
+def _verify(site: Site, request: Request) -> Plan:
+    from opsconsole.backups.naming import named
+    from opsconsole.backups.verifying import Level
+    from opsconsole.operations import backup_acts, backup_plans
+
+    found = scope_of(site)
+    backups = backup_acts.listed(found)
+    wanted = [named(backups, one) for one in request.backups or ("latest",)]
+    return backup_plans.verify(found, wanted, Level(request.level))
+
+
+def _prune(site: Site, request: Request) -> Plan:
+    from opsconsole.operations import backup_acts, backup_plans
+
+    found = scope_of(site)
+    return backup_plans.prune(found, backup_acts.listed(found), site.config())
+
+
 PLANS: dict[str, Callable[[Site, Request], Plan]] = {
     "stop": _stop,
     "start": _start,
@@ -227,9 +254,30 @@ PLANS: dict[str, Callable[[Site, Request], Plan]] = {
     "config": _config,
     "restart-all": _restart,
     "remove": _remove,
+    "backup": _backup,
+    "verify": _verify,
+    "prune": _prune,
     "finish": _finish,
     "undo": _undo,
 }
+
+
+def scope_of(site: Site) -> Scope:
+    """What belongs into a backup of the stack. Raises SourceError."""
+    from opsconsole.operations import backup_scope
+
+    return backup_scope.scope(site.directory, site.config(), project=site.project)
+
+
+def _safety(site: Site, request: Request) -> tuple[Step, ...]:
+    """The step of a safety backup, before something is changed that may cost data."""
+    from opsconsole.model import BackupClass
+    from opsconsole.operations import backup_plans
+
+    if not request.safety:
+        return ()
+    order = BackupOrder(backup_class=BackupClass.SAFETY)
+    return (backup_plans.save_step(scope_of(site), order, act=Act.SAFETY_BACKUP),)
 
 
 def _look(site: Site) -> Look:

@@ -17,6 +17,7 @@ from opsconsole.config import Config
 from opsconsole.model import Container, SourceError
 from opsconsole.operations import (
     acts,
+    backup_acts,
     chain,
     commands,
     deploy_acts,
@@ -31,7 +32,6 @@ from opsconsole.operations import (
     preflight,
     probing,
     return_acts,
-    safety_backup,
     tree_acts,
     unfinished,
     who,
@@ -386,9 +386,9 @@ ACTS: dict[Act, acts.Act] = {
     Act.COMMANDS: acts.run_commands,
     Act.GATE: gate_act.gated,
     Act.HOOK: hooks.run,
-    Act.SAFETY_BACKUP: safety_backup.run,
     **tree_acts.ACTS,
     **file_acts.ACTS,
+    **backup_acts.ACTS,
     Act.PREFLIGHT: preflight.preflight,
     Act.PULL: deploy_acts.pull,
     Act.RECORD_RELEASE: deploy_acts.record,

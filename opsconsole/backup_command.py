@@ -1,0 +1,210 @@
+"""`opsconsole backup`: backups are made, listed, verified, pinned and removed.
+
+Exit codes are those of every operation: 0 done, 1 failed and nothing else changed, 2 nothing was done, 5 cancelled.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from opsconsole.model import BackupClass, BackupState, SourceError
+from opsconsole.operations_command import (
+    AddOptions,
+    Find,
+    NotConfirmed,
+    add_plan_options,
+    ask_for,
+    say_unfinished,
+    site_of,
+)
+from opsconsole.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opsconsole.model import Backup
+    from opsconsole.operations.requests import Site
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+KINDS = ("mongo", "redis", "files", "config")
+ID = "its directory, a file's name with or without its suffix, its number in `backup list`, or `latest`"
+
+
+def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    parser = commands.add_parser(
+        "backup",
+        help="make, list, verify, pin and remove backups of databases, files and configuration",
+        description="Backups of the whole stack: MongoDB, Redis, directories with data, configuration.",
+    )
+    what = parser.add_subparsers(title="what", metavar="WHAT", required=True)
+    _add_create(what, add_stack_options, find)
+    _add_list(what, add_stack_options, find)
+    _add_verify(what, add_stack_options, find)
+    _add_prune(what, add_stack_options, find)
+    _add_pins(what, add_stack_options, find)
+
+
+def _add_create(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    parser = what.add_parser(
+        "create",
+        help="make one now",
+        description="Make a backup: published once every part is saved, on the disk and read back. A part that cannot "
+        "be saved is a failed backup (exit code 1), and nothing is published. Then those go that no rule keeps.",
+    )
+    add_stack_options(parser)
+    parser.add_argument(
+        "--part", action="append", default=[], choices=KINDS, metavar="KIND", help=f"only this: {', '.join(KINDS)}"
+    )
+    parser.add_argument(
+        "--class",
+        dest="backup_class",
+        choices=[one.value for one in BackupClass],
+        default=BackupClass.MANUAL.value,
+        help="manual (default), scheduled or safety: each has its own rule for how long it is kept",
+    )
+    parser.add_argument("--critical", action="store_true", help="keep it for ever")
+    parser.add_argument("--why", default="", metavar="TEXT", help="a word about it, kept in its manifest")
+    add_plan_options(parser)
+    parser.set_defaults(run=lambda arguments: run_create(arguments, find))
+
+
+def _add_list(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    parser = what.add_parser("list", help="which there are, how good and why kept", description="List the backups.")
+    add_stack_options(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(run=lambda arguments: run_list(arguments, find))
+
+
+def _add_verify(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    parser = what.add_parser(
+        "verify",
+        help="whether one is what it says it is",
+        description="Verify backups. Level 0: the manifest; 1: every byte by its hash; 2: everything in it is read and "
+        "counted; 3: restored into throw-away servers and compared. Exit code 1 names what is wrong.",
+    )
+    add_stack_options(parser)
+    parser.add_argument("backups", nargs="*", metavar="ID", help=f"{ID} (default: latest)")
+    parser.add_argument("--level", type=int, choices=range(4), default=2, help="0 to 3 (default 2)")
+    add_plan_options(parser)
+    parser.set_defaults(run=lambda arguments: run_verify(arguments, find))
+
+
+def _add_prune(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    parser = what.add_parser(
+        "prune",
+        help="remove those that no rule keeps",
+        description="Remove the backups that no rule keeps; --plan says which and why. Never the newest good one, the "
+        "last one that a restore proved, pinned and critical ones.",
+    )
+    add_stack_options(parser)
+    add_plan_options(parser)
+    parser.set_defaults(run=lambda arguments: run_prune(arguments, find))
+
+
+def _add_pins(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    for verb, words in {"pin": "keep one until it is unpinned", "unpin": "let retention decide again"}.items():
+        parser = what.add_parser(verb, help=words, description=f"{words[0].upper()}{words[1:]}.")
+        add_stack_options(parser)
+        parser.add_argument("backup", metavar="ID", help=ID)
+        if verb == "pin":
+            parser.add_argument("--why", default="", metavar="TEXT", help="what it is kept for")
+        parser.set_defaults(run=lambda arguments, verb=verb: run_pin(arguments, find, pinned=verb == "pin"))
+
+
+# --- commands --------------------------------------------------------------------------------------
+
+
+def run_create(arguments: argparse.Namespace, find: Find) -> int:
+    from opsconsole.operations.plan import BackupOrder
+    from opsconsole.operations.requests import Request
+
+    site = site_of(arguments, find)
+    say_unfinished(site.directory)
+    order = BackupOrder(
+        backup_class=BackupClass(arguments.backup_class),
+        why=arguments.why,
+        critical=arguments.critical,
+        parts=tuple(dict.fromkeys(arguments.part)),
+    )
+    return ask_for(site, Request(what="backup", backup=order), arguments)
+
+
+def run_list(arguments: argparse.Namespace, find: Find) -> int:
+    import msgspec
+
+    backups = _backups(site_of(arguments, find))
+    if arguments.json:
+        for one in backups:
+            print(msgspec.json.encode(one).decode())
+        return 0
+    for number, one in enumerate(backups, 1):
+        print(printable(_line(number, one)))
+        if one.problem or one.check_problem:
+            print(printable(f"      {one.problem or one.check_problem}"))
+    if not backups:
+        print("no backup yet: `opsconsole backup create` takes one")
+    return 0
+
+
+def run_verify(arguments: argparse.Namespace, find: Find) -> int:
+    from opsconsole.operations.requests import Request
+
+    site = site_of(arguments, find)
+    arguments.yes = True  # nothing but what is known of the backup is written
+    request = Request(what="verify", backups=tuple(arguments.backups), level=arguments.level)
+    return ask_for(site, request, arguments)
+
+
+def run_prune(arguments: argparse.Namespace, find: Find) -> int:
+    from opsconsole.operations.requests import Request
+
+    site = site_of(arguments, find)
+    say_unfinished(site.directory)
+    return ask_for(site, Request(what="prune"), arguments)
+
+
+def run_pin(arguments: argparse.Namespace, find: Find, *, pinned: bool) -> int:
+    from pathlib import Path
+
+    import msgspec
+
+    from opsconsole.backups import marks
+    from opsconsole.backups.naming import named
+
+    site = site_of(arguments, find)
+    if site.config().console.read_only:
+        raise NotConfirmed("this stack's settings refuse everything that changes something")
+    one = named(_backups(site), arguments.backup)
+    directory = Path(one.path).parent
+    known = marks.read(directory, one.id)
+    if known.problem:
+        raise SourceError(known.problem, "Look at that file, then remove it.")
+    why = arguments.why if pinned else ""
+    marks.write(directory, one.id, msgspec.structs.replace(known, pinned=pinned, pinned_why=why))
+    print(printable(f"{one.id} is {'pinned: nothing removes it until it is unpinned' if pinned else 'not pinned'}"))
+    return 0
+
+
+# --- the list --------------------------------------------------------------------------------------
+
+
+def _backups(site: Site) -> Sequence[Backup]:
+    from opsconsole.operations import backup_acts, backup_plans, requests
+
+    return backup_acts.listed(requests.scope_of(site), backup_plans.policy_of(site.config()))
+
+
+def _line(number: int, one: Backup) -> str:
+    state = one.state.value if one.state is not BackupState.GOOD or not one.check_problem else "damaged"
+    level = (
+        f"L{one.checked_level} {one.checked_at:%Y-%m-%d}" if one.checked_level is not None and one.checked_at else "-"
+    )
+    parts = ", ".join(dict.fromkeys(part.kind for part in one.parts if part.kind != "manifest"))
+    marks = [one.backup_class.value, *(["pinned"] if one.pinned else []), *(["critical"] if one.critical else [])]
+    kept = f"  kept: {one.kept}" if one.kept else f"  may go: {one.goes}" if one.goes else ""
+    return (
+        f"{number:>3}  {one.id:<32} {state:<10} {one.taken_at.astimezone():%Y-%m-%d %H:%M}  {one.size_bytes:>14,}  "
+        f"{level:<13}  {' '.join(marks):<10} {parts}{kept}"
+    )
