@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opsconsole import __version__, backup_command, deploy_command, operations_command
+from opsconsole import __version__, backup_command, deploy_command, operations_command, restore_command
 from opsconsole.model import Project, SourceError
 from opsconsole.text import mask_text, printable
 
@@ -110,6 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_init(commands)
     _add_demo(commands)
     backup_command.add_commands(commands, _add_stack_options, stack_of)
+    restore_command.add_commands(commands, _add_stack_options, stack_of)
     deploy_command.add_commands(commands, _add_stack_options, stack_of)
     operations_command.add_commands(commands, _add_stack_options, stack_of)
     return parser

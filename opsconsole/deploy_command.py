@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 TARGETS = {
     "previous-image": "the release before the one that runs, or the one that --to names: images and configuration",
     "config": "the compose and env files of a release (--to) or of a commit (--commit), with the images of now",
+    "last-backup": "the data of the newest good backup, by a restore",
     "restart-all": "restart every container and wait until all are well",
     "emergency-stop": "stop everything at once, evidence saved first",
 }
@@ -132,6 +133,10 @@ def run_rollback(arguments: argparse.Namespace, find: Find) -> int:
         return run_emergency_stop(arguments, find)
     site = site_of(arguments, find)
     say_unfinished(site.directory)
+    if arguments.target == "last-backup":
+        from opsconsole.operations.plan import RestoreOrder
+
+        return ask_for(site, Request(what="restore", restore=RestoreOrder(backup="latest")), arguments)
     request = Request(what=arguments.target, to=arguments.to, commit=arguments.commit, safety=not arguments.no_backup)
     return ask_for(site, request, arguments)
 

@@ -288,6 +288,10 @@ def _confirm(plan: Plan, *, yes: bool, accepted: Sequence[str]) -> None:
         raise NotConfirmed("there is no terminal to ask on; nothing was done", "Look at --plan, then use --yes.")
     for sentence in plan.asks:
         print(printable(sentence))
+    if plan.confirm:
+        if input(f"Type {printable(plan.confirm)} to do it: ").strip() != plan.confirm:
+            raise NotConfirmed("not confirmed; nothing was done")
+        return
     if input("Do it? [y/N] ").strip().lower() not in ("y", "yes"):
         raise NotConfirmed("not confirmed; nothing was done")
 

@@ -49,6 +49,21 @@ def restore_keys(
         return Giving(link, replace, into or {}, told).all(path, wanted)
 
 
+def remove_keys(uri: str, path: Path, wanted: rdb.Wanted) -> int:
+    """Remove the chosen keys of a file from the live databases; returns how many there were. Raises SourceError."""
+    removed = 0
+    with linked(uri) as link:
+        try:
+            with FileReader(str(path), Meter(1 << 62)) as reader:
+                for key in rdb.keys(reader, rdb.Tally(), wanted):
+                    if key.value is not None:
+                        answers = link.many([("SELECT", key.database), ("UNLINK", key.name)])
+                        removed += int(answers[-1] or 0)
+        except Corrupt as fault:
+            raise SourceError(f"{path.name} {fault.problem}", "Verify the backup; choose another one.") from None
+    return removed
+
+
 class Giving:
     """Hands the keys of a file to RESTORE, many at a time."""
 

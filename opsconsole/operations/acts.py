@@ -5,16 +5,21 @@ An act is a function `act(operation, step) -> fields of its step-end record`. `r
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from opsconsole.config import Config
 from opsconsole.model import Container
+from opsconsole.operations import plan as plans
 from opsconsole.operations.commands import Ran
 from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import Plan, Step
 from opsconsole.stack.git_program import Account
+
+if TYPE_CHECKING:
+    from opsconsole.operations.backup_scope import Scope
 
 Fields = dict[str, object]
 """Of a journal's record, by name."""
@@ -66,6 +71,10 @@ class Operation(Protocol):
     def containers(self) -> tuple[Container, ...]:
         """Of the stack, as the engine knows them now. Raises SourceError."""
 
+    def scope(self) -> Scope:
+        """What belongs into a backup of the stack, and the way to its databases, as they were when an act first asked.
+        Raises SourceError."""
+
     def cancel(self) -> str:
         """Why the operation is to end at the next safe point, "" when it is not."""
 
@@ -74,6 +83,16 @@ class Operation(Protocol):
 
 
 Act = Callable[[Operation, Step], Fields]
+
+
+def late(module: str, act: plans.Act) -> Act:
+    """An act of a module that is imported when it runs: of those that need a database's driver (0.1 s)."""
+
+    def run(operation: Operation, one: Step) -> Fields:
+        found: dict[plans.Act, Act] = importlib.import_module(f"opsconsole.operations.{module}").ACTS
+        return found[act](operation, one)
+
+    return run
 
 
 class Stopped(Exception):

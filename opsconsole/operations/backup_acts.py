@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
+
+import msgspec
 
 from opsconsole.backups import marks, pruning
 from opsconsole.backups.findings import counted
@@ -14,7 +16,7 @@ from opsconsole.backups.verifying import Level, verify
 from opsconsole.model import Backup, BackupClass, SourceError
 from opsconsole.operations import acts, backup_plans, plan, saving
 from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
-from opsconsole.operations.backup_scope import Scope, scope
+from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import Act, BackupOrder, Step
 
@@ -23,7 +25,7 @@ def save(operation: Operation, one: Step) -> Fields:
     """Act.SAVE and Act.SAFETY_BACKUP. A part that cannot be saved is no backup, and fails the step."""
     safety = one.act is Act.SAFETY_BACKUP
     order = _safety_order(operation) if safety else operation.plan.backup or BackupOrder()
-    found = _scope(operation)
+    found = operation.scope()
     earlier = listed(found)
     try:
         made = saving.save(
@@ -48,7 +50,7 @@ def verify_backup(operation: Operation, one: Step) -> Fields:
     """Act.VERIFY. What was found is written beside the backup; a fault fails the step and names the file."""
     name = one.id.partition(":")[2]
     level = Level(operation.plan.level)
-    found = _scope(operation)
+    found = operation.scope()
     backup = _of(found, name)
     required = operation.config.backups.required_collections
     seen = verify(
@@ -70,7 +72,7 @@ def verify_backup(operation: Operation, one: Step) -> Fields:
 
 def prune(operation: Operation, one: Step) -> Fields:
     """Act.PRUNE. Of a plan that names backups only those go; after a backup, what no rule keeps."""
-    found = _scope(operation)
+    found = operation.scope()
     backups = listed(found)
     answer = backup_plans.decided(found.directory, backups, operation.config)
     if answer.frozen:
@@ -110,14 +112,9 @@ def listed(found: Scope, policy: Policy | None = None) -> tuple[Backup, ...]:
     return Catalog(policy=policy).look(found.stack)
 
 
-def _scope(operation: Operation) -> Scope:
-    return scope(operation.directory, operation.config, project=operation.project)
-
-
 def _safety_order(operation: Operation) -> BackupOrder:
-    kept = operation.plan.restore
-    parts: Sequence[str] = kept.parts if kept is not None else ()
-    return BackupOrder(backup_class=BackupClass.SAFETY, why=f"before {plan.title(operation.plan)}", parts=tuple(parts))
+    order = operation.plan.backup or BackupOrder(why=f"before the {plan.title(operation.plan)}")
+    return msgspec.structs.replace(order, backup_class=BackupClass.SAFETY)
 
 
 def _of(found: Scope, name: str) -> Backup:

@@ -16,6 +16,9 @@ from opsconsole.operations.backup_scope import KINDS, Scope
 from opsconsole.operations.plan import Act, BackupOrder, DataEffect, Effect, IfFails, Kind, Plan, Step
 from opsconsole.operations.stack_plans import NothingToDo
 
+NEEDED_LEVEL = Level.PARSED
+"""To which a backup is read before anything of it is restored."""
+
 MAY_TAKE_SECONDS = 24 * 3600.0
 """Of data: as long as it takes. What hangs is noticed by the connection, not by a clock."""
 

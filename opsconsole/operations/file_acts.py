@@ -118,16 +118,21 @@ def _content(operation: Operation, file: NewFile) -> bytes | None:
 
         data = Git(operation.directory).ask("cat-file", "blob", file.stored)
     else:
+        kept = state_directory(operation.directory) / "releases" / file.release / file.stored
         try:
-            data = (state_directory(operation.directory) / "releases" / file.release / file.stored).read_bytes()
+            data = (Path(file.backup) if file.backup else kept).read_bytes()
         except OSError as error:
-            raise SourceError(f"{file.path} of {file.release} cannot be read: {error.strerror}") from None
+            raise SourceError(f"{file.path} of {_origin(file)} cannot be read: {error.strerror}") from None
     if hashlib.sha256(data).hexdigest() != file.sha256:
         raise SourceError(
-            f"{file.path} of {file.release or file.commit} is not what the plan was made from",
+            f"{file.path} of {_origin(file)} is not what the plan was made from",
             "Nothing was replaced. Make the plan anew.",
         )
     return data
+
+
+def _origin(file: NewFile) -> str:
+    return file.release or file.commit or "the backup"
 
 
 def _replace(path: Path, data: bytes, like: KeptBefore) -> None:

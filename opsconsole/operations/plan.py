@@ -66,6 +66,7 @@ class Act(StrEnum):
     SWAP = "swap"  # what was loaded takes the place of what is live
     SWAP_BACK = "swap-back"  # what was live takes its place again
     CLEAR_BESIDE = "clear-beside"  # what lies beside the live data goes
+    USERS = "users"  # users and roles of MongoDB out of a backup
 
 
 class IfFails(StrEnum):
@@ -180,6 +181,7 @@ class NewFile(Record, frozen=True):
     release: str = ""  # "r2"
     commit: str = ""  # whole id
     stored: str = ""  # below the release's directory, or the id of the content in git
+    backup: str = ""  # whole path of the file in a backup
 
 
 class BackupOrder(Record, frozen=True):
@@ -189,6 +191,7 @@ class BackupOrder(Record, frozen=True):
     why: str = ""
     critical: bool = False  # kept for ever
     parts: tuple[str, ...] = ()  # kinds; () is everything that the stack has
+    databases: tuple[str, ...] = ()  # of a MongoDB beside the stack, besides the stack's own
 
 
 class RestoreOrder(Record, frozen=True):
@@ -258,6 +261,7 @@ class Plan(Record, frozen=True):
     files: tuple[NewFile, ...] = ()  # that a rollback of the configuration puts in place
     stash: str = ""  # message of the stash that changes of tracked files are put aside in
     typed: tuple[str, ...] = ()  # names to type beside those of the data: of a stack that is removed
+    confirm: str = ""  # what is typed in place of a yes; --yes answers it
     backup: BackupOrder | None = None
     restore: RestoreOrder | None = None
     backups: tuple[str, ...] = ()  # ids: that are verified, or removed

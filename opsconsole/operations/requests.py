@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from opsconsole.model import Record, SourceError
-from opsconsole.operations.plan import Act, BackupOrder, Basis, Kind, Plan, Step
+from opsconsole.operations.plan import Act, BackupOrder, Basis, Kind, Plan, RestoreOrder, Step
 
 if TYPE_CHECKING:
     from opsconsole.config import Config
@@ -49,6 +51,7 @@ class Request(Record, frozen=True):
     backup: BackupOrder | None = None  # backup: which one
     backups: tuple[str, ...] = ()  # verify: ids, numbers, `latest`
     level: int = 1  # verify: to this one
+    restore: RestoreOrder | None = None  # restore: what; `backup` in it is an id, a number or `latest`
 
 
 class Begun(NamedTuple):
@@ -195,6 +198,8 @@ def _finish(site: Site, request: Request) -> Plan:
         there = remove_plans.holdings(site.directory, site.config(), project=site.project or old.stack, old=old)
         return remove_plans.rest(there, old, place.name)
     records = journal.read(place)
+    if old.kind is Kind.RESTORE and any(one.event == "way-back" for one in records):
+        return _restore_undone(site, place, old, finish=True)
     if old.basis is Basis.NAMED:
         return container_plans.rest(old, place.name, unfinished.done_steps(records))
     if any(one.event == "way-back" for one in records):
@@ -204,6 +209,13 @@ def _finish(site: Site, request: Request) -> Plan:
     return stack_plans.rest(look, old, place.name, unfinished.done_steps(records))
 
 
+def _restore_undone(site: Site, place: Path, old: Plan, *, finish: bool = False) -> Plan:
+    from opsconsole.operations import restore_plans, restore_state
+
+    settled = restore_state.settled(restore_state.home(place))
+    return restore_plans.undone(old, scope_of(site), place.name, settled=settled, finish=finish)
+
+
 def _undo(site: Site, request: Request) -> Plan:
     from opsconsole.operations import container_plans, releases, remove_plans, return_plans, stack_plans
 
@@ -211,6 +223,13 @@ def _undo(site: Site, request: Request) -> Plan:
     if old.kind in (Kind.DEPLOY, Kind.UPDATE, Kind.ROLLBACK):
         kept = releases.all_releases(site.directory)
         return return_plans.undone(_look_back(site, old), old, place.name, kept)
+    if old.kind is Kind.RESTORE:
+        return _restore_undone(site, place, old)
+    if old.kind in (Kind.BACKUP, Kind.VERIFY, Kind.PRUNE):
+        raise SourceError(
+            f"a {old.kind.value} that was cut off has nothing to undo",
+            f"`opsconsole operations finish {place.name}` does it again; what it left is removed by the next backup.",
+        )
     look = _look_again(site, old)
     if old.kind is Kind.REMOVE:
         return remove_plans.back(look, old, place.name)
@@ -243,6 +262,24 @@ def _prune(site: Site, request: Request) -> Plan:
     return backup_plans.prune(found, backup_acts.listed(found), site.config())
 
 
+def _restore(site: Site, request: Request) -> Plan:
+    from opsconsole.backups.naming import named
+    from opsconsole.operations import backup_acts, restore_plans
+
+    found, order = scope_of(site), request.restore
+    assert order is not None
+    backup = named(backup_acts.listed(found), order.backup)
+    return restore_plans.restore(found, site.config(), backup, order)
+
+
+def _undo_restore(site: Site, request: Request) -> Plan:
+    """The restore that is named, or the last one that was done, undone by its safety backup."""
+    from opsconsole.operations import restore_plans
+
+    order = restore_plans.undoing(site.directory, request.operation)
+    return _restore(site, msgspec.structs.replace(request, restore=order))
+
+
 PLANS: dict[str, Callable[[Site, Request], Plan]] = {
     "stop": _stop,
     "start": _start,
@@ -257,6 +294,8 @@ PLANS: dict[str, Callable[[Site, Request], Plan]] = {
     "backup": _backup,
     "verify": _verify,
     "prune": _prune,
+    "restore": _restore,
+    "undo-restore": _undo_restore,
     "finish": _finish,
     "undo": _undo,
 }

@@ -18,6 +18,7 @@ from opsconsole.model import Container, SourceError
 from opsconsole.operations import (
     acts,
     backup_acts,
+    backup_scope,
     chain,
     commands,
     deploy_acts,
@@ -72,6 +73,7 @@ class _Runner:
         self._failures: list[Stopped] = []  # of steps after which the others have their turn
         self._told: list[str] = []  # failures that do not change the result
         self.ended: Stopped | None = None
+        self._scope: backup_scope.Scope | None = None
         self._lock_fd: tuple[int, ...] = ()
         self._others: list[Path] = []  # operations that an emergency stop asked to end
 
@@ -167,6 +169,8 @@ class _Runner:
                 ended = Stopped(Result.CANCELLED, f"cancelled before the step {one.title}: {asked}")
             else:
                 turning = turning or one.turns_back
+                if one.act is Act.CLEAR_BESIDE:  # what the way back would need goes
+                    self._settled, turning = True, False
                 try:
                     self._do(one)
                     if one.act is Act.MARK_GOOD:
@@ -305,6 +309,11 @@ class _Runner:
     def containers(self) -> tuple[Container, ...]:
         return facts.observe(self.directory, self.config, project=self.project)[0]
 
+    def scope(self) -> backup_scope.Scope:
+        if self._scope is None:
+            self._scope = backup_scope.scope(self.directory, self.config, project=self.project)
+        return self._scope
+
     def cancel(self) -> str:
         asked = journal.cancel_asked(self.place) or self._signalled
         return asked if not (self._turned_back or self._settled) or asked.startswith(URGENT) else ""
@@ -389,6 +398,10 @@ ACTS: dict[Act, acts.Act] = {
     **tree_acts.ACTS,
     **file_acts.ACTS,
     **backup_acts.ACTS,
+    **{
+        act: acts.late("restore_acts", act)
+        for act in (Act.CHECK_BACKUP, Act.LOAD, Act.SWAP, Act.SWAP_BACK, Act.CLEAR_BESIDE, Act.USERS)
+    },
     Act.PREFLIGHT: preflight.preflight,
     Act.PULL: deploy_acts.pull,
     Act.RECORD_RELEASE: deploy_acts.record,

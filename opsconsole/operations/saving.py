@@ -45,7 +45,6 @@ def save(
 
     Raises SourceError when a part cannot be saved, Cancelled when `cancelled` says so; nothing is published then.
     """
-    kinds = chosen_kinds(found, order.parts)
     expected = _usual_size(earlier, order)
     progress = _Progress(told, cancelled)
     around = Surroundings(
@@ -65,7 +64,7 @@ def save(
             release=configuration(found).release,
             opsconsole=__version__,
         ),
-        list(savers(found, config, kinds, progress)),
+        list(savers(found, config, order, progress)),
         around,
     )
 
@@ -97,11 +96,12 @@ def described(made: Manifest) -> str:
 # --- one saver for each part -----------------------------------------------------------------------
 
 
-def savers(found: Scope, config: Config, kinds: Sequence[str], progress: _Progress) -> Iterator[Saver]:
+def savers(found: Scope, config: Config, order: BackupOrder, progress: _Progress) -> Iterator[Saver]:
     """In the order in which they are saved."""
+    kinds = chosen_kinds(found, order.parts)
     packing = Packing(config.backups.compression)
     if "mongo" in kinds:
-        yield from _mongo(found, packing, progress)
+        yield from _mongo(found, packing, progress, order.databases)
     if "redis" in kinds:
         yield from _redis(found, progress)
     if "files" in kinds:
@@ -110,7 +110,7 @@ def savers(found: Scope, config: Config, kinds: Sequence[str], progress: _Progre
         yield _config(found)
 
 
-def _mongo(found: Scope, packing: Packing, progress: _Progress) -> Iterator[Saver]:
+def _mongo(found: Scope, packing: Packing, progress: _Progress, databases: Sequence[str]) -> Iterator[Saver]:
     from opsconsole.backups.mongo_catalog import Selection
     from opsconsole.backups.mongo_part import ARCHIVE, MongoSaver
 
@@ -118,7 +118,7 @@ def _mongo(found: Scope, packing: Packing, progress: _Progress) -> Iterator[Save
     for number, connection in enumerate(servers):
         target = connection.target
         # Beside the stack a server may have databases of others: theirs are theirs to save, and to restore.
-        own = frozenset({target.database}) if target.database and not target.service else frozenset()
+        own = frozenset({target.database, *databases}) if target.database and not target.service else frozenset()
         yield MongoSaver(
             target.name,
             reachable(connection),

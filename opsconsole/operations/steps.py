@@ -31,6 +31,10 @@ DECLARED = {
     "D05": "a service is recreated, nobody has looked at it yet",
     "D06": "on the way to a release one service is back, the next is not",
     "D07": "a release is marked, the old ones are still there",
+    "R01": "it is kept what is restored where, nothing is loaded beside yet",
+    "R02": "one piece has taken the place of what is live, the next has not",
+    "R03": "one piece is back in its place, the next is not",
+    "R05": "it is decided which side stays, the other is still there",
 }
 """Every point. A point that is not declared here cannot be passed."""
 

@@ -1,0 +1,166 @@
+"""A backup of any layout made ready for a restore: its parts, where each can be read, and what is in it.
+
+What the older layouts have packed is unpacked aside; our own is read where it lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from opsconsole.backups import manifest, older_layouts, rdb
+from opsconsole.backups.manifest import HeldCollection, HeldKeys
+from opsconsole.backups.reading import Corrupt, FileReader, Meter
+from opsconsole.backups.redis_checking import held_keys
+from opsconsole.backups.verifying import Fault, Level, verify
+from opsconsole.model import Backup, Record, SourceError
+from opsconsole.text import printable
+
+OWN = "opsconsole"
+
+Told = Callable[[str, int, int], None]
+"""Hears of what is being read, and of bytes of how many."""
+
+
+class OpenPart(Record, frozen=True):
+    """One part that can be restored. `path`: a dump (archive or directory), an RDB file, a tar file or a directory of
+    files, a directory with configuration or one env file."""
+
+    kind: str
+    name: str
+    path: str
+    source: str = ""  # the directory or volume that it is of
+    foreign: bool = False  # nobody hashed it when it was made
+    collections: tuple[HeldCollection, ...] = ()
+    keys: tuple[HeldKeys, ...] = ()
+    members: int = 0
+    size: int = 0  # bytes unpacked
+
+    @property
+    def expected(self) -> dict[str, tuple[int, str]]:
+        """Documents and digest by "database.collection": what is loaded is compared with it."""
+        return {f"{one.database}.{one.name}": (one.documents, one.digest) for one in self.collections}
+
+
+class Opened(Record, frozen=True):
+    """A backup that was read to its end and found right."""
+
+    id: str
+    taken_at: datetime
+    identity: str = ""  # SHA-256 of its manifest, "" for a layout without one
+    parts: tuple[OpenPart, ...] = ()
+
+
+def open_backup(
+    backup: Backup, scratch: Path, limit: int, *, check: bool = True, told: Told = lambda what, done, total: None
+) -> Opened:
+    """Read everything in a backup (level 2) and say what it holds. `scratch` is a directory for what has to be
+    unpacked, `limit` how many bytes of each archive at most.
+
+    `check` False trusts a manifest that was checked before. Raises SourceError that names the file at fault.
+    """
+    if backup.layout == OWN:
+        return _own(backup, check, told)
+    return _older(backup, scratch, limit)
+
+
+def _own(backup: Backup, check: bool, told: Told) -> Opened:
+    directory = Path(backup.path)
+    seen = verify(directory, Level.PARSED if check else Level.MANIFEST, told=told)
+    _refuse(backup, seen.faults)
+    held = seen.manifest
+    assert held is not None  # it has no faults
+    return Opened(
+        id=backup.id,
+        taken_at=held.taken_at,
+        identity=identity(directory),
+        parts=tuple(_open_part(directory, one) for one in held.parts),
+    )
+
+
+def identity(directory: Path) -> str:
+    """SHA-256 of a manifest: another one is another backup. Raises SourceError."""
+    try:
+        return manifest.sha256((directory / manifest.NAME).read_bytes())
+    except OSError as error:
+        raise SourceError(f"{manifest.NAME} cannot be read: {error.strerror}") from None
+
+
+def _open_part(directory: Path, part: manifest.Part) -> OpenPart:
+    files = [file.path for file in part.files]
+    main = next((one for one in files if one.endswith(".rdb")), files[0]) if part.kind == "redis" else files[0]
+    path = directory / (main.partition("/")[0] if part.kind == "config" else main)
+    return OpenPart(
+        kind=part.kind,
+        name=part.name,
+        path=str(path),
+        source=part.source,
+        collections=part.collections,
+        keys=part.keys,
+        members=part.members,
+        size=part.content_size,
+    )
+
+
+def _older(backup: Backup, scratch: Path, limit: int) -> Opened:
+    parts = older_layouts.opened(backup, scratch, limit)
+    if not parts:
+        raise SourceError(f"{printable(backup.id)} holds nothing that can be restored", "Choose another backup.")
+    _refuse(backup, older_layouts.check(parts))
+    return Opened(id=backup.id, taken_at=backup.taken_at, parts=tuple(_described(one) for one in parts))
+
+
+def _described(part: older_layouts.OlderPart) -> OpenPart:
+    """What an unpacked part holds: it was read to its end, so it can be."""
+    collections: tuple[HeldCollection, ...] = ()
+    keys: tuple[HeldKeys, ...] = ()
+    members = size = 0
+    if part.kind == "mongo":
+        collections = _collections(Path(part.path))
+    elif part.kind == "redis":
+        try:
+            with FileReader(part.path, Meter(1 << 62)) as reader:
+                keys = held_keys(rdb.count(reader))
+        except Corrupt as fault:
+            raise SourceError(f"{part.name} {fault.problem}", "Choose another backup.") from None
+    elif part.kind == "files":
+        for one in Path(part.path).rglob("*"):
+            members += 1
+            size += one.lstat().st_size if one.is_file() and not one.is_symlink() else 0
+    return OpenPart(
+        kind=part.kind,
+        name=part.name,
+        path=part.path,
+        foreign=True,
+        collections=collections,
+        keys=keys,
+        members=members,
+        size=size,
+    )
+
+
+def _collections(path: Path) -> tuple[HeldCollection, ...]:
+    from opsconsole.backups.mongo_dumps import check_dump, open_dump
+
+    with open_dump(path) as dump:
+        return tuple(
+            HeldCollection(
+                database=one.entry.database,
+                name=one.entry.name,
+                kind=one.entry.kind,
+                documents=one.documents,
+                size=one.bytes,
+                digest=one.digest,
+            )
+            for one in check_dump(dump)
+        )
+
+
+def _refuse(backup: Backup, faults: Sequence[Fault]) -> None:
+    if faults:
+        more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
+        raise SourceError(
+            f"the backup {printable(backup.id)} is not right: {faults[0]}{more}",
+            "Nothing was changed. Choose another backup.",
+        )

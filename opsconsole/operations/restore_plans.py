@@ -1,0 +1,417 @@
+"""The plan of a restore: what is replaced, what is newer and would go, what stands still meanwhile, and the way back.
+
+    first     every byte of the backup is read; a safety backup of what is live
+    aside     application services stop; everything is loaded beside the live data and compared
+    switch    what was loaded takes the place of what is live; services start; gate
+    last      what was there before goes; the safety backup keeps it
+
+A failure up to the gate exchanges everything back. Databases stay up all the time.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from opsconsole.backups.findings import counted, some_of
+from opsconsole.backups.mongo_choosing import Choice, choose, loadable
+from opsconsole.backups.mongo_live import LiveCollection, live_collections
+from opsconsole.backups.opening import Opened, OpenPart, open_backup
+from opsconsole.config import Config
+from opsconsole.model import Backup, BackupClass, Container, SourceError
+from opsconsole.operations import backup_plans, journal, restore_acts, restore_state
+from opsconsole.operations.backup_plans import MAY_TAKE_SECONDS, NEEDED_LEVEL
+from opsconsole.operations.backup_scope import Scope
+from opsconsole.operations.config_files import config_files
+from opsconsole.operations.places import existing_operations, state_directory
+from opsconsole.operations.plan import (
+    Act,
+    BackupOrder,
+    Basis,
+    DataEffect,
+    Downtime,
+    Effect,
+    IfFails,
+    Kind,
+    NewFile,
+    Plan,
+    RestoreOrder,
+    Step,
+)
+from opsconsole.operations.restore_acts import FILES, MONGO, REDIS, file_targets, pairs
+from opsconsole.operations.saving import reachable
+from opsconsole.operations.stack_plans import RUNNING, gate_step
+from opsconsole.roles import role_of
+from opsconsole.sources.connection import Connection
+
+_DATA = (MONGO, REDIS, FILES)
+_MOST_NAMES = 8
+
+
+def restore(found: Scope, config: Config, backup: Backup, order: RestoreOrder) -> Plan:
+    """Read the backup (unless it was read to level 2 before) and what is live, and plan. Takes as long as that takes.
+
+    Raises SourceError when the backup is not right, or does not have what was chosen.
+    """
+    opened = read(found, backup)
+    kinds = _kinds(opened, order)
+    order = msgspec.structs.replace(order, backup=backup.id, path=backup.path, identity=opened.identity, parts=kinds)
+    effects = [*_mongo_effects(found, opened, order), *_redis_effects(found, opened, order)]
+    files = config_files(found, opened) if "config" in kinds else ()
+    targets = file_targets(opened, found, order) if FILES in kinds else ()
+    effects += [
+        DataEffect(
+            name=one.live,
+            what="directory",
+            effect=Effect.REPLACED,
+            why=f"by {one.part}: {_files_said(opened, one.part)}; what is there now is in the safety backup",
+        )
+        for one in targets
+    ]
+    effects += [DataEffect(name=one.path, what="file", effect=Effect.REPLACED) for one in files]
+    stopping = _applications(found) if _touches_live(order, effects) else ()
+    steps = tuple(_steps(found, order, kinds, stopping, files))
+    return Plan(
+        kind=Kind.RESTORE,
+        stack=found.stack.name,
+        directory=found.look.directory,
+        facts=found.look.facts,
+        basis=Basis.STACK if found.look.compose else Basis.ENGINE,
+        bound=bool(found.look.containers),
+        steps=steps,
+        data=tuple(effects),
+        downtime=tuple(Downtime(service=name) for name in dict.fromkeys(one.service for one in stopping)),
+        running_before=tuple(one.name for one in found.look.containers if one.state in RUNNING),
+        services=tuple(dict.fromkeys(one.service for one in stopping)),
+        notes=(*found.notes, *_notes(backup, opened, order, kinds)),
+        way_back=tuple(_way_back(found, kinds, stopping, files)),
+        returns_to="the data of before",
+        files=tuple(files),
+        restore=order,
+        backup=BackupOrder(
+            backup_class=BackupClass.SAFETY,
+            why=f"before the restore of {backup.id}",
+            parts=tuple(kind for kind in kinds if kind != "config"),
+            databases=tuple(new for _, new in order.to),
+        ),
+        confirm=found.stack.name,
+    )
+
+
+def undoing(directory: Path, operation: str = "") -> RestoreOrder:
+    """What brings back what a restore replaced: its safety backup, for the same pieces of data. The last restore that
+    was done, unless one is named. Raises SourceError when there is none."""
+    for place in reversed(existing_operations(directory)):
+        if f"-{Kind.RESTORE.value}-" not in place.name or (operation and not place.name.endswith(operation)):
+            continue
+        records = journal.read(place)
+        if not records or records[-1].result is not journal.Result.DONE:
+            continue
+        home = restore_state.home(place)
+        old = journal.read_plan(home).restore
+        safety = restore_acts.safety_backup_of(place)
+        if old is None or not safety or journal.read_plan(place).as_undo:
+            continue
+        to = dict(old.to)
+        return RestoreOrder(
+            backup=safety,
+            parts=tuple(kind for kind in old.parts if kind in _DATA),
+            databases=tuple(to.get(name, name) for name in _databases(home, old)),
+            collections=old.collections,
+            redis_databases=old.redis_databases,
+            redis_keys=old.redis_keys,
+            files=old.files,
+            undoes=place.name,
+        )
+    raise SourceError("there is no restore to undo", "See `opsconsole history`.")
+
+
+def _databases(home: Path, old: RestoreOrder) -> tuple[str, ...]:
+    """Those that were restored whole: chosen, or all that the backup had."""
+    if old.databases or old.collections:
+        return old.databases
+    opened = restore_state.opened(home)
+    held = [one for part in opened.parts if part.kind == MONGO for one in loadable(part.collections)]
+    return tuple(sorted({one.database for one in held}))
+
+
+def undone(old: Plan, look: Scope, operation: str, *, settled: str, finish: bool = False) -> Plan:
+    """Exchange everything back after a restore that was left half done. `finish`: its way back had begun."""
+    if settled == "new":
+        raise SourceError(
+            "this restore is done but for removing what was there before: it cannot be exchanged back",
+            f"`opsconsole operations finish {operation}`, then `opsconsole restore --undo`.",
+        )
+    steps = old.steps if old.as_undo else old.way_back
+    return Plan(
+        kind=Kind.RESTORE,
+        stack=old.stack,
+        directory=old.directory,
+        facts=look.look.facts,
+        bound=False,
+        steps=steps,
+        running_before=old.running_before,
+        services=old.services,
+        resolves=operation,
+        as_undo=not finish,
+        files=old.files,
+        restore=old.restore,
+        backup=old.backup,
+        data=tuple(DataEffect(name=one.name, what=one.what, database=one.database) for one in old.data),
+        notes=("everything is exchanged back: the data is the one of before the restore",),
+    )
+
+
+def read(found: Scope, backup: Backup) -> Opened:
+    """What the backup holds; an older layout is unpacked for the look and packed away again. Raises SourceError."""
+    scratch = Path(tempfile.mkdtemp(prefix="opened-", dir=state_directory(Path(found.look.directory))))
+    try:
+        known = (backup.checked_level or 0) >= NEEDED_LEVEL
+        opened = open_backup(backup, scratch, restore_acts.room(scratch), check=not known)
+        # What lies in the scratch directory is gone in a moment; where a part goes is told by what it looks like now.
+        file_targets(opened, found, RestoreOrder(backup=backup.id)) if _has(opened, FILES) else ()
+        return opened
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+# --- steps -----------------------------------------------------------------------------------------
+
+
+def _steps(
+    found: Scope, order: RestoreOrder, kinds: Sequence[str], stopping: Sequence[Container], files: Sequence[NewFile]
+) -> Iterator[Step]:
+    data = [kind for kind in kinds if kind in _DATA]
+    yield Step(
+        id="check",
+        title=f"Read every byte of {order.backup}",
+        act=Act.CHECK_BACKUP,
+        effect="Hashes, documents, keys and files. Nothing is touched when anything is wrong.",
+        seconds=MAY_TAKE_SECONDS,
+    )
+    if data:
+        safety = BackupOrder(backup_class=BackupClass.SAFETY, parts=tuple(data))
+        yield backup_plans.save_step(found, safety, act=Act.SAFETY_BACKUP)
+    if stopping:
+        yield _compose(found, "stop", "Stop", stopping, "Nobody writes meanwhile; databases stay up.")
+    for kind in data:
+        yield Step(
+            id=f"load:{kind}",
+            title=f"Load {_words(kind)} beside the live data and compare",
+            act=Act.LOAD,
+            effect="The live data is not touched.",
+            seconds=MAY_TAKE_SECONDS,
+            turns_back=True,
+        )
+    for kind in data:
+        yield Step(
+            id=f"swap:{kind}",
+            title=f"Put {_words(kind)} in place",
+            act=Act.SWAP,
+            cuttable=False,
+            effect=_SWAPS[kind],
+            seconds=MAY_TAKE_SECONDS,
+            turns_back=True,
+        )
+    if files:
+        yield Step(
+            id="restore-files",
+            title=f"Put {some_of([one.path for one in files])} in place",
+            act=Act.RESTORE_FILES,
+            cuttable=False,
+            effect="The files of now are kept beside the journal.",
+            turns_back=True,
+        )
+    if stopping:
+        yield _compose(found, "start", "Start", stopping, "The same containers as before.")
+        yield msgspec.structs.replace(gate_step(tuple(one.name for one in stopping)), turns_back=True)
+    if order.users and MONGO in kinds:
+        yield Step(
+            id="users",
+            title="Users and roles of MongoDB as the backup has them",
+            act=Act.USERS,
+            cuttable=False,
+            effect="Others stay, and whoever is logged in here.",
+            if_fails=IfFails.GOES_ON,
+        )
+    if data:
+        yield Step(
+            id="clear:new-stays",
+            title="Remove what was there before",
+            act=Act.CLEAR_BESIDE,
+            cuttable=False,
+            effect="The safety backup keeps it: `opsconsole restore --undo` brings it back.",
+            if_fails=IfFails.GOES_ON,
+        )
+
+
+def _way_back(
+    found: Scope, kinds: Sequence[str], stopping: Sequence[Container], files: Sequence[NewFile]
+) -> Iterator[Step]:
+    data = [kind for kind in kinds if kind in _DATA]
+    if stopping:
+        yield msgspec.structs.replace(_compose(found, "stop", "Stop", stopping, ""), id="stop-again", turns_back=False)
+    if files:
+        yield Step(id="files-back", title="Put the files of before back", act=Act.FILES_BACK, cuttable=False)
+    if data:
+        yield Step(
+            id="swap-back",
+            title="Put the data of before back in its place",
+            act=Act.SWAP_BACK,
+            cuttable=False,
+            seconds=MAY_TAKE_SECONDS,
+        )
+    if stopping:
+        again = _compose(found, "start", "Start", stopping, "")
+        yield msgspec.structs.replace(again, id="start-again", turns_back=False)
+        yield msgspec.structs.replace(gate_step(tuple(one.name for one in stopping)), id="gate-again")
+    if data:
+        yield Step(
+            id="clear:old-stays",
+            title="Remove what was loaded",
+            act=Act.CLEAR_BESIDE,
+            cuttable=False,
+            if_fails=IfFails.IS_TOLD,
+        )
+
+
+_SWAPS = {
+    MONGO: "Collection by collection, by renaming: milliseconds each. What was live stays beside.",
+    REDIS: "All databases in one transaction; works with and without appendonly.",
+    FILES: "By renaming directories. What was live stays beside.",
+}
+
+
+def _words(kind: str) -> str:
+    return {MONGO: "MongoDB", REDIS: "Redis", FILES: "files"}[kind]
+
+
+def _compose(found: Scope, verb: str, title: str, containers: Sequence[Container], effect: str) -> Step:
+    names = tuple(one.name for one in containers)
+    return Step(
+        id=f"{verb}-applications",
+        title=f"{title} {some_of(list(dict.fromkeys(one.service for one in containers)))}",
+        commands=(("docker", verb, *names),),
+        services=tuple(dict.fromkeys(one.service for one in containers)),
+        cuttable=False,
+        effect=effect,
+        turns_back=True,
+    )
+
+
+def _applications(found: Scope) -> tuple[Container, ...]:
+    """What may write and runs: everything but the databases, those that depend on others first."""
+    running = [one for one in found.look.containers if one.state in RUNNING]
+    return tuple(one for one in running if not role_of(one.image, one.command) and not _is_database(found, one))
+
+
+def _is_database(found: Scope, container: Container) -> bool:
+    return any(one.target.service == container.service for one in found.connections if one.target.service)
+
+
+def _touches_live(order: RestoreOrder, effects: Sequence[DataEffect]) -> bool:
+    return any(one.effect is not Effect.SAFE for one in effects)
+
+
+# --- what is chosen, and what becomes of the data --------------------------------------------------
+
+
+def _kinds(opened: Opened, order: RestoreOrder) -> tuple[str, ...]:
+    there = [kind for kind in (*_DATA, "config") if _has(opened, kind)]
+    wanted = set(order.parts)
+    if order.databases or order.collections or order.to:
+        wanted.add(MONGO)
+    if order.redis_databases or order.redis_keys:
+        wanted.add(REDIS)
+    if order.files:
+        wanted.add(FILES)
+    for kind in wanted:
+        if kind not in there and not order.undoes:
+            raise SourceError(f"the backup {opened.id} has no {kind}", f"It has: {', '.join(there) or 'nothing'}.")
+    # The configuration is put back only when it is asked for: what runs may need the one of today.
+    return tuple(kind for kind in there if kind in (wanted or _DATA))
+
+
+def _has(opened: Opened, kind: str) -> bool:
+    return any(one.kind == kind for one in opened.parts)
+
+
+def _mongo_effects(found: Scope, opened: Opened, order: RestoreOrder) -> Iterator[DataEffect]:
+    if MONGO not in order.parts:
+        return
+    for part, connection in pairs(opened.parts, found.connections, MONGO):
+        live = live_collections(reachable(connection), since=opened.taken_at)
+        names: dict[str, list[str]] = {}
+        for one in live:
+            names.setdefault(one.database, []).append(one.name)
+        choice = choose(
+            part.collections,
+            names,
+            databases=order.databases,
+            collections=order.collections,
+            to=dict(order.to),
+            undoing=bool(order.undoes),
+        )
+        yield _mongo_effect(connection, part, choice, live)
+
+
+def _mongo_effect(connection: Connection, part: OpenPart, choice: Choice, live: Sequence[LiveCollection]) -> DataEffect:
+    taken = choice.taken(part.collections)
+    places = {(choice.target(one.database), one.name) for one in taken}
+    replaced = [one for one in live if (one.database, one.name) in places]
+    newer = sum(one.newer or 0 for one in replaced)
+    documents = sum(one.documents for one in taken)
+    databases = sorted({choice.target(one.database) for one in taken})
+    said = [
+        f"{counted(len(taken), 'collection')} of {some_of(databases) or 'nothing'} with {documents:,} documents come "
+        f"in place of {counted(len(replaced), 'collection')} with {sum(one.documents or 0 for one in replaced):,}",
+    ]
+    if newer:
+        said.append(f"about {counted(newer, 'document')} newer than the backup would go (an estimate, by _id)")
+    if choice.aside:
+        names = [f"{database}.{name}" for database, name in choice.aside]
+        said.append(f"only live, and only in the safety backup afterwards: {some_of(names, _MOST_NAMES)}")
+    touched = bool(replaced or choice.aside)
+    return DataEffect(
+        name=connection.target.name,
+        what="MongoDB",
+        effect=Effect.REPLACED if touched else Effect.SAFE,
+        why="; ".join(said),
+        database="mongodb" if touched else "",
+    )
+
+
+def _redis_effects(found: Scope, opened: Opened, order: RestoreOrder) -> Iterator[DataEffect]:
+    if REDIS not in order.parts:
+        return
+    for part, connection in pairs(opened.parts, found.connections, REDIS):
+        held = sum(one.keys for one in part.keys)
+        if order.redis_databases or order.redis_keys:
+            which = [*(f"database {one}" for one in order.redis_databases), *order.redis_keys]
+            why = f"keys of the backup that match {', '.join(which)} are given back; all others stay as they are"
+        else:
+            why = f"{held:,} keys of the backup come in place of all that are there now"
+        yield DataEffect(name=connection.target.name, what="Redis", effect=Effect.REPLACED, why=why, database="redis")
+
+
+def _files_said(opened: Opened, name: str) -> str:
+    part = next(one for one in opened.parts if one.kind == FILES and one.name == name)
+    return f"{part.members:,} files and directories, {part.size:,} bytes"
+
+
+def _notes(backup: Backup, opened: Opened, order: RestoreOrder, kinds: Sequence[str]) -> Iterator[str]:
+    yield f"{backup.id} was taken {opened.taken_at.astimezone():%Y-%m-%d %H:%M:%S}: everything since then is put aside"
+    if MONGO in kinds and not order.users:
+        yield "users and roles of MongoDB stay as they are (--users takes those of the backup)"
+    left = [kind for kind in ("config", *_DATA) if _has(opened, kind) and kind not in kinds]
+    if left:
+        yield f"also in the backup and left alone: {', '.join(left)}"
+    if "config" in kinds:
+        yield "containers keep the configuration that they have: `opsconsole deploy` brings the new one to them"
+    without = [one for one in opened.parts if one.kind == MONGO and not loadable(one.collections)]
+    if without:
+        yield "the MongoDB part of the backup holds no collection"
