@@ -63,6 +63,8 @@ class Begun(NamedTuple):
 
 def make_plan(site: Site, request: Request) -> Plan:
     """Look at the stack and plan; takes seconds. Raises NothingToDo, SourceError."""
+    if request.what not in _BESIDE_HALF_A_RESTORE:
+        _refuse_half_a_restore(site)
     return PLANS[request.what](site, request)
 
 
@@ -94,6 +96,18 @@ def ask_cancel(place: Path) -> None:
         journal.ask_cancel(place, f"asked by {who.current().words()}")
     except OSError as error:
         raise SourceError(f"the request cannot be written to {place}: {error.strerror}") from None
+
+
+_BESIDE_HALF_A_RESTORE = frozenset({"finish", "undo", "stop", "emergency-stop", "verify"})
+
+
+def _refuse_half_a_restore(site: Site) -> None:
+    """Nothing is started, and nothing is saved, while what is live may be a mix. Raises SourceError."""
+    from opsconsole.operations import unfinished
+
+    for one in unfinished.unfinished(site.directory):
+        if one.kind is Kind.RESTORE:
+            raise SourceError(f"a restore is half done, so the data may be a mix: {one.operation}", one.advice())
 
 
 # --- one function for everything that can be asked for ---------------------------------------------

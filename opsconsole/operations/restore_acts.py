@@ -25,6 +25,7 @@ from opsconsole.operations.steps import step
 from opsconsole.sources.connection import Connection
 
 MONGO, REDIS, FILES = "mongo", "redis", "files"
+_TARGETS = {MONGO: "mongodb", REDIS: "redis"}
 
 
 def check(operation: Operation, one: Step) -> Fields:
@@ -138,7 +139,7 @@ def pairs(
     parts: Sequence[OpenPart], connections: Sequence[Connection], kind: str
 ) -> Iterator[tuple[OpenPart, Connection]]:
     """Each part with the server that it goes to: that of its name, or the only one of its kind. Raises SourceError."""
-    servers = [one for one in connections if one.target.kind == {MONGO: "mongodb", REDIS: "redis"}[kind]]
+    servers = [one for one in connections if one.target.kind == _TARGETS[kind]]
     own = [one for one in parts if one.kind == kind]
     for part in own:
         found = [one for one in servers if one.target.name == part.name] or servers
@@ -466,7 +467,7 @@ def _clear(operation: Operation, found: Scope, home: Path) -> None:
 
 def _kept(home: Path, found: Scope, kind: str) -> Iterator[tuple[str, Connection]]:
     """The servers that something is kept of, with the way to them. Raises SourceError for one that is gone."""
-    names = {one.target.name: one for one in found.connections}
+    names = {one.target.name: one for one in found.connections if one.target.kind == _TARGETS[kind]}
     for server in restore_state.servers(home, kind):
         if server not in names:
             raise SourceError(f"the server {server} is not among those of the stack any more", "Bring it back first.")

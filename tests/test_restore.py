@@ -1,0 +1,173 @@
+"""A restore puts back what a backup holds, all of it or nothing, and one command brings back what was there before."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from opsconsole.cli import main
+from opsconsole.operations import journal, places, restore_state, unfinished
+from opsconsole.operations.journal import Result
+from tests.backup_stack import DATABASE, BackupStack, backup_stack
+from tests.parts.engine import Engine
+
+
+@pytest.fixture(scope="module")
+def shared(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackupStack]:
+    with backup_stack(tmp_path_factory.mktemp("restore")) as made:
+        yield made
+
+
+@pytest.fixture
+def stack(shared: BackupStack) -> BackupStack:
+    """With the data of the first day and one backup of it."""
+    shared.reset()
+    assert run(shared, "backup", "create", "--yes") == 0
+    return shared
+
+
+def run(stack: BackupStack, *words: str) -> int:
+    return main([*words, "--stack", str(stack.directory)])
+
+
+def test_everything_comes_back_and_the_undo_brings_back_what_was_there(stack: BackupStack) -> None:
+    first = stack.digest()
+    stack.change()
+    changed = stack.digest()
+    assert changed != first
+    assert run(stack, "restore", "latest", "--yes") == 0
+    assert stack.digest() == first and stack.leftovers() == []
+    safety = next(one for one in stack.listed() if one.backup_class.value == "safety")
+    assert safety.id in " ".join(
+        entry.backup for entry in journal.read(places.existing_operations(stack.directory)[-1])
+    )
+    assert run(stack, "restore", "--undo", "--yes") == 0
+    assert stack.digest() == changed and stack.leftovers() == []
+    assert unfinished.unfinished(stack.directory) == () and restore_state.uncleared(stack.directory) == ()
+
+
+def test_the_plan_says_what_goes(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:
+    stack.change()
+    capsys.readouterr()
+    assert run(stack, "restore", "latest", "--plan") == 0
+    said = capsys.readouterr().out
+    assert "4 collections of shop with 294 documents come in place of 4 collections with 294" in said
+    assert f"only live, and only in the safety backup afterwards: {DATABASE}.invoices" in said
+    assert "about 1 document newer than the backup would go" in said
+    assert str(stack.directory / "uploads") in said and "28 keys of the backup" in said
+    assert "also in the backup and left alone: config" in said
+
+
+def test_a_collection_alone(stack: BackupStack) -> None:
+    first = stack.digest()
+    stack.change()
+    changed = stack.digest()
+    assert run(stack, "restore", "latest", "--collection", f"{DATABASE}.users", "--yes") == 0
+    assert stack.digest() == {**changed, f"mongo:{DATABASE}.users": first[f"mongo:{DATABASE}.users"]}
+    assert run(stack, "restore", "--undo", "--yes") == 0
+    assert stack.digest() == changed
+
+
+def test_into_another_database(stack: BackupStack) -> None:
+    first = stack.digest()
+    stack.change()
+    changed = stack.digest()
+    assert run(stack, "restore", "latest", "--db", DATABASE, "--to", "copy", "--yes") == 0
+    copies = {name.replace(f":{DATABASE}.", ":copy."): value for name, value in first.items() if name[:5] == "mongo"}
+    assert stack.digest() == {**changed, **copies}
+    assert run(stack, "restore", "--undo", "--yes") == 0
+    assert stack.digest() == changed
+
+
+def test_some_keys_of_redis(stack: BackupStack) -> None:
+    first = stack.digest()
+    stack.change()
+    changed = stack.digest()
+    assert run(stack, "restore", "latest", "--redis-key", "gree*", "--redis-key", "queue", "--yes") == 0
+    given = {name: value for name, value in first.items() if name in ("redis:0:b'greeting'", "redis:0:b'queue'")}
+    assert len(given) == 2 and stack.digest() == {**changed, **given}
+    assert run(stack, "restore", "--undo", "--yes") == 0
+    assert stack.digest() == changed
+
+
+def test_only_files(stack: BackupStack) -> None:
+    first = stack.digest()
+    stack.change()
+    changed = stack.digest()
+    assert run(stack, "restore", "latest", "--part", "files", "--yes") == 0
+    now = stack.digest()
+    assert {name: value for name, value in now.items() if name[:5] == "files"} == {
+        name: value for name, value in first.items() if name[:5] == "files"
+    }
+    assert {name: value for name, value in now.items() if name[:5] != "files"} == {
+        name: value for name, value in changed.items() if name[:5] != "files"
+    }
+
+
+def test_the_env_file_comes_back_when_it_is_asked_for(stack: BackupStack) -> None:
+    path = stack.directory / ".env"
+    before = path.read_bytes()
+    path.write_bytes(before + b"MORE=1\n")
+    assert run(stack, "restore", "latest", "--part", "config", "--yes") == 0
+    assert path.read_bytes() == before
+
+
+def test_nothing_is_touched_when_a_byte_is_wrong(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:
+    (backup,) = stack.good()
+    archive = stack.backups / backup / "mongodb.archive.gz"
+    data = bytearray(archive.read_bytes())
+    data[len(data) // 2] ^= 1
+    stack.change()
+    changed = stack.digest()
+    good = archive.read_bytes()
+    archive.write_bytes(data)
+    assert run(stack, "restore", backup, "--yes") == 2
+    assert "mongodb.archive.gz" in capsys.readouterr().err and stack.digest() == changed
+    archive.write_bytes(good)
+    plan = stack.plan("restore", restore=_order(backup))
+    archive.write_bytes(data)  # after the plan was made
+    _, code = stack.run(plan)
+    end = stack.end()
+    assert code == 1 and end.result is Result.FAILED and "mongodb.archive.gz" in end.problem
+    assert stack.digest() == changed and stack.leftovers() == []
+
+
+def test_a_backup_that_was_exchanged_for_another_is_refused(stack: BackupStack) -> None:
+    (backup,) = stack.good()
+    plan = stack.plan("restore", restore=_order(backup))
+    stack.change()
+    changed = stack.digest()
+    assert run(stack, "backup", "create", "--yes") == 0
+    other = next(name for name in stack.good() if name != backup)
+    place = stack.backups / backup
+    shutil.rmtree(place)
+    shutil.copytree(stack.backups / other, place)
+    text = (place / "manifest.json").read_bytes().replace(other.encode(), backup.encode())
+    (place / "manifest.json").write_bytes(text)
+    _, code = stack.run(plan)
+    assert code == 1 and stack.digest() == changed
+
+
+def test_a_load_that_fails_is_undone(stack: BackupStack) -> None:
+    """Redis takes no more memory than it has: that is known after MongoDB was loaded beside."""
+    stack.change()
+    changed = stack.digest()
+    plan = stack.plan("restore", restore=_order("latest"))
+    with stack.keys() as client:
+        client.config_set("maxmemory", "1mb")
+    try:
+        _, code = stack.run(plan)
+    finally:
+        with stack.keys() as client:
+            client.config_set("maxmemory", "0")
+    end = stack.end()
+    assert code == 3 and end.result is Result.ROLLED_BACK and "MiB" in end.problem
+    assert stack.digest() == changed and stack.leftovers() == []
+
+
+def _order(backup: str):  # type: ignore[no-untyped-def]
+    from opsconsole.operations.plan import RestoreOrder
+
+    return RestoreOrder(backup=backup)
