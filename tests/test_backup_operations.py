@@ -1,0 +1,212 @@
+"""Backups made, verified and removed by operations: whole or not at all, loud when a part is missing."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from opsconsole.backups import manifest, marks
+from opsconsole.backups.verifying import Level
+from opsconsole.cli import main
+from opsconsole.model import BackupClass, BackupState
+from opsconsole.operations import journal, lock, places, unfinished
+from opsconsole.operations.journal import Result
+from opsconsole.operations.plan import BackupOrder
+from tests.backup_stack import CANARY, DATABASE, BackupStack, backup_stack
+from tests.parts.engine import Engine
+from tests.parts.machine import wait_until
+
+
+@pytest.fixture(scope="module")
+def shared(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackupStack]:
+    with backup_stack(tmp_path_factory.mktemp("backup")) as made:
+        yield made
+
+
+@pytest.fixture
+def stack(shared: BackupStack) -> BackupStack:
+    shared.reset()
+    return shared
+
+
+def run(stack: BackupStack, *words: str) -> int:
+    return main([*words, "--stack", str(stack.directory)])
+
+
+def newest(stack: BackupStack) -> Path:
+    return Path(max(stack.listed(), key=lambda one: one.id).path)
+
+
+def test_a_backup_holds_everything_and_needs_no_opsconsole_to_be_read(stack: BackupStack, tmp_path: Path) -> None:
+    assert run(stack, "backup", "create", "--why", "before the holidays", "--yes") == 0
+    place = newest(stack)
+    (one,) = stack.listed()
+    assert one.state is BackupState.GOOD and one.checked_level == Level.HASHES and one.why == "before the holidays"
+    held = manifest.read(place)
+    assert [part.kind for part in held.parts] == ["mongo", "redis", "files", "config"]
+    assert {f"{c.database}.{c.name}" for c in held.parts[0].collections if c.database == DATABASE} == {
+        f"{DATABASE}.{name}" for name in ("users", "orders", "messages", "auditlogs")
+    }
+    summed = subprocess.run(
+        ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=place, capture_output=True, text=True
+    )
+    assert summed.returncode == 0 and summed.stdout.count(": OK") == len(held.files) - 1
+    with tarfile.open(place / "files-uploads.tar.gz") as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    assert (tmp_path / "unpacked" / "avatars" / "1.png").read_bytes()
+    assert (place / "config" / "env").read_bytes() == (stack.directory / ".env").read_bytes()
+    for path in (place, *place.rglob("*")):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_no_secret_is_in_the_journal_or_on_a_command_line(stack: BackupStack) -> None:
+    plan = stack.plan("backup", backup=BackupOrder())
+    place, code = stack.run(plan)
+    assert code == 0
+    for path in place.iterdir():
+        assert CANARY.encode() not in path.read_bytes(), path
+
+
+def test_the_database_gone_is_a_failed_backup_and_the_others_stay(
+    stack: BackupStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(stack, "backup", "create", "--yes") == 0
+    before = stack.good()
+    env = stack.directory / ".env"
+    text = env.read_text()
+    env.write_text(text.replace(str(stack.mongod.port), "1"))
+    try:
+        assert run(stack, "backup", "create", "--yes") == 1
+    finally:
+        env.write_text(text)
+    assert "the mongo part host could not be saved" in capsys.readouterr().out
+    assert stack.good() == before and stack.end().result is Result.FAILED
+    assert [path.name for path in stack.backups.iterdir() if path.name.startswith(".partial")] == []
+
+
+def test_a_wrong_password_is_said_before_any_work_and_not_printed(
+    stack: BackupStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    env = stack.directory / ".env"
+    text = env.read_text()
+    env.write_text(text.replace(f"redis-{CANARY}", "wrong-password-7"))
+    try:
+        assert run(stack, "backup", "create", "--yes") == 1
+    finally:
+        env.write_text(text)
+    said = capsys.readouterr()
+    assert "refuses the password" in said.out and "wrong-password-7" not in said.out + said.err
+    assert stack.good() == set()
+
+
+# Each act is killed before and after what it publishes; the library's own sweep passes every point.
+@pytest.mark.parametrize("at", ["O05", "B03", "B07", "B09", "B11", "B13", "O06.1", "B00", "B15"])
+def test_killed_nothing_half_is_good_and_the_next_one_works(stack: BackupStack, at: str) -> None:
+    assert run(stack, "backup", "create", "--yes") == 0
+    before = stack.good()
+    place, code = stack.run(stack.plan("backup", backup=BackupOrder()), OPS_KILL_AT=at)
+    assert code == -signal.SIGKILL
+    wait_until(lambda: lock.holder_of(stack.directory) is None, 30, "the lock is still held")
+    assert before <= stack.good()
+    for name in stack.good() - before:
+        assert run(stack, "backup", "verify", name, "--level", "2") == 0
+    assert [one.operation for one in unfinished.unfinished(stack.directory)] == [place.name]
+    assert run(stack, "operations", "undo", place.name, "--yes") == 2
+    assert run(stack, "operations", "finish", place.name, "--yes") == 0
+    assert len(stack.good()) > len(before) and unfinished.unfinished(stack.directory) == ()
+    assert [path.name for path in stack.backups.iterdir() if path.name.startswith((".partial", ".removed"))] == []
+
+
+@pytest.mark.parametrize("at", ["B02:ENOSPC", "B05:EIO", "B08:ENOSPC", "B10:EACCES"])
+def test_a_fault_of_the_disk_is_said_and_costs_nothing(stack: BackupStack, at: str) -> None:
+    assert run(stack, "backup", "create", "--yes") == 0
+    before = stack.good()
+    _, code = stack.run(stack.plan("backup", backup=BackupOrder()), OPS_RAISE_AT=at)
+    number = getattr(errno, at.partition(":")[2])
+    assert code == 1 and os.strerror(number) in stack.end().problem
+    assert stack.good() == before
+
+
+def test_a_terminated_one_ends_as_cancelled(stack: BackupStack) -> None:
+    plan = stack.plan("backup", backup=BackupOrder())
+    place = journal.create(stack.directory, places.new_id("backup"), plan)
+    journal.ask_cancel(place, "asked by a test")
+    words = [sys.executable, "-P", "-m", "opsconsole", "run-operation", str(stack.directory), place.name]
+    assert subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=60).returncode == 5
+    assert stack.good() == set()
+
+
+def test_a_suspiciously_small_one_is_a_failure_and_nothing_older_goes(
+    stack: BackupStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (stack.directory / "uploads" / "large.bin").write_bytes(os.urandom(1 << 20))
+    for _ in range(3):
+        assert run(stack, "backup", "create", "--class", "scheduled", "--yes") == 0
+    (stack.directory / "uploads" / "large.bin").unlink()
+    assert run(stack, "backup", "create", "--class", "scheduled", "--yes") == 1
+    assert "is suspiciously small" in capsys.readouterr().out
+    assert run(stack, "backup", "prune", "--yes") == 0
+    assert "nothing is removed" in capsys.readouterr().out and len(stack.good()) == 4
+
+
+def test_prune_says_why_and_removes_only_what_was_shown(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(3):
+        assert run(stack, "backup", "create", "--class", "scheduled", "--yes") == 0
+    assert run(stack, "backup", "pin", "3") == 0
+    settings = stack.directory / "opsconsole.toml"
+    text = settings.read_text()
+    names = [one.id for one in stack.listed()]
+    settings.write_text(text + "[retention]\nkeep_last = 1\n")
+    try:
+        capsys.readouterr()
+        assert run(stack, "backup", "prune", "--plan") == 0
+        said = capsys.readouterr().out
+        assert f"{names[1]}  backup" in said and "older than the last 1 backups" in said
+        assert f"{names[2]} stays: pinned" in said and len(stack.good()) == 3
+        assert run(stack, "backup", "prune", "--yes") == 0
+    finally:
+        settings.write_text(text)
+    assert stack.good() == {names[0], names[2]}
+
+
+def test_a_clock_that_went_back_is_refused(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:
+    later = datetime.now(UTC).replace(year=datetime.now(UTC).year + 1)
+    (stack.backups / f"{later:%Y%m%d_%H%M%S}").mkdir(parents=True)
+    assert run(stack, "backup", "create", "--yes") == 1
+    assert "the clock went back?" in capsys.readouterr().out
+
+
+def test_verify_names_the_file_that_is_wrong_and_it_is_remembered(
+    stack: BackupStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(stack, "backup", "create", "--yes") == 0
+    place = newest(stack)
+    path = place / "redis.rdb"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+    assert run(stack, "backup", "verify", "1", "--level", "1") == 1
+    assert "redis.rdb" in capsys.readouterr().out
+    (one,) = stack.listed()
+    assert one.state is BackupState.DAMAGED and "redis.rdb" in one.problem
+    assert marks.read(stack.backups, one.id).fault
+
+
+def test_the_list_for_scripts(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(stack, "backup", "create", "--part", "redis", "--critical", "--yes") == 0
+    capsys.readouterr()
+    assert run(stack, "backup", "list", "--json") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    told = json.loads(line)
+    assert told["asked"] == ["redis"] and told["critical"] and "critical, kept for ever" in told["kept"]
+    assert told["backup_class"] == BackupClass.MANUAL
