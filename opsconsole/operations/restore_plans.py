@@ -23,7 +23,7 @@ from opsconsole.backups.mongo_live import LiveCollection, live_collections
 from opsconsole.backups.opening import Opened, OpenPart, open_backup
 from opsconsole.config import Config
 from opsconsole.model import Backup, BackupClass, Container, SourceError
-from opsconsole.operations import backup_plans, journal, restore_acts, restore_state
+from opsconsole.operations import backup_plans, journal, restore_redis, restore_state
 from opsconsole.operations.backup_plans import MAY_TAKE_SECONDS, NEEDED_LEVEL
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.config_files import config_files
@@ -42,7 +42,8 @@ from opsconsole.operations.plan import (
     RestoreOrder,
     Step,
 )
-from opsconsole.operations.restore_acts import FILES, MONGO, REDIS, file_targets, pairs
+from opsconsole.operations.restore_files import file_targets
+from opsconsole.operations.restore_servers import FILES, MONGO, REDIS, pairs, room
 from opsconsole.operations.saving import reachable
 from opsconsole.operations.stack_plans import RUNNING, gate_step
 from opsconsole.roles import role_of
@@ -113,7 +114,7 @@ def undoing(directory: Path, operation: str = "") -> RestoreOrder:
             continue
         home = restore_state.home(place)
         old = journal.read_plan(home).restore
-        safety = restore_acts.safety_backup_of(place)
+        safety = restore_redis.safety_backup_of(place)
         if old is None or not safety or journal.read_plan(place).as_undo:
             continue
         to = dict(old.to)
@@ -171,7 +172,7 @@ def read(found: Scope, backup: Backup) -> Opened:
     scratch = Path(tempfile.mkdtemp(prefix="opened-", dir=state_directory(Path(found.look.directory))))
     try:
         known = (backup.checked_level or 0) >= NEEDED_LEVEL
-        opened = open_backup(backup, scratch, restore_acts.room(scratch), check=not known)
+        opened = open_backup(backup, scratch, room(scratch), check=not known)
         # What lies in the scratch directory is gone in a moment; where a part goes is told by what it looks like now.
         file_targets(opened, found, RestoreOrder(backup=backup.id)) if _has(opened, FILES) else ()
         return opened
