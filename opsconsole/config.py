@@ -25,6 +25,8 @@ FILE_NAME = "opsconsole.toml"
 Percent = Annotated[float, Meta(ge=0, le=100)]
 Minutes = Annotated[float, Meta(ge=0)]
 Seconds = Annotated[float, Meta(gt=0)]
+TimeOfDay = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d\Z")]
+TimeOrNone = Annotated[str, Meta(pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?\Z")]
 
 
 class ConfigError(SourceError):
@@ -132,6 +134,80 @@ class RetentionSection(Section, frozen=True):
     safety_days: Annotated[int, Meta(description="... and all that are younger than so many days.", ge=0)] = 14
 
 
+class ScheduleSection(Section, frozen=True):
+    """What is done by itself, and when, once `opsconsole schedule install` was run."""
+
+    backup: Annotated[
+        TimeOrNone | tuple[TimeOfDay, ...],
+        Meta(description='Time of day of the backup, by the clock of this host, or a list of them; "" makes none.'),
+    ] = "02:00"
+    incremental_hours: Annotated[
+        int,
+        Meta(description="Every so many hours in between, an incremental backup of a replica set; 0 never.", ge=0),
+    ] = 6
+    verify_days: Annotated[
+        int,
+        Meta(description="Every so many days the newest backup is restored for a test and compared; 0 never.", ge=0),
+    ] = 7
+
+    @property
+    def times(self) -> tuple[str, ...]:
+        """The times of day of the backup, () for none."""
+        return tuple(one for one in ((self.backup,) if isinstance(self.backup, str) else self.backup) if one)
+
+
+class CopySection(Section, frozen=True):
+    """Where each backup is copied to, away from this host: one of rclone, rsync and command."""
+
+    rclone: Annotated[
+        str, Meta(description='Remote of rclone and a path, "remote:path". Passwords belong into `rclone config`.')
+    ] = ""
+    rsync: Annotated[
+        str, Meta(description='Directory on another host, "user@host:/path", reached by an SSH key; or a local one.')
+    ] = ""
+    command: Annotated[
+        tuple[str, ...],
+        Meta(description="Program of your own, a list of words. It learns OPSCONSOLE_BACKUP_ID and _PATH."),
+    ] = ()
+    verify_command: Annotated[
+        tuple[str, ...],
+        Meta(description="With command: a program that reads the copy again, and fails when it is not the same."),
+    ] = ()
+    timeout_hours: Annotated[float, Meta(description="A copy that takes longer has failed.", gt=0)] = 12.0
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """Which of the three are set."""
+        return tuple(name for name in ("rclone", "rsync", "command") if getattr(self, name))
+
+
+class NotifySection(Section, frozen=True):
+    """Who is told when something scheduled fails, or when the newest good backup is too old."""
+
+    on: Annotated[
+        Literal["failure", "always"], Meta(description='"failure", or "always": also of each run that went well.')
+    ] = "failure"
+    command: Annotated[
+        tuple[str, ...], Meta(description="Program of your own, a list of words; it gets the facts as variables.")
+    ] = ()
+    webhook: Annotated[
+        str,
+        Meta(
+            description="Address that gets the facts as JSON. Better not here when it holds a key: see webhook_env.",
+            pattern="^$|^https?://[^/]",
+        ),
+    ] = ""
+    webhook_env: Annotated[
+        str, Meta(description="Name of the variable that holds the address, in the environment or the env file.")
+    ] = ""
+    apprise: Annotated[
+        tuple[str, ...],
+        Meta(description="Addresses of Apprise (mail, chat, pager); needs pip install 'opsconsole[apprise]'."),
+    ] = ()
+    apprise_env: Annotated[str, Meta(description="Name of the variable that holds them, separated by spaces.")] = ""
+    timeout_seconds: Annotated[Seconds, Meta(description="Whoever does not answer for so long was not told.")] = 20.0
+
+
 class DeploySection(Section, frozen=True):
     """How a deploy decides that it is good, and what is kept to go back to."""
 
@@ -214,6 +290,9 @@ class Settings(Section, frozen=True):
     probes: tuple[ProbeSection, ...] = ()
     backups: BackupsSection = BackupsSection()
     retention: RetentionSection = RetentionSection()
+    schedule: ScheduleSection = ScheduleSection()
+    copy: CopySection = CopySection()
+    notify: NotifySection = NotifySection()
     deploy: DeploySection = DeploySection()
     hooks: HooksSection = HooksSection()
     alerts: AlertsSection = AlertsSection()
@@ -255,7 +334,7 @@ def load(path: Path | str) -> Config:
     except msgspec.ValidationError as error:
         problem, hint = _explain(str(error), raw)
         raise ConfigError(f"{shown}: {problem}", hint) from None
-    if found := _unusable("", raw):
+    if found := _unusable("", raw) or _contradiction(settings):
         raise ConfigError(f"{shown}: {found}")
     fields = {name: getattr(settings, name) for name in Settings.__struct_fields__}
     return Config(**fields, path=str(file.absolute()))
@@ -309,6 +388,7 @@ _KINDS = {
 
 _SCHEMES = {
     "probes": "http:// or https://",
+    "notify": "http:// or https://",
     "mongodb": "mongodb:// or mongodb+srv://",
     "redis": "redis://, rediss:// or unix://",
 }
@@ -329,6 +409,8 @@ def _explain(message: str, raw: dict[str, Any]) -> tuple[str, str]:
         return f"key '{where}' expected {wanted.replace(' or nothing', '')}, got {got}", ""
     if enum := _ENUM.match(what):
         return f"key '{where}' cannot be {enum['value']}; possible: {_possible(where)}", ""
+    if "matching regex" in what and where.startswith("schedule."):
+        return f'key \'{where}\' expected a time of day such as "02:00", got "{_value_at(where, raw)}"', ""
     if "matching regex" in what:
         return f"key '{where}' expected an address that begins with {_SCHEMES[re.sub('[^a-z].*', '', where)]}", ""
     if bounded := _RANGE.match(what):
@@ -350,6 +432,15 @@ def _unusable(where: str, value: Any) -> str:
     elif isinstance(value, list):
         items = ((f"{where}[{index}]", item) for index, item in enumerate(value))
     return next((found for place, item in items if (found := _unusable(place, item))), "")
+
+
+def _contradiction(settings: Settings) -> str:
+    """Keys that are right by themselves and cannot stand together."""
+    if len(settings.copy.chosen) > 1:
+        return f"table [copy] takes one of rclone, rsync and command, got {' and '.join(settings.copy.chosen)}"
+    if settings.copy.verify_command and not settings.copy.command:
+        return "key 'copy.verify_command' belongs beside copy.command; rclone and rsync verify by themselves"
+    return ""
 
 
 def _explain_unknown(where: str, key: str) -> tuple[str, str]:

@@ -55,6 +55,13 @@ def test_a_file_is_read_in_full(tmp_path: Path) -> None:
     assert found.alerts.cpu_minutes == 1
 
 
+def test_the_backup_may_have_one_time_several_or_none(tmp_path: Path) -> None:
+    for text, times in (('"23:59"', ("23:59",)), ('["02:00", "14:30"]', ("02:00", "14:30")), ('""', ()), ("[]", ())):
+        found = config.load(write(tmp_path, f"[schedule]\nbackup = {text}"))
+        assert found.schedule.times == times
+    assert config.Config().schedule.times == ("02:00",)
+
+
 def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> None:
     file = tmp_path / config.FILE_NAME
     file.write_bytes(b'\xef\xbb\xbf[stack]\r\nname = "shop"\r\n')
@@ -88,9 +95,29 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> Non
         ("stack = 1", "key 'stack' expected a table, got a whole number"),
         (
             'path = "/x"',
-            "unknown table 'path'; known here: stack, mongodb, redis, data, probes, backups, deploy, hooks, alerts, "
-            "console",
+            "unknown table 'path'; known here: stack, mongodb, redis, data, probes, backups, schedule, copy, notify, "
+            "deploy, hooks, alerts, console",
         ),
+        (
+            '[schedule]\nbackup = "2 am"',
+            'key \'schedule.backup\' expected a time of day such as "02:00", got "2 am"',
+        ),
+        (
+            '[schedule]\nbackup = ["02:00", "24:00"]',
+            'key \'schedule.backup[1]\' expected a time of day such as "02:00", got "24:00"',
+        ),
+        ("[schedule]\nbackup = 2", "key 'schedule.backup' expected a string or a list, got a whole number"),
+        ("[schedule]\nverify_days = -1", "key 'schedule.verify_days' expected a whole number of at least 0, got -1"),
+        (
+            '[copy]\nrclone = "far:backups"\nrsync = "far:/backups"',
+            "table [copy] takes one of rclone, rsync and command, got rclone and rsync",
+        ),
+        (
+            '[copy]\nrsync = "far:/backups"\nverify_command = ["true"]',
+            "key 'copy.verify_command' belongs beside copy.command; rclone and rsync verify by themselves",
+        ),
+        ('[notify]\nwebhook = "x"', "key 'notify.webhook' expected an address that begins with http:// or https://"),
+        ('[notify]\non = "success"', "key 'notify.on' cannot be 'success'; possible: \"failure\", \"always\""),
         ("nonsense", "not valid TOML: Expected '=' after a key in a key/value pair (at end of document)"),
     ],
 )
