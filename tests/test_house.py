@@ -17,10 +17,11 @@ ROOT = Path(opsconsole.__file__).parent
 FLOORS = {
     "model": 1, "text": 1, "history": 1, "roles": 1, "steps": 1, "durable": 1,
     "log_levels": 1, "log_names": 1, "log_filter": 2, "log_store": 2, "log_index": 2,
-    "config": 2, "sources": 2,
-    "stack": 3, "backups": 3, "alert_findings": 3, "alert_rules": 3, "alert_services": 3, "alerts": 3,
+    "config": 2, "sources": 2, "programs": 2,
+    "stack": 3, "backups": 3, "alert_findings": 3, "alert_rules": 3, "alert_services": 3, "alerts": 3, "notifying": 3,
     "monitor": 4, "operations": 4, "demo": 4, "applied": 4, "real_sources": 4, "doctor": 4, "schedule": 4,
     "ui": 5, "status_command": 5, "logs_command": 5, "history_command": 5, "operations_command": 5, "deploy_command": 5,
+    "schedule_command": 5,
     "cli": 6, "__main__": 7, "__init__": 0,
 }  # fmt: skip
 
@@ -31,6 +32,7 @@ ROOMS = {
     "redis": ("sources/", "backups/"),
     "psutil": ("sources/",),
     "httpx": ("sources/",),
+    "apprise": ("sources/",),
     "textual": ("ui/",),
 }
 
@@ -91,7 +93,7 @@ def loaded_by(code: str) -> set[str]:
     return set(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split())
 
 
-HEAVY = {"textual", "rich", "docker", "requests", "pymongo", "redis", "psutil", "httpx", "yaml", "humanize"}
+HEAVY = {"textual", "rich", "docker", "requests", "pymongo", "redis", "psutil", "httpx", "yaml", "humanize", "apprise"}
 
 
 @pytest.mark.parametrize(

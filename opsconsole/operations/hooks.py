@@ -22,8 +22,6 @@ secrets masked. A hook that was cut off by a kill runs again when the operation 
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 from opsconsole.config import Config
@@ -31,6 +29,7 @@ from opsconsole.model import SourceError
 from opsconsole.operations import acts, who
 from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import Act, IfFails, Step
+from opsconsole.programs import problem_of
 from opsconsole.stack.git import Repository
 from opsconsole.text import mask_text
 
@@ -122,23 +121,7 @@ def _steps(config: Config, directory: Path, name: str, effect: str, if_fails: If
 def _check(config: Config, directory: Path, name: str) -> tuple[str, ...]:
     """The hook's words; raises SourceError when its program is not there or cannot be run."""
     words: tuple[str, ...] = getattr(config.hooks, name)
-    if words and (problem := _problem(words[0], directory)):
+    if words and (problem := problem_of(words[0], directory, "hooks")):
         what, hint = problem
         raise SourceError(f"the hook {name} cannot be run: {what}", f"{hint} Nothing was done.")
     return words
-
-
-def _problem(program: str, directory: Path) -> tuple[str, str] | None:
-    """(what is wrong, what to do) with a program, None when it can be started."""
-    if "/" not in program:
-        if program and shutil.which(program):
-            return None
-        beside = program and (directory / program).is_file()
-        hint = f"It is in the stack's directory: write ./{program}." if beside else "Write its path, or install it."
-        return f"{program or 'an empty word'} is not a program on PATH", hint
-    path = directory / program
-    if not path.is_file():
-        return f"{path} is not there" if not path.exists() else f"{path} is no file", "Mend [hooks] in opsconsole.toml."
-    if not os.access(path, os.X_OK):
-        return f"{path} is not executable", f"chmod +x {path}."
-    return None
