@@ -178,6 +178,13 @@ def test_incremental_backups_come_between_the_backups_and_only_on_a_replica_set(
     assert {kind for _, kind in alone.did} == {"backup", "prune"}
 
 
+def test_a_backup_that_is_made_up_saves_the_incremental_one_of_before() -> None:
+    host = Host(ScheduleSection(verify_days=0), incremental=True).done_before("2026-01-17 02:00")
+    assert host.tick(at("2026-01-20 09:00")) == ["backup", "prune"]
+    host.pass_time(at("2026-01-20 09:10"), at("2026-01-20 14:00"))
+    assert host.did[-1] == ("2026-01-20 14:00", "incremental")
+
+
 def test_without_backups_of_our_own_the_newest_one_is_still_proven() -> None:
     host = Host(ScheduleSection(backup="", incremental_hours=0, verify_days=2))
     host.pass_time(at("2026-01-17 02:00"), at("2026-01-20 12:00"))

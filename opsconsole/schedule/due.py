@@ -36,6 +36,9 @@ class Kind(StrEnum):
     PRUNE = "prune"
 
 
+_SAVING = (Kind.BACKUP, Kind.INCREMENTAL)
+
+
 class Outcome(StrEnum):
     BEGUN = "begun"  # runs, or was killed
     DONE = "done"
@@ -172,7 +175,8 @@ def _incremental(settings: ScheduleSection, there: Situation, base: _Slot, now: 
     step = timedelta(hours=settings.incremental_hours)
     steps = (now - base.at) // step
     at = base.at + step * steps
-    return Due(kind=Kind.INCREMENTAL, slot=_after(base, at), at=at) if steps else None
+    made_since = any(run.kind in _SAVING and run.outcome is Outcome.DONE and run.began >= at for run in there.runs)
+    return Due(kind=Kind.INCREMENTAL, slot=_after(base, at), at=at) if steps and not made_since else None
 
 
 def _after(base: _Slot, at: datetime) -> str:
