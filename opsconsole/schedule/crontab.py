@@ -1,0 +1,108 @@
+"""Our lines in the crontab of this user, between two marks. Every other byte stays as it is."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+
+from opsconsole.model import SourceError
+from opsconsole.schedule.job import MINUTES, Job
+from opsconsole.text import printable
+
+_NONE = "no crontab for"
+_LONGEST_LINE = 990  # cron reads a thousand bytes of a command
+
+
+def block(job: Job) -> bytes:
+    """The lines, with their marks. Raises SourceError when cron could not read them."""
+    words = [f"{name}={shlex.quote(value)}" for name, value in job.environment] + [
+        shlex.quote(one) for one in job.words
+    ]
+    # To cron a percent sign is the end of the line.
+    line = f"{job.minute}-59/{MINUTES} * * * * {' '.join(words)}".replace("%", "\\%")
+    if len(line.encode()) > _LONGEST_LINE:
+        raise SourceError(f"the line is too long for cron ({len(line.encode()):,} bytes)", "Shorten the paths in it.")
+    return "\n".join((_begin(job.stack), job.made_for, line, _end(job.stack), "")).encode()
+
+
+def with_block(text: bytes, job: Job) -> bytes:
+    """A crontab with our lines: where they were, or at its end. Raises SourceError when the marks are not a pair."""
+    place = _place(text, job.stack)
+    if place is not None:
+        return text[: place[0]] + block(job) + text[place[1] :]
+    gap = b"" if not text or text.endswith(b"\n") else b"\n"
+    return text + gap + block(job)
+
+
+def without_block(text: bytes, stack: str) -> bytes:
+    """A crontab without our lines. Raises SourceError when the marks are not a pair."""
+    place = _place(text, stack)
+    return text if place is None else text[: place[0]] + text[place[1] :]
+
+
+def found_block(text: bytes, stack: str) -> str:
+    """Our lines as they stand there, "" when there are none. Raises SourceError when the marks are not a pair."""
+    place = _place(text, stack)
+    return "" if place is None else text[place[0] : place[1]].decode(errors="replace")
+
+
+def read() -> bytes:
+    """This user's crontab, b"" when there is none. Raises SourceError."""
+    done = _crontab("-l")
+    if done.returncode == 0:
+        return done.stdout
+    said = done.stderr.decode(errors="replace").strip()
+    if _NONE in said:
+        return b""
+    raise SourceError(f"the crontab cannot be read: {printable(said)}", "See /etc/cron.allow and /etc/cron.deny.")
+
+
+def replace(old: bytes, new: bytes) -> None:
+    """Put `new` in the place of `old`. Raises SourceError when it is no longer `old`, or is not `new` afterwards."""
+    if read() != old:
+        raise SourceError("the crontab was changed in the meantime; nothing was done", "Look at it again.")
+    # An empty one would stay behind as a file.
+    done = _crontab("-", input=new) if new else _crontab("-r")
+    if done.returncode != 0:
+        said = printable(done.stderr.decode(errors="replace").strip())
+        raise SourceError(f"the crontab was not taken: {said}")
+    if read() != new:
+        raise SourceError("the crontab is not what was written", "Look at it: crontab -l")
+
+
+def _place(text: bytes, stack: str) -> tuple[int, int] | None:
+    """First byte of our lines, and the first one after them."""
+    begins, ends, at = [], [], 0
+    for line in text.splitlines(keepends=True):
+        if line.rstrip(b"\r\n") == _begin(stack).encode():
+            begins.append(at)
+        at += len(line)
+        if line.rstrip(b"\r\n") == _end(stack).encode():
+            ends.append(at)
+    if not begins and not ends:
+        return None
+    if len(begins) != 1 or len(ends) != 1 or begins[0] >= ends[0]:
+        raise SourceError(
+            f"the marks of the stack {stack} in the crontab are not one pair; it was left as it is",
+            f"Put it right by hand (crontab -e): from `{_begin(stack)}` to `{_end(stack)}`.",
+        )
+    return begins[0], ends[0]
+
+
+def _begin(stack: str) -> str:
+    return f"# opsconsole {stack}: begin"
+
+
+def _end(stack: str) -> str:
+    return f"# opsconsole {stack}: end"
+
+
+def _crontab(word: str, input: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(["crontab", word], input=input, capture_output=True, timeout=30, check=False)
+    except FileNotFoundError:
+        raise SourceError(
+            "there is neither systemd nor cron on this host", "Install cron (Debian: apt-get install cron)."
+        ) from None
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SourceError(f"crontab does not work: {error}") from None
