@@ -105,6 +105,12 @@ def checked(marks: Marks, check: Check) -> Marks:
     return msgspec.structs.replace(marks, checks=tuple(sorted([*others, check], key=lambda one: one.level)))
 
 
+def copied(marks: Marks, copy: Copy) -> Marks:
+    """With a copy that was made; a later one replaces the earlier one of its place."""
+    others = [one for one in marks.copies if one.place != copy.place]
+    return msgspec.structs.replace(marks, copies=(*others, copy))
+
+
 def misdated(directory: Path) -> frozenset[str]:
     """Backups that somebody said were dated by a wrong clock: what `identifiers.next_id` disregards."""
     try:
