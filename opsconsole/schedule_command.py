@@ -97,9 +97,9 @@ def _site_of_job(arguments: argparse.Namespace, find: Find) -> Site:
 
 
 def _print_due(site: Site, config: Config) -> int:
-    from opsconsole.schedule import commands, records, tick
+    from opsconsole.schedule import commands, due, tick
 
-    found = tick.what_is_due(site, config, records.read(site.directory), datetime.now(UTC))
+    found = due.due(config.schedule, tick.situation(site.directory), datetime.now(UTC))
     for one in found:
         print(f"{one.kind.value} for {one.slot}: {shlex.join(commands.command(site, one.kind))}")
     if not found:

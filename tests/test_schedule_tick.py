@@ -16,13 +16,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from opsconsole.backups import manifest
 from opsconsole.config import BackupsSection, Config, NotifySection, ScheduleSection
 from opsconsole.operations import lock, who
 from opsconsole.operations.requests import Site
 from opsconsole.schedule import alarm, commands, records
 from opsconsole.schedule.commands import Ended
 from opsconsole.schedule.due import Kind, Outcome, Run
-from opsconsole.schedule.tick import Around, tick, what_is_due
+from opsconsole.schedule.tick import Around, tick
 from tests import backup_samples
 from tests.parts.machine import wait_until
 
@@ -213,20 +214,24 @@ def test_backups_of_another_tool_count_and_half_ones_do_not(nightly: Nightly) ->
 
 def test_only_a_replica_set_gets_incremental_backups(nightly: Nightly) -> None:
     nightly.tick()
-    later = NOW + timedelta(hours=7)
-    known = records.read(nightly.site.directory)
-    assert not what_is_due(nightly.site, nightly.config, known, later, UTC)
-    place = nightly.site.directory / "backups" / "20260118_020500"
-    from opsconsole.backups import manifest
+    nightly.tick(7 * 60)
+    assert not nightly.ran
+    at_one_point(nightly.site.directory / "backups" / "20260118_020500")
+    nightly.tick(61)  # looked at once an hour
+    nightly.tick(10)
+    assert nightly.ran == ["incremental"]
+    last = records.read(nightly.site.directory).last(Kind.INCREMENTAL)
+    assert last is not None and last.slot == "2026-01-18 02:00 +6h"
 
+
+def at_one_point(place: Path) -> None:
+    """As if its database were a replica set."""
     made = manifest.read(place)
     parts = tuple(
         msgspec.structs.replace(part, consistency=manifest.ONE_POINT) if part.kind == "mongo" else part
         for part in made.parts
     )
     (place / manifest.NAME).write_bytes(manifest.encode(msgspec.structs.replace(made, parts=parts)))
-    found = what_is_due(nightly.site, nightly.config, known, later, UTC)
-    assert [(one.kind, one.slot) for one in found] == [(Kind.INCREMENTAL, "2026-01-18 02:00 +6h")]
 
 
 def test_records_that_cannot_be_read_are_begun_anew_and_it_is_said(nightly: Nightly) -> None:

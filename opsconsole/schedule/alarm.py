@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +16,10 @@ from opsconsole.operations.requests import Site
 from opsconsole.schedule import records
 from opsconsole.schedule.due import FUTURE
 from opsconsole.schedule.records import Alarm
+
+if TYPE_CHECKING:
+    from opsconsole.backups.manifest import Manifest
+    from opsconsole.stack.discover import StackDiscovery
 
 _AGAIN_AFTER = timedelta(hours=1)
 
@@ -52,17 +57,20 @@ def look(site: Site, config: Config, now: datetime) -> Alarm:
     limit = timedelta(hours=config.backups.max_age_hours)
     try:
         discovery = StackDiscovery(site.directory, config, project=site.project)
-        newest = newest_of_ours(Path(discovery.first_look().backup_directory), now)
+        ours = newest_of_ours(Path(discovery.first_look().backup_directory), now)
+        newest = (ours.id, ours.taken_at.astimezone(UTC)) if ours else None
         if newest is None or now - newest[1] > limit:
             newest = _newest_of_all(discovery, now) or newest
     except SourceError as error:
         return Alarm(looked=now, problem=error.problem)
+    incremental = ours is not None and _at_one_point(ours)
     if newest is None:
         return Alarm(looked=now, too_old=True)
-    return Alarm(looked=now, newest=newest[0], taken_at=newest[1], too_old=now - newest[1] > limit)
+    too_old = now - newest[1] > limit
+    return Alarm(looked=now, newest=newest[0], taken_at=newest[1], too_old=too_old, incremental=incremental)
 
 
-def newest_of_ours(directory: Path, now: datetime) -> tuple[str, datetime] | None:
+def newest_of_ours(directory: Path, now: datetime) -> Manifest | None:
     """The newest backup of ours that holds all that was there to save and was not found faulty."""
     from opsconsole.backups import manifest, marks
 
@@ -76,15 +84,20 @@ def newest_of_ours(directory: Path, now: datetime) -> tuple[str, datetime] | Non
         except SourceError:
             continue
         if made.taken_at <= now + FUTURE and not made.asked and not marks.read(directory, name).fault:
-            return name, made.taken_at.astimezone(UTC)
+            return made
     return None
 
 
-def _newest_of_all(discovery: object, now: datetime) -> tuple[str, datetime] | None:
-    from opsconsole.backups.catalog import Catalog
-    from opsconsole.stack.discover import StackDiscovery
+def _at_one_point(made: Manifest) -> bool:
+    """Whether it holds MongoDB at one point in time: only a replica set gives that."""
+    from opsconsole.backups.manifest import ONE_POINT
 
-    assert isinstance(discovery, StackDiscovery)
+    return any(part.kind == "mongo" and part.consistency == ONE_POINT for part in made.parts)
+
+
+def _newest_of_all(discovery: StackDiscovery, now: datetime) -> tuple[str, datetime] | None:
+    from opsconsole.backups.catalog import Catalog
+
     good = [
         one
         for one in Catalog(clock=lambda: now).look(discovery.look(()))

@@ -53,6 +53,7 @@ class Alarm(Record, frozen=True):
     taken_at: datetime | None = None
     too_old: bool = False
     told: bool = False  # somebody heard that it is
+    incremental: bool = False  # the newest backup of ours is one that incremental ones can stand on
     problem: str = ""  # why it cannot be told
 
 

@@ -12,7 +12,6 @@ from opsconsole.schedule import installing, records
 from opsconsole.schedule.due import Due, Kind, Outcome, Run, Situation, coming, went_back
 from opsconsole.schedule.job import MINUTES
 from opsconsole.schedule.telling import stack_name
-from opsconsole.schedule.tick import can_be_incremental
 
 _SILENT = timedelta(minutes=3 * MINUTES)
 
@@ -38,9 +37,7 @@ def state(
     known, alarm = records.read(directory), records.read_alarm(directory)
     problems = [text for text in (known.problem, alarm.problem) if text]
     found: tuple[installing.Installed, ...] = ()
-    incremental = False
     try:
-        incremental = can_be_incremental(site, config, now)
         found = installing.installed(stack_name(site, config))
     except SourceError as error:
         problems.append(error.problem)
@@ -53,7 +50,7 @@ def state(
     problems += [f"{run.kind.value}: {run.problem}" for run in last if run.problem or run.outcome is Outcome.FAILED]
     return ScheduleState(
         installed=tuple(one.way.value for one in mine),
-        coming=coming(config.schedule, Situation(runs=known.runs, incremental=incremental), now, zone),
+        coming=coming(config.schedule, Situation(runs=known.runs, incremental=alarm.incremental), now, zone),
         last=last,
         ticked=known.ticked,
         newest_good=alarm.newest,

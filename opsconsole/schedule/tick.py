@@ -50,26 +50,10 @@ def tick(site: Site, config: Config, around: Around | None = None) -> int:
             log.close()
 
 
-def what_is_due(
-    site: Site, config: Config, known: Records, now: datetime, zone: tzinfo | None = None
-) -> tuple[Due, ...]:
-    """What a tick would do now, first of all; looks only. The backups are asked only where the answer needs them."""
-    found = due(config.schedule, Situation(runs=known.runs, incremental=True), now, zone)
-    if any(one.kind is Kind.INCREMENTAL for one in found) and not can_be_incremental(site, config, now):
-        return tuple(one for one in found if one.kind is not Kind.INCREMENTAL)
-    return found
-
-
-def can_be_incremental(site: Site, config: Config, now: datetime) -> bool:
-    """Whether the newest backup of ours holds MongoDB at one point in time: only a replica set gives that."""
-    from opsconsole.backups import manifest
-
-    directory = _backups(site, config)
-    newest = alarm.newest_of_ours(directory, now)
-    if newest is None:
-        return False
-    parts = manifest.read(directory / newest[0]).parts
-    return any(part.kind == "mongo" and part.consistency == manifest.ONE_POINT for part in parts)
+def situation(directory: Path) -> Situation:
+    """What was done, and whether there is a backup that an incremental one can stand on; reads two small files."""
+    known, seen = records.read(directory), records.read_alarm(directory)
+    return Situation(runs=known.runs, incremental=seen.incremental)
 
 
 # --- the tick that works ---------------------------------------------------------------------------
@@ -85,6 +69,7 @@ class _Tick:
         self._log = log
         self._held = held
         self._known = Records()
+        self._incremental = records.read_alarm(site.directory).incremental
         self._failed = False
 
     def work(self) -> int:
@@ -106,7 +91,8 @@ class _Tick:
         return 1 if self._failed else 0
 
     def _due(self, now: datetime) -> tuple[Due, ...]:
-        return what_is_due(self._site, self._config, self._known, now, self._zone)
+        there = Situation(runs=self._known.runs, incremental=self._incremental)
+        return due(self._config.schedule, there, now, self._zone)
 
     def _do_all(self) -> bool:
         """Each kind once at most: what fails has its next turn at a later tick."""
