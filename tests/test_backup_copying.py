@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from opsconsole.backups.verifying import Level, verify
 from opsconsole.config import CopySection
 from opsconsole.operations import commands
 from tests import backup_samples
+from tests.test_e2e_end import Login
 
 AT = datetime(2026, 1, 18, 3, 0, tzinfo=UTC)
 ID = "20260118_020000"
@@ -106,6 +108,7 @@ def test_a_copy_that_is_damaged_on_the_way_is_found_and_never_gets_a_manifest(co
     with pytest.raises(CopyFailed, match="is not the same") as raised:
         copier.copy(**section(tool, copier))
     assert "redis.rdb" in raised.value.problem
+    assert len(copier.ran) == 2  # the manifest was not even sent
     assert not (copier.copied / "manifest.json").exists()
     assert not verify(copier.copied).ok
     copier.before.clear()
@@ -196,9 +199,43 @@ def test_another_host_that_does_not_answer_is_told_in_the_words_of_ssh(
 ) -> None:
     monkeypatch.setenv("RSYNC_RSH", "ssh -oBatchMode=yes -p1")
     with pytest.raises(
-        CopyFailed, match=r"rsync: exit code 255: ssh: connect to host 127.0.0.1 port 1: Connection ref"
+        CopyFailed, match=r"rsync: exit code \d+: ssh: connect to host 127.0.0.1 port 1: Connection ref"
     ):
         copier.copy(rsync="nobody@127.0.0.1:/backups")
+
+
+@pytest.fixture
+def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Login]:
+    (tmp_path / "ssh").mkdir()
+    login = Login(tmp_path / "ssh")
+    words = [word for word in login.command("")[:-2] if word != "-tt"]
+    monkeypatch.setenv("RSYNC_RSH", " ".join(words))
+    yield login
+    login.close()
+
+
+def test_a_copy_on_another_host_is_read_again_over_there(copier: Copier, ssh: Login) -> None:
+    target = f"{pwd.getpwuid(os.getuid()).pw_name}@127.0.0.1:{copier.far}"
+    (copier.backup / "config" / "env").write_text("changed since its manifest was written\n")
+    assert copier.copy(rsync=target) == marks.Copy(place=target, at=AT, verified=True)
+    assert (copier.copied / "config" / "env").read_text().startswith("changed since")
+
+    def damage() -> None:
+        path = copier.copied / "redis.rdb"
+        found, data = path.stat(), bytearray(path.read_bytes())
+        data[20] ^= 1
+        path.write_bytes(data)
+        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+    copier.before[1] = damage
+    with pytest.raises(CopyFailed, match=r"is not the same: [^ ]* redis.rdb"):
+        copier.copy(rsync=target)
+    assert not (copier.copied / "manifest.json").exists()
+    copier.before.clear()
+    assert copier.copy(rsync=target).verified
+    copier.before[3] = lambda: (copier.copied / "manifest.json").write_text("{}") and None
+    with pytest.raises(CopyFailed, match="is not the same"):
+        copier.copy(rsync=target)
 
 
 def program(copier: Copier, name: str, text: str) -> tuple[str, ...]:
