@@ -95,8 +95,8 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> Non
         ("stack = 1", "key 'stack' expected a table, got a whole number"),
         (
             'path = "/x"',
-            "unknown table 'path'; known here: stack, mongodb, redis, data, probes, backups, schedule, copy, notify, "
-            "deploy, hooks, alerts, console",
+            "unknown table 'path'; known here: stack, mongodb, redis, data, probes, backups, retention, schedule, "
+            "copy, notify, deploy, hooks, alerts, console",
         ),
         (
             '[schedule]\nbackup = "2 am"',

@@ -13,7 +13,7 @@ import pytest
 
 from opsconsole.config import Config, ScheduleSection
 from opsconsole.model import to_json
-from opsconsole.schedule import records
+from opsconsole.schedule import commands, records
 from opsconsole.schedule.due import Kind, Outcome, Run
 from opsconsole.schedule.state import ScheduleState, state
 
@@ -68,7 +68,10 @@ def test_looking_changes_nothing(stack: Path) -> None:
     assert [path.name for path in stack.iterdir()] == ["compose.yaml"]
 
 
-def test_incremental_backups_are_announced_where_there_will_be_some(stack: Path) -> None:
+def test_incremental_backups_are_announced_where_there_will_be_some(
+    stack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(commands.COMMANDS, Kind.INCREMENTAL, ("backup", "create", "--incremental"))
     records.write(stack, records.Records(runs=(run(Kind.BACKUP, 2), run(Kind.PRUNE, 2), run(Kind.VERIFY, 2))))
     assert Kind.INCREMENTAL not in [one.kind for one in state(stack, Config(), NOW, zone=UTC).coming]
     records.write_alarm(stack, records.Alarm(incremental=True))

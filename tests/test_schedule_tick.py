@@ -122,7 +122,7 @@ def test_a_backup_that_was_made_is_not_made_again_because_its_copy_failed(nightl
     assert nightly.tick() == 1
     assert nightly.ran == ["backup", "verify", "prune"]
     (told,) = nightly.told
-    assert told.endswith("the scheduled backup was made, and something after it failed|the copy failed")
+    assert told.endswith("the scheduled backup was made, and something is wrong|the copy failed")
     nightly.tick(90)
     assert not nightly.ran
 
@@ -212,7 +212,8 @@ def test_backups_of_another_tool_count_and_half_ones_do_not(nightly: Nightly) ->
     assert alarm.look(nightly.site, config, NOW).newest == "20260117_120000"
 
 
-def test_only_a_replica_set_gets_incremental_backups(nightly: Nightly) -> None:
+def test_only_a_replica_set_gets_incremental_backups(nightly: Nightly, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(commands.COMMANDS, Kind.INCREMENTAL, ("backup", "create", "--incremental"))
     nightly.tick()
     nightly.tick(7 * 60)
     assert not nightly.ran

@@ -154,7 +154,7 @@ class _Commands:
         first = printable(mask_text(words[0])) if words else "it was changed on the way"
         return CopyFailed(
             f"the copy of {self._backup.name} at {where} is not the same: {first}",
-            "It has no sound manifest there, so it does not count as a backup. Look at that disk, remove it, copy again.",
+            "It has no sound manifest there and counts as no backup. Look at that disk, remove it, copy again.",
         )
 
 

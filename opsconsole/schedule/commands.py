@@ -11,13 +11,12 @@ from opsconsole.operations.requests import Site
 from opsconsole.schedule.due import Kind
 from opsconsole.schedule.records import Log
 
-COMMANDS: Mapping[Kind, tuple[str, ...]] = {
+COMMANDS: dict[Kind, tuple[str, ...]] = {
     Kind.BACKUP: ("backup", "create", "--class", "scheduled", "--yes"),
-    Kind.INCREMENTAL: ("backup", "create", "--incremental", "--class", "scheduled", "--yes"),
     Kind.VERIFY: ("backup", "verify", "latest", "--level", "3"),
     Kind.PRUNE: ("backup", "prune", "--yes"),
 }
-"""What is run, without the stack."""
+"""What is run, without the stack. A kind that is not in here is never due."""
 
 NAMES: Mapping[Kind, str] = {
     Kind.BACKUP: "the scheduled backup",

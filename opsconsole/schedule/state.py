@@ -9,9 +9,10 @@ from opsconsole.config import Config
 from opsconsole.model import Record, SourceError
 from opsconsole.operations.requests import Site
 from opsconsole.schedule import installing, records
-from opsconsole.schedule.due import Due, Kind, Outcome, Run, Situation, coming, went_back
+from opsconsole.schedule.due import Due, Kind, Outcome, Run, coming, went_back
 from opsconsole.schedule.job import MINUTES
 from opsconsole.schedule.telling import stack_name
+from opsconsole.schedule.tick import situation
 
 _SILENT = timedelta(minutes=3 * MINUTES)
 
@@ -50,7 +51,7 @@ def state(
     problems += [f"{run.kind.value}: {run.problem}" for run in last if run.problem or run.outcome is Outcome.FAILED]
     return ScheduleState(
         installed=tuple(one.way.value for one in mine),
-        coming=coming(config.schedule, Situation(runs=known.runs, incremental=alarm.incremental), now, zone),
+        coming=coming(config.schedule, situation(directory), now, zone),
         last=last,
         ticked=known.ticked,
         newest_good=alarm.newest,

@@ -18,7 +18,7 @@ from opsconsole.config import Config
 from opsconsole.operations import lock
 from opsconsole.operations.requests import Site
 from opsconsole.schedule import alarm, records
-from opsconsole.schedule.commands import NAMES, RunOne, run_command
+from opsconsole.schedule.commands import COMMANDS, NAMES, RunOne, run_command
 from opsconsole.schedule.due import Due, Kind, Outcome, Run, Situation, credible, due, went_back
 from opsconsole.schedule.records import Log, Records
 from opsconsole.schedule.telling import tell
@@ -53,7 +53,7 @@ def tick(site: Site, config: Config, around: Around | None = None) -> int:
 def situation(directory: Path) -> Situation:
     """What was done, and whether there is a backup that an incremental one can stand on; reads two small files."""
     known, seen = records.read(directory), records.read_alarm(directory)
-    return Situation(runs=known.runs, incremental=seen.incremental)
+    return Situation(runs=known.runs, incremental=seen.incremental and Kind.INCREMENTAL in COMMANDS)
 
 
 # --- the tick that works ---------------------------------------------------------------------------
@@ -69,7 +69,7 @@ class _Tick:
         self._log = log
         self._held = held
         self._known = Records()
-        self._incremental = records.read_alarm(site.directory).incremental
+        self._incremental = situation(site.directory).incremental
         self._failed = False
 
     def work(self) -> int:
@@ -158,7 +158,7 @@ class _Tick:
             return
         self._failed = True
         title, hint = {
-            Outcome.DONE: (f"{name} was made, and something after it failed", "The backup itself is good."),
+            Outcome.DONE: (f"{name} was made, and something is wrong", "See what: opsconsole backup list"),
             Outcome.REFUSED: (f"{name} could not be begun", "It is tried again at every tick."),
             Outcome.GIVEN_UP: (f"{name} was cancelled", ""),
         }.get(run.outcome, (f"{name} failed", ""))
