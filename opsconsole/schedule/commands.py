@@ -59,6 +59,7 @@ def run_command(site: Site, log: Log, commands: Mapping[Kind, tuple[str, ...]] =
             pass_fds=(keep_open,),
             check=False,
         )
-        return Ended(code=done.returncode, problem=log.last_line(since) if done.returncode else "")
+        last = log.last_line(since).removeprefix("opsconsole: ")
+        return Ended(code=done.returncode, problem=last if done.returncode else "")
 
     return run_one
