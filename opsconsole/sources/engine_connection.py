@@ -61,7 +61,7 @@ class EngineConnection:
         def order(client: Any) -> None:
             client._raise_for_status(client._post(client._url(path), params=params, timeout=timeout or self._timeout))
 
-        self._ask(order)
+        self.ask(order)
 
     def stream(self, path: str, params: Mapping[str, Any], *, quiet_seconds: float) -> Any:
         """An answer that goes on, its headers read. Reading it raises after `quiet_seconds` without a byte."""
@@ -74,7 +74,22 @@ class EngineConnection:
                 found.settimeout(quiet_seconds)
             return response
 
-        return self._ask(begin)
+        return self.ask(begin)
+
+    def ask(self, question: Callable[[Any], Answer]) -> Answer:
+        """What the SDK's client answers, for what has no method here."""
+        client = self._connected()
+        try:
+            return question(client)
+        except Exception as error:
+            status = getattr(getattr(error, "response", None), "status_code", None)
+            if status == 404:
+                raise _missing(str(getattr(error, "explanation", ""))) from error
+            if status is None:
+                explained = explain(error, self.address, self._timeout)
+                self._drop(client)
+                raise explained from error
+            raise explain(error, self.address, self._timeout) from error
 
     def fault(self, error: BaseException) -> SourceError:
         """What an error means that came out of a stream. The connection is made anew at the next question."""
@@ -88,7 +103,7 @@ class EngineConnection:
     def _get(self, path: str, params: Mapping[str, Any] | None, timeout: float) -> Any:
         address = self.address
         if not plain.is_plain(address):
-            return self._ask(lambda client: _json(client, path, params, timeout))
+            return self.ask(lambda client: _json(client, path, params, timeout))
         try:
             answer, version = plain.get(address, path, params, timeout)
         except plain.Refused as refused:
@@ -106,20 +121,6 @@ class EngineConnection:
     def _check(self, version: str, address: Address) -> None:
         if _numbers(version) < _numbers(OLDEST_API):
             raise too_old(address, version, OLDEST_API)
-
-    def _ask(self, question: Callable[[Any], Answer]) -> Answer:
-        client = self._connected()
-        try:
-            return question(client)
-        except Exception as error:
-            status = getattr(getattr(error, "response", None), "status_code", None)
-            if status == 404:
-                raise _missing(str(getattr(error, "explanation", ""))) from error
-            if status is None:
-                explained = explain(error, self.address, self._timeout)
-                self._drop(client)
-                raise explained from error
-            raise explain(error, self.address, self._timeout) from error
 
     def _connected(self) -> Any:
         """The client. Whoever asks while somebody connects waits for that: an engine that hangs is not asked in a
