@@ -15,7 +15,7 @@ from bson.binary import Binary
 from pymongo.errors import OperationFailure
 
 from opsconsole.backups.mongo_archive import BUCKETS, Entry
-from opsconsole.backups.mongo_names import STAGED
+from opsconsole.backups.mongo_names import PROOF, STAGED
 from opsconsole.backups.mongo_raw import DECODED, RawDatabase, answers, ask
 from opsconsole.sources.mongo_bulk import RawClient
 from opsconsole.sources.mongo_faults import forbidden
@@ -94,7 +94,9 @@ def database_names(client: RawClient, selection: Selection, own: str = "") -> li
         if not names:
             raise
     return sorted(
-        name for name in names if name != "local" and not name.startswith("__mdb_internal") and selection.touches(name)
+        name
+        for name in names
+        if name != "local" and not name.startswith(("__mdb_internal", PROOF)) and selection.touches(name)
     )
 
 

@@ -12,6 +12,8 @@ ASIDE = ".__old"
 """What was in its place before."""
 UNFINISHED = ".__tmp"
 """A copy that is being made."""
+PROOF = "opsconsole_proof_"
+"""How databases begin that a backup is restored into for a trial."""
 
 _LONGEST = 120  # bytes with the database: servers before 4.4 take no more
 

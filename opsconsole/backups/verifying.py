@@ -4,7 +4,7 @@
     1  every file has its SHA-256
     2  everything in the files can be read: each document, each key, each member of a tar file, and adds up to
        the counts of the manifest
-    3  restored into a throw-away server and compared: an operation, not done here
+    3  restored into a throw-away server and compared: `proving`, not done here
 
 What is wrong is named by its file. Verifying writes nothing, extracts nothing and follows no link.
 """
@@ -55,6 +55,7 @@ class Verified(Record, frozen=True):
     level: Level
     faults: tuple[Fault, ...] = ()
     manifest: Manifest | None = None
+    reached: Level = Level.MANIFEST  # the level on which the faults were found; `level` when there are none
 
     @property
     def ok(self) -> bool:
@@ -74,13 +75,16 @@ def verify(
     a backup holds.
     """
     held, faults = _manifest(directory)
+    reached = Level.MANIFEST
     if held is not None and not faults and level >= Level.HASHES:
+        reached = Level.HASHES
         faults = _hashes(directory, held, told)
     if held is not None and not faults and level >= Level.PARSED:
         from opsconsole.backups.parsing import parse
 
+        reached = Level.PARSED
         faults = parse(directory, held, told, required)
-    return Verified(id=directory.name, level=level, faults=tuple(faults), manifest=held)
+    return Verified(id=directory.name, level=level, faults=tuple(faults), manifest=held, reached=reached)
 
 
 # --- level 0 ---------------------------------------------------------------------------------------

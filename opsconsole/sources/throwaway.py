@@ -64,6 +64,9 @@ class Throwaway(Protocol):
     def ended(self) -> Ended | None:
         """How it ended, None while it runs. Raises SourceError."""
 
+    def said(self) -> str:
+        """The last line of its log that tells of a failure, "" when none does."""
+
 
 class NoWay(SourceError):
     """One kind of throw-away server is not to be had here, which is no fault."""

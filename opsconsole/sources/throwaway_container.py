@@ -27,6 +27,7 @@ from opsconsole.sources.throwaway_program import (
     START_SECONDS,
     Start,
     answers,
+    complaint,
     connection_to,
     reason,
     refuses_option,
@@ -37,6 +38,7 @@ from opsconsole.text import printable
 LABEL = "opsconsole.throwaway"
 """Its value is the operation; beside it `<label>.maker` names the process."""
 
+_ANSWER_SECONDS = 30.0
 _ENGINE_SECONDS = 600.0  # removing a container with a large volume takes as long as deleting its files
 _OLDEST_SECONDS = 2 * 86_400  # of one whose maker cannot be told from here
 _DATA, _SOCKETS = "/opsconsole-proof", "/opsconsole-socket"
@@ -64,11 +66,13 @@ def in_container(wanted: Wanted, waiting: Waiting) -> Iterator[InContainer]:
         if not engine.address.socket:
             raise NoWay(f"the engine at {engine.address.shown} is not on this host")
         try:
-            image = engine.get(f"/images/{wanted.image}/json")
+            image = engine.get(f"/images/{wanted.image}/json", timeout=_ANSWER_SECONDS)
         except ContainerGone:
             raise NoWay(f"the image {printable(wanted.image)[:80]} is not on the engine any more") from None
         _sweep(engine)
-        check_disk(Path(str(engine.get("/info").get("DockerRootDir") or "/nowhere")), wanted.disk)
+        check_disk(
+            Path(str(engine.get("/info", timeout=_ANSWER_SECONDS).get("DockerRootDir") or "/nowhere")), wanted.disk
+        )
         with contextlib.ExitStack() as stack:
             sockets = stack.enter_context(socket_directory())
             yield stack.enter_context(_first_that_starts(engine, image, wanted, sockets, waiting))
@@ -145,12 +149,15 @@ class InContainer:
 
     def ended(self) -> Ended | None:
         try:
-            state = self._engine.get(f"/containers/{self.container}/json").get("State") or {}
+            state = self._engine.get(f"/containers/{self.container}/json", timeout=_ANSWER_SECONDS)["State"]
         except ContainerGone:
             return Ended(code=137, said="its container was removed")
         if state.get("Status") in ("running", "created", "restarting"):
             return None
         return Ended(code=int(state.get("ExitCode") or 0), said=reason(self._log()))
+
+    def said(self) -> str:
+        return complaint(self._log())
 
     def remove(self) -> None:
         """With its volumes. Raises SourceError."""
@@ -220,7 +227,8 @@ def _as_tar(source: Path, name: str) -> Iterator[bytes]:
 
 def _sweep(engine: EngineConnection) -> None:
     """Remove the containers of makers that are gone."""
-    rows = engine.get("/containers/json", {"all": "1", "filters": json.dumps({"label": [LABEL]})})
+    wanted = {"all": "1", "filters": json.dumps({"label": [LABEL]})}
+    rows = engine.get("/containers/json", wanted, timeout=_ANSWER_SECONDS)
     for row in rows or ():
         gone = is_gone(str((row.get("Labels") or {}).get(f"{LABEL}.maker") or ""))
         names = [str(name).lstrip("/") for name in row.get("Names") or ()]

@@ -18,6 +18,7 @@ from opsconsole.sources.throwaway_program import (
     START_SECONDS,
     Start,
     answers,
+    complaint,
     connection_to,
     reason,
     refuses_option,
@@ -96,6 +97,9 @@ class OnHost:
         if code is None:
             return None
         return Ended(code=code if code >= 0 else 128 - code, said=reason(self._log()))
+
+    def said(self) -> str:
+        return complaint(self._log())
 
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -1,0 +1,146 @@
+"""A backup verified on the level that is asked for, whatever its layout, and the result written down beside it.
+
+Older layouts have no manifest: on levels 0 and 1 there is only what the catalogue says of their files (level 0).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from opsconsole.backups import marks
+from opsconsole.backups.marks import Check
+from opsconsole.backups.progress import Cancelled, IsCancelled
+from opsconsole.backups.proof import LiveServer, Proof
+from opsconsole.backups.verifying import Fault, Level, Told, verify
+from opsconsole.model import Backup, BackupState, Record, SourceError
+
+OWN = "opsconsole"
+_RESERVE = 1 << 30
+
+
+class Verification(Record, frozen=True):
+    """What was found. Right up to `level` when there are no faults, else wrong on it."""
+
+    id: str
+    asked: Level
+    level: Level
+    faults: tuple[Fault, ...] = ()
+    proof: Proof | None = None  # on level 3
+    note: str = ""  # why it is not the level that was asked for
+    unrecorded: str = ""  # why the result could not be written down
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is wrong. Whether all that was asked could be looked at is another matter: see `complete`."""
+        return not self.faults
+
+    @property
+    def complete(self) -> bool:
+        return self.ok and self.level >= self.asked
+
+
+class Asked(Record, frozen=True):
+    """How to look. `required`: collections that must have documents, from level 2 on."""
+
+    level: Level
+    required: tuple[str, ...] = ()
+    operation: str = ""
+
+
+def verify_and_mark(
+    backup: Backup,
+    asked: Asked,
+    servers: Sequence[LiveServer] = (),
+    told: Told = lambda what, done, total: None,
+    cancelled: IsCancelled = lambda: False,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Verification:
+    """Verify a backup and write the result into its marks. `servers` are needed for level 3 only.
+
+    Raises Cancelled, and SourceError when nothing could be looked at; nothing is written down then.
+    """
+
+    def listen(what: str, done: int, total: int) -> None:
+        if cancelled():
+            raise Cancelled
+        told(what, done, total)
+
+    looking = _own if backup.layout == OWN else _older
+    found = looking(backup, asked, servers, listen, cancelled)
+    return _recorded(backup, found, clock())
+
+
+def _own(
+    backup: Backup, asked: Asked, servers: Sequence[LiveServer], told: Told, cancelled: IsCancelled
+) -> Verification:
+    from opsconsole.backups.proving import prove
+
+    directory = Path(backup.path)
+    found = verify(directory, min(asked.level, Level.PARSED), told=told, required=asked.required)
+    if not found.ok or asked.level < Level.RESTORED:
+        return Verification(id=backup.id, asked=asked.level, level=found.reached, faults=found.faults)
+    assert found.manifest is not None
+    proof = prove(directory, found.manifest, servers, told, cancelled, operation=asked.operation)
+    return _with_proof(backup, asked, proof)
+
+
+def _older(
+    backup: Backup, asked: Asked, servers: Sequence[LiveServer], told: Told, cancelled: IsCancelled
+) -> Verification:
+    if backup.state in (BackupState.DAMAGED, BackupState.UNFINISHED):
+        fault = Fault(path=backup.id, problem=f"is {backup.state.value}: {backup.problem}")
+        return _wrong(backup, asked, Level.MANIFEST, (fault,))
+    if asked.level < Level.PARSED:
+        note = "it has no manifest: there are no hashes to compare" if asked.level is Level.HASHES else ""
+        return Verification(id=backup.id, asked=asked.level, level=Level.MANIFEST, note=note)
+    from opsconsole.backups import older_layouts
+    from opsconsole.backups.proving import prove_older
+    from opsconsole.sources.throwaway_places import private_directory
+
+    parent = Path(backup.path).parent
+    with private_directory(parent) as scratch:
+        limit = max(0, shutil.disk_usage(parent).free - _RESERVE)
+        try:
+            parts = older_layouts.opened(backup, scratch, limit)
+        except SourceError as error:
+            name, _, problem = error.problem.partition(" ")
+            return _wrong(backup, asked, Level.PARSED, (Fault(path=name, problem=problem),))
+        if faults := older_layouts.check(parts, asked.required):
+            return _wrong(backup, asked, Level.PARSED, faults)
+        if asked.level < Level.RESTORED:
+            return Verification(id=backup.id, asked=asked.level, level=Level.PARSED)
+        proof = prove_older(parts, scratch, servers, told, cancelled, operation=asked.operation)
+    return _with_proof(backup, asked, proof)
+
+
+def _wrong(backup: Backup, asked: Asked, level: Level, faults: tuple[Fault, ...]) -> Verification:
+    return Verification(id=backup.id, asked=asked.level, level=level, faults=faults)
+
+
+def _with_proof(backup: Backup, asked: Asked, proof: Proof) -> Verification:
+    level = Level.RESTORED if proof.faults or proof.proven else Level.PARSED
+    note = "; ".join(f"{one.name} was not restored: {one.problem}" for one in proof.unproven)
+    return Verification(id=backup.id, asked=asked.level, level=level, faults=proof.faults, proof=proof, note=note)
+
+
+def _recorded(backup: Backup, found: Verification, at: datetime) -> Verification:
+    import msgspec
+
+    directory = Path(backup.path).parent
+    known = marks.read(directory, backup.id)
+    if known.problem:
+        # Written over, it would be pinned no more.
+        return msgspec.structs.replace(found, unrecorded=known.problem)
+    checks = [Check(level=found.level, at=at, problem=str(found.faults[0]) if found.faults else "")]
+    if found.faults and found.level is Level.RESTORED:
+        checks.append(Check(level=Level.PARSED, at=at))
+    for check in checks:
+        known = marks.checked(known, check)
+    try:
+        marks.write(directory, backup.id, known)
+    except SourceError as error:
+        return msgspec.structs.replace(found, unrecorded=error.problem)
+    return found
