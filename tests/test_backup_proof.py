@@ -60,9 +60,19 @@ def mongod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     try:
         with pymongo.MongoClient[Any](server.uri) as client:
             fill(client)
+            _fill_shop(client.shop)
         yield server
     finally:
         server.stop(kill=True)
+
+
+def _fill_shop(shop: Any) -> None:
+    shop.orders.insert_many([{"_id": n, "n": n, "text": "x" * 500} for n in range(3000)])
+    shop.orders.create_index("n", unique=True)
+    shop.users.insert_many([{"_id": n} for n in range(50)])
+    shop.users.create_index("seen", expireAfterSeconds=3600)
+    shop.create_collection("empty")
+    shop.command({"create": "open", "viewOn": "orders", "pipeline": [{"$match": {"n": {"$gt": 5}}}]})
 
 
 @pytest.fixture(scope="module")
@@ -87,28 +97,39 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def backups(mongod: Server, redis_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with one backup of everything; tests work on copies."""
-    place = tmp_path_factory.mktemp("backups")
-    files = place.parent / "uploads"
-    (files / "deep" / "er").mkdir(parents=True, exist_ok=True)
+def saved(mongod: Server, redis_server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two backups, of everything and of little; tests work on copies."""
+    files = tmp_path_factory.mktemp("uploads")
+    (files / "deep" / "er").mkdir(parents=True)
     for n in range(20):
         (files / "deep" / f"{n}.png").write_bytes(b"PNG" * n)
     (files / "link").symlink_to("deep/3.png")
-    savers = [
-        MongoSaver("mongodb", connection("mongodb", mongod.uri), selection=Selection(frozenset({"zoo", "zoo2"}))),
-        RedisSaver("redis", redis_server.uri),
-        FilesSaver("uploads", files),
-        ConfigSaver(rendered="services:\n  web:\n    image: web\n", images={"web": "sha256:1"}),
-    ]
-    make(place, Order(backup_class=BackupClass.SCHEDULED), savers)
-    return place
+    made = {}
+    for name, databases in (("everything", {"zoo", "zoo2"}), ("little", {"shop"})):
+        savers = [
+            MongoSaver("mongodb", connection("mongodb", mongod.uri), selection=Selection(frozenset(databases))),
+            RedisSaver("redis", redis_server.uri),
+            FilesSaver("uploads", files),
+            ConfigSaver(rendered="services:\n  web:\n    image: web\n", images={"web": "sha256:1"}),
+        ]
+        place = tmp_path_factory.mktemp(name)
+        made[name] = place / make(place, Order(backup_class=BackupClass.SCHEDULED), savers).id
+    return made
 
 
 @pytest.fixture
-def place(backups: Path, tmp_path: Path) -> Path:
-    """The backup to change at will, hard links to it: what is changed is written anew."""
-    (found,) = [path for path in backups.iterdir() if path.name[0] == "2"]
+def everything(saved: dict[str, Path], tmp_path: Path) -> Path:
+    return _copied(saved["everything"], tmp_path)
+
+
+@pytest.fixture
+def place(saved: dict[str, Path], tmp_path: Path) -> Path:
+    """A backup of little, to change at will."""
+    return _copied(saved["little"], tmp_path)
+
+
+def _copied(found: Path, tmp_path: Path) -> Path:
+    """By hard links: what is changed is written anew."""
     target = tmp_path / "backups" / found.name
     for path in found.rglob("*"):
         if path.is_file():
@@ -162,7 +183,7 @@ def servers(mongod: Server, redis_server: Server, *, images: bool) -> list[LiveS
 def live_state(mongod: Server, redis_server: Server) -> tuple[tuple[CollectionDigest, ...], set[str], dict[str, Any]]:
     with raw(mongod.uri) as client:
         names = set(client.list_database_names())
-        digests = digest_mongo(client, Selection(frozenset({"zoo", "zoo2"})))
+        digests = digest_mongo(client, Selection(frozenset({"zoo", "zoo2", "shop"})))
     keyspace = redis.Redis.from_url(redis_server.uri).info("keyspace")
     return digests, names, {name: one["keys"] for name, one in keyspace.items()}
 
@@ -218,7 +239,7 @@ def with_file(place: Path, kind: str, path: str, **changed: Any) -> None:
 
 
 def test_in_containers_that_nobody_else_reaches(
-    engine: Engine, mongod: Server, redis_server: Server, place: Path
+    engine: Engine, mongod: Server, redis_server: Server, everything: Path
 ) -> None:
     before = live_state(mongod, redis_server)
     volumes = set(engine.docker("volume", "ls", "--quiet").split())
@@ -229,7 +250,7 @@ def test_in_containers_that_nobody_else_reaches(
         for name in ours(engine) if what in ("zoo2.other", "redis") else ():
             (seen[name],) = json.loads(engine.docker("inspect", name))
 
-    found = looked_at(place, servers(mongod, redis_server, images=True), told=told)
+    found = looked_at(everything, servers(mongod, redis_server, images=True), told=told)
     assert found.ok and found.complete and found.proof is not None, found
     assert live_state(mongod, redis_server) == before
     assert found.proof.words == (
@@ -242,8 +263,8 @@ def test_in_containers_that_nobody_else_reaches(
         "parsed",
     ]
     assert found.proof.seconds > 0
-    assert checks(place) == {Level.RESTORED: ""}
-    assert marks.read(place.parent, place.name).proven
+    assert checks(everything) == {Level.RESTORED: ""}
+    assert marks.read(everything.parent, everything.name).proven
     assert len(seen) == 2
     for one in seen.values():
         host, config = one["HostConfig"], one["Config"]
@@ -255,19 +276,19 @@ def test_in_containers_that_nobody_else_reaches(
         binds = [mount["Source"] for mount in one["Mounts"] if mount["Type"] == "bind"]
         assert len(binds) == 1 and "/.opsconsole-proof-" in binds[0]
     assert set(engine.docker("volume", "ls", "--quiet").split()) <= volumes
-    assert sorted(path.name for path in place.parent.iterdir()) == [".marks", place.name]
+    assert sorted(path.name for path in everything.parent.iterdir()) == [".marks", everything.name]
 
 
 def test_with_programs_of_this_host(
-    mongod: Server, redis_server: Server, place: Path, only: Callable[..., None]
+    mongod: Server, redis_server: Server, everything: Path, only: Callable[..., None]
 ) -> None:
     only(MONGOD, str(find("redis-server")))
     before = live_state(mongod, redis_server)
-    found = looked_at(place, servers(mongod, redis_server, images=False))
+    found = looked_at(everything, servers(mongod, redis_server, images=False))
     assert found.complete and found.proof is not None, found
     assert "mongod 6.0.5" in found.proof.parts[0].way and "redis-server 7.0.15" in found.proof.parts[1].way
     assert live_state(mongod, redis_server) == before
-    assert sorted(path.name for path in place.parent.iterdir()) == [".marks", place.name]
+    assert sorted(path.name for path in everything.parent.iterdir()) == [".marks", everything.name]
 
 
 # --- what only a restore finds ---------------------------------------------------------------------
@@ -286,7 +307,7 @@ def alone(place: Path, kind: str) -> None:
 
 
 def repacked(place: Path, path: str, change: Callable[[dict[str, Any]], object], twice: bool = False) -> None:
-    """The archive with other metadata of zoo.indexed and zoo.open, or with its documents twice."""
+    """The archive with other metadata of a collection, or with its documents twice."""
     file = place / "mongodb.archive.gz"
     with open_dump(file) as dump:
         entries = tuple(changed(entry, change) if entry.path == path else entry for entry in dump.entries)
@@ -326,26 +347,26 @@ def changed(entry: Entry, change: Callable[[dict[str, Any]], object]) -> Entry:
 
 def an_index_that_cannot_be(place: Path) -> None:
     spec = {"v": 2, "key": {"nowhere": 1}, "name": "nowhere_1", "unique": True}
-    repacked(place, "zoo.indexed", lambda metadata: metadata["indexes"].append(spec))
+    repacked(place, "shop.orders", lambda metadata: metadata["indexes"].append(spec))
 
 
 def documents_twice(place: Path) -> None:
-    repacked(place, "zoo.indexed", lambda metadata: None, twice=True)
+    repacked(place, "shop.orders", lambda metadata: None, twice=True)
 
 
 def a_view_that_cannot_be_read(place: Path) -> None:
     pipeline = [{"$project": {"x": {"$divide": ["$n", 0]}}}]
-    repacked(place, "zoo.open", lambda metadata: metadata["options"].update(pipeline=pipeline))
+    repacked(place, "shop.open", lambda metadata: metadata["options"].update(pipeline=pipeline))
 
 
 def an_option_that_no_server_has(place: Path) -> None:
-    repacked(place, "zoo.empty", lambda metadata: metadata.update(options={"nonsense": True}))
+    repacked(place, "shop.empty", lambda metadata: metadata.update(options={"nonsense": True}))
 
 
 def another_number_of_indexes(place: Path) -> None:
     def change(part: Part) -> Part:
         collections = [
-            msgspec.structs.replace(one, indexes=one.indexes + (one.name == "indexed")) for one in part.collections
+            msgspec.structs.replace(one, indexes=one.indexes + (one.name == "orders")) for one in part.collections
         ]
         return msgspec.structs.replace(part, collections=tuple(collections))
 
@@ -378,9 +399,9 @@ FAULTS = [
     (
         "mongo",
         a_view_that_cannot_be_read,
-        "mongodb.archive.gz holds the view zoo.a view of the view, which cannot be read: ",
+        "mongodb.archive.gz holds the view shop.open, which cannot be read: ",
     ),
-    ("mongo", another_number_of_indexes, "mongodb.archive.gz lists 14 indexes of zoo.indexed, the manifest says 15"),
+    ("mongo", another_number_of_indexes, "mongodb.archive.gz lists 2 indexes of shop.orders, the manifest says 3"),
     ("redis", a_value_broken_inside, "redis.rdb cannot be restored: Redis answered with an error: "),
     ("files", a_file_below_a_file, "files-uploads.tar.gz holds 'a/b' behind something that is no directory"),
     ("config", no_yaml, "config/rendered.yml is no YAML: "),
@@ -406,7 +427,7 @@ def test_what_only_a_restore_finds(
 # --- what could not be tried, and what goes wrong on the way -----------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "when"), [("mongo", "zoo."), ("redis", "redis")])
+@pytest.mark.parametrize(("kind", "when"), [("mongo", "shop."), ("redis", "redis")])
 def test_a_server_that_is_killed_while_it_is_loaded(
     engine: Engine, mongod: Server, redis_server: Server, place: Path, kind: str, when: str
 ) -> None:
@@ -433,7 +454,7 @@ def test_what_a_killed_run_leaves_is_removed_by_the_next(engine: Engine, place: 
     asked = Asked(level=Level.RESTORED)
 
     def killed(what: str, done: int, total: int) -> None:
-        if what.startswith("zoo."):
+        if what.startswith("shop."):
             os.kill(os.getpid(), signal.SIGKILL)
 
     assert in_a_child(lambda: looked_at(place, known, asked, told=killed)) == -signal.SIGKILL
@@ -450,7 +471,7 @@ def test_a_program_that_a_killed_run_leaves_is_ended_by_the_next(place: Path, on
     asked = Asked(level=Level.RESTORED)
 
     def killed(what: str, done: int, total: int) -> None:
-        if what.startswith("zoo."):
+        if what.startswith("shop."):
             os.kill(os.getpid(), signal.SIGKILL)
 
     assert in_a_child(lambda: looked_at(place, [], asked, told=killed)) == -signal.SIGKILL
@@ -471,7 +492,7 @@ def test_cancelled_nothing_is_left_and_nothing_written_down(place: Path, only: C
             [],
             Asked(level=Level.RESTORED),
             told=lambda what, done, total: told.append(what),
-            cancelled=lambda: any(what.startswith("zoo.") for what in told),
+            cancelled=lambda: any(what.startswith("shop.") for what in told),
         )
     assert [path.name for path in place.parent.iterdir()] == [place.name]
 
@@ -480,7 +501,7 @@ def test_cancelled_nothing_is_left_and_nothing_written_down(place: Path, only: C
 
 
 def test_beside_the_live_data_where_nothing_else_is_to_be_had(
-    mongod: Server, redis_server: Server, place: Path, only: Callable[..., None]
+    mongod: Server, redis_server: Server, everything: Path, only: Callable[..., None]
 ) -> None:
     """MongoDB in databases of its own there; Redis is not loaded into, and so not proven."""
     only()
@@ -494,7 +515,7 @@ def test_beside_the_live_data_where_nothing_else_is_to_be_had(
                 during.update(client.list_database_names())
                 saved.update(database_names(client, Selection()))
 
-    found = looked_at(place, servers(mongod, redis_server, images=False), told=told)
+    found = looked_at(everything, servers(mongod, redis_server, images=False), told=told)
     assert found.ok and not found.complete and found.level is Level.PARSED and found.proof is not None
     assert found.proof.parts[0].way == "restored into databases of its own on the live server"
     assert found.proof.words.startswith("16 collections, 2 views, 237 documents, 32 indexes; 23 entries")
@@ -502,7 +523,7 @@ def test_beside_the_live_data_where_nothing_else_is_to_be_had(
     assert found.note.startswith("redis was not restored: there is no throw-away server to be had: ")
     assert sum(name.startswith(PROOF) for name in during) == 2 and not any(name.startswith(PROOF) for name in saved)
     assert live_state(mongod, redis_server) == before
-    assert checks(place) == {Level.PARSED: ""}
+    assert checks(everything) == {Level.PARSED: ""}
 
 
 def test_databases_that_a_killed_run_leaves_are_dropped_by_the_next(
@@ -514,7 +535,7 @@ def test_databases_that_a_killed_run_leaves_are_dropped_by_the_next(
     before = live_state(mongod, redis_server)
 
     def killed(what: str, done: int, total: int) -> None:
-        if what == "zoo2.other":
+        if what == "shop.users":
             os.kill(os.getpid(), signal.SIGKILL)
 
     asked = Asked(level=Level.RESTORED)
@@ -530,8 +551,10 @@ def test_no_live_server_is_loaded_into_that_may_not_be(
 ) -> None:
     only()
     alone(place, "mongo")
-    member = start_mongod(tmp_path / "member", options=("--replSet", "rs0"))
+    member = start_mongod(tmp_path / "member", replset=True)
     try:
+        with pymongo.MongoClient[Any](member.uri) as client:
+            client.admin.command("replSetStepDown", 120, force=True)
         asked = Asked(level=Level.RESTORED)
         found = looked_at(place, [LiveServer(connection("mongodb", member.uri))], asked)
         assert "MongoDB is no primary: nothing can be loaded into it" in found.note and not found.complete
@@ -589,7 +612,7 @@ def test_what_backup_sh_wrote(tmp_path: Path, only: Callable[..., None]) -> None
     place = samples.by_backup_sh(tmp_path / "backups", NIGHT)
     found = looked_at(place, [], Asked(level=Level.RESTORED, required=("users",)))
     assert found.complete and found.proof is not None
-    assert found.proof.words == "4 collections, 20 documents, 4 indexes; 4 entries; 1 file"
+    assert found.proof.words == "1 file; 4 collections, 20 documents, 4 indexes; 4 entries"
     assert sorted(path.name for path in place.parent.iterdir()) == [".marks", NIGHT]
     found = looked_at(place, [], Asked(level=Level.HASHES))
     assert (found.level, found.complete) == (Level.MANIFEST, False)
