@@ -16,8 +16,9 @@ import psutil
 import pymongo
 import pytest
 import redis
+from bson import Decimal128
 
-from opsconsole.backups import manifest, marks, proving_files
+from opsconsole.backups import manifest, marks, proving_files, verified_backups
 from opsconsole.backups.bson_documents import DocumentDigest, document_ends
 from opsconsole.backups.catalog import Catalog
 from opsconsole.backups.config_part import ConfigSaver
@@ -33,7 +34,7 @@ from opsconsole.backups.mongo_part import MongoSaver
 from opsconsole.backups.packed_files import PackedFile, Packing, sha256_of
 from opsconsole.backups.progress import Cancelled
 from opsconsole.backups.proof import LiveServer, Trial
-from opsconsole.backups.proving_mongo import MongoDump, prove_mongo
+from opsconsole.backups.proving_mongo import MongoDump, _different, prove_mongo
 from opsconsole.backups.publishing import Order, make
 from opsconsole.backups.redis_saving import RedisSaver
 from opsconsole.backups.verified_backups import Asked, Verification, verify_and_mark
@@ -45,6 +46,7 @@ from tests.children import in_a_child
 from tests.mongo_zoo import fill, raw
 from tests.parts.engine import Engine
 from tests.parts.install import MONGOD, find
+from tests.parts.machine import run
 from tests.parts.servers import Server, start_mongod, start_redis
 from tests.parts.stacks import Stack as MpsStack
 
@@ -663,3 +665,80 @@ def test_without_room_files_are_read_through(place: Path, monkeypatch: pytest.Mo
     assert found.proof.parts[0].way.startswith("read through: there is no room to unpack ")
     with_part(place, "files", lambda part: msgspec.structs.replace(part, members=part.members + 1))
     assert not looked_at(place, [], Asked(level=Level.RESTORED)).ok
+
+
+# --- how closely it looks ----------------------------------------------------------------------------
+
+
+def test_values_that_come_back_differently_are_named(place: Path, only: Callable[..., None]) -> None:
+    """Somebody changes what the throw-away Redis holds, before the second of the two ways is compared."""
+    only(str(find("redis-server")))
+    alone(place, "redis")
+    looks: list[str] = []
+
+    def hook() -> bool:
+        sockets = list(Path("/tmp").glob(f".opsconsole-proof-*-{os.getpid()}-*/s/server.sock"))
+        if not sockets:
+            return False
+        with (
+            redis.Redis(unix_socket_path=str(sockets[0])) as zero,
+            redis.Redis(unix_socket_path=str(sockets[0]), db=9) as nine,
+        ):
+            jobs = str(nine.dbsize())
+            if looks[-1:] != [jobs]:
+                looks.append(jobs)
+            # Loaded by itself, given back elsewhere, in its place.
+            if looks[-3:] == ["40", "0", "40"]:
+                looks.append("changed")
+                nine.delete("job:2")
+                nine.set("job:3", "other")
+                zero.expire("soon", 5000)
+        return False
+
+    found = looked_at(place, [], Asked(level=Level.RESTORED), cancelled=hook)
+    assert "changed" in looks
+    assert {fault.problem for fault in found.faults} == {
+        "holds the key job:2 in db 9, which is not there after a restore",
+        "holds the key job:3 in db 9, which came back differently",
+        "holds the key soon in db 0, which expires at another time",
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "different"),
+    [
+        ({"capped": True, "size": Decimal128("4096")}, {"capped": True, "size": 4096.0, "max": 5}, ""),
+        ({"capped": True, "size": 4096}, {"capped": True}, "size"),
+        ({"validator": {"n": {"$type": "int"}}}, {"validator": {"n": {"$type": "long"}}}, "validator"),
+        ({"pipeline": [{"$match": {"n": float("nan")}}]}, {"pipeline": [{"$match": {"n": float("nan")}}]}, ""),
+        ({"autoIndexId": True, "uuid": 1}, {}, ""),
+    ],
+)
+def test_options_are_the_same_whatever_old_tools_wrote(
+    wanted: dict[str, Any], found: dict[str, Any], different: str
+) -> None:
+    assert _different(wanted, found) == different
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
+def test_a_full_disk_says_nothing_against_a_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk)
+    try:
+        place = samples.by_backup_sh(disk, NIGHT)
+        big = samples.tar({"backend/uploads/a": bytes(3 << 20)})
+        (place / f"uploads-{NIGHT}.tar.gz").write_bytes(big)
+        monkeypatch.setattr(verified_backups, "_RESERVE", -(1 << 40))
+        with pytest.raises(SourceError, match="No space left on device"):
+            looked_at(place, [], Asked(level=Level.PARSED))
+        assert [path.name for path in disk.iterdir()] == [NIGHT]
+        own = tmp_path / "uploads"
+        own.mkdir()
+        (own / "a").write_bytes(bytes(3 << 20))
+        made = disk / make(disk, Order(backup_class=BackupClass.MANUAL), [FilesSaver("uploads", own)]).id
+        monkeypatch.setattr(proving_files, "_RESERVE", -(1 << 40))
+        found = looked_at(made, [], Asked(level=Level.RESTORED))
+        assert found.ok and not found.complete and "No space left on device" in found.note
+    finally:
+        run("umount", disk)

@@ -202,3 +202,20 @@ def test_what_logs_say() -> None:
     assert "\x1b" not in reason(["first", "last\x1b[2J", ""]) and reason(["first", "last", ""]) == "last"
     assert (reason([]), complaint(["all is well"])) == ("", "")
     assert refuses_option(["*** FATAL CONFIG FILE ERROR (Redis 6.2) ***"]) and not refuses_option(["Ready"])
+
+
+def test_what_another_host_made_is_left_alone(engine: Engine, tmp_path: Path) -> None:
+    """Its process cannot be looked for from here; and no container is ours for its label alone."""
+    host, boot, process, started = mine().split("-")
+    gone = f"{host}-{boot}-{process}-{int(started) + 1}"
+    names = {f"opsconsole-proof-{run_name()}other": f"ffffffff-{boot}-1-1", f"{run_name()}named": gone}
+    names[f"opsconsole-proof-{run_name()}dead"] = gone
+    try:
+        for name, maker in names.items():
+            words = ["--label", "opsconsole.throwaway=x", "--label", f"opsconsole.throwaway.maker={maker}"]
+            engine.docker("create", "--name", name, *words, "redis:7")
+        tried(Wanted(kind="redis", image="redis:7"), tmp_path)
+        assert sorted(ours(engine)) == sorted(name for name in names if not name.endswith("dead"))
+    finally:
+        for name in names:
+            engine.docker("rm", "--force", "--volumes", name, check=False)

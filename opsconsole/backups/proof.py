@@ -10,6 +10,7 @@ import msgspec
 
 from opsconsole.backups.findings import counted
 from opsconsole.backups.progress import Cancelled, IsCancelled
+from opsconsole.backups.reading import Corrupt
 from opsconsole.backups.verifying import Fault
 from opsconsole.model import Record
 from opsconsole.sources.connection import Connection
@@ -67,6 +68,16 @@ class Proof(Record, frozen=True):
         """`42 collections, 12,345 documents, 57 indexes; 1,204 keys; 312 files and directories`."""
         said = (", ".join(counted(number, what) for number, what in part.counts) for part in self.parts)
         return "; ".join(text.replace("indexs", "indexes").replace("entrys", "entries") for text in said if text)
+
+
+def is_corrupt(error: BaseException) -> bool:
+    """Whether a failure is for what a file holds; a full disk says nothing against a backup."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, Corrupt):
+            return True
+        link = link.__cause__ or link.__context__
+    return False
 
 
 Progressed = Callable[[str, int], None]

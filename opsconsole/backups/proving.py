@@ -145,14 +145,13 @@ def _older_mongo(part: OlderPart, path: Path, trial: Trial) -> ProvenPart:
             version = dump.server_version
             found = check_dump(dump)
     except Corrupt as fault:
-        problem = printable(fault.problem)
+        found_wrong = Fault(path=part.name, problem=printable(fault.problem))
+        return ProvenPart(kind="mongo", name=part.name, faults=(found_wrong,))
     except OSError as error:
-        problem = f"cannot be read: {error.strerror or error}"
-    else:
-        expected: Mapping[str, tuple[int, str]] = {one.entry.path: (one.documents, one.digest) for one in found}
-        size = sum(one.bytes for one in found)
-        return prove_mongo(MongoDump(part.name, path, part.name, size, version, expected), trial)
-    return ProvenPart(kind="mongo", name=part.name, faults=(Fault(path=part.name, problem=problem),))
+        raise SourceError(f"{part.name} cannot be read: {error.strerror or error}") from None
+    expected: Mapping[str, tuple[int, str]] = {one.entry.path: (one.documents, one.digest) for one in found}
+    size = sum(one.bytes for one in found)
+    return prove_mongo(MongoDump(part.name, path, part.name, size, version, expected), trial)
 
 
 def _version(server: str) -> str:

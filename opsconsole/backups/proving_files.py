@@ -12,7 +12,8 @@ from opsconsole.backups.config_part import check_config_part
 from opsconsole.backups.files_loading import extract
 from opsconsole.backups.files_part import check_files_part
 from opsconsole.backups.manifest import Part
-from opsconsole.backups.proof import ProvenPart, Trial
+from opsconsole.backups.proof import ProvenPart, Trial, is_corrupt
+from opsconsole.backups.reading import LimitReached
 from opsconsole.backups.verifying import Fault
 from opsconsole.model import SourceError
 from opsconsole.sources.throwaway_places import private_directory
@@ -47,6 +48,8 @@ def prove_files(directory: Path, part: Part, trial: Trial) -> ProvenPart:
             try:
                 found = extract(directory / file.path, place / "files", limit=_limit(part), told=told)
             except SourceError as error:
+                if not (is_corrupt(error) or isinstance(error.__context__, LimitReached | FileExistsError)):
+                    raise
                 problem = error.problem.removeprefix(f"{Path(file.path).name} ")
                 return _faulty(part, Fault(path=file.path, problem=problem))
             members += found.members

@@ -156,7 +156,7 @@ class _Trying:
         except Corrupt as fault:
             return self._faulty(fault.problem)
         except OSError as error:
-            return self._faulty(f"cannot be read: {error.strerror or error}")
+            raise SourceError(f"{self._dump.shown} cannot be read: {error.strerror or error}") from None
         except Explained as error:
             if _is_of_the_server(error):
                 ended = _ending(server)

@@ -55,7 +55,7 @@ def prove_redis(dump: RedisDump, trial: Trial) -> ProvenPart:
     except Corrupt as fault:
         return _faulty(dump, fault.problem)
     except OSError as error:
-        return _faulty(dump, f"cannot be read: {error.strerror}")
+        raise SourceError(f"{dump.shown} cannot be read: {error.strerror}") from None
     if dump.keys is not None and held_keys(tally) != dump.keys:
         return _faulty(dump, "holds other numbers of keys than the manifest says")
     live = trial.server("redis", dump.name)

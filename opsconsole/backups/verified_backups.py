@@ -13,7 +13,7 @@ from pathlib import Path
 from opsconsole.backups import marks
 from opsconsole.backups.marks import Check
 from opsconsole.backups.progress import Cancelled, IsCancelled
-from opsconsole.backups.proof import LiveServer, Proof
+from opsconsole.backups.proof import LiveServer, Proof, is_corrupt
 from opsconsole.backups.verifying import Fault, Level, Told, verify
 from opsconsole.model import Backup, BackupState, Record, SourceError
 
@@ -106,6 +106,8 @@ def _older(
         try:
             parts = older_layouts.opened(backup, scratch, limit)
         except SourceError as error:
+            if not is_corrupt(error):
+                raise
             name, _, problem = error.problem.partition(" ")
             return _wrong(backup, asked, Level.PARSED, (Fault(path=name, problem=problem),))
         if faults := older_layouts.check(parts, asked.required):
