@@ -43,6 +43,7 @@ def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) 
     _add_list(what, add_stack_options, find)
     _add_verify(what, add_stack_options, find)
     _add_prune(what, add_stack_options, find)
+    _add_copy(what, add_stack_options, find)
     _add_pins(what, add_stack_options, find)
 
 
@@ -103,6 +104,18 @@ def _add_prune(what: Commands, add_stack_options: AddOptions, find: Find) -> Non
     parser.set_defaults(run=lambda arguments: run_prune(arguments, find))
 
 
+def _add_copy(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    parser = what.add_parser(
+        "copy",
+        help="copy one to the place that [copy] names, and compare",
+        description="Copy backups off this host, as each new one is by itself, and read the copy again.",
+    )
+    add_stack_options(parser)
+    parser.add_argument("backups", nargs="*", metavar="ID", help=f"{ID} (default: latest)")
+    add_plan_options(parser)
+    parser.set_defaults(run=lambda arguments: run_copy(arguments, find))
+
+
 def _add_pins(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
     for verb, words in {"pin": "keep one until it is unpinned", "unpin": "let retention decide again"}.items():
         parser = what.add_parser(verb, help=words, description=f"{words[0].upper()}{words[1:]}.")
@@ -155,6 +168,14 @@ def run_verify(arguments: argparse.Namespace, find: Find) -> int:
     arguments.yes = True  # nothing but what is known of the backup is written
     request = Request(what="verify", backups=tuple(arguments.backups), level=arguments.level)
     return ask_for(site, request, arguments)
+
+
+def run_copy(arguments: argparse.Namespace, find: Find) -> int:
+    from opsconsole.operations.requests import Request
+
+    site = site_of(arguments, find)
+    say_unfinished(site.directory)
+    return ask_for(site, Request(what="copy", backups=tuple(arguments.backups)), arguments)
 
 
 def run_prune(arguments: argparse.Namespace, find: Find) -> int:

@@ -282,6 +282,9 @@ class _Judge:
             return BackupState.UNFINISHED, "has no manifest: being written, or its script did not get to its end"
         if bad or verdicts or not findings:
             return BackupState.INCOMPLETE, problem or "is empty"
+        asked = reading.manifest.asked if reading.manifest else ()
+        if missing and asked and not set(asked) & set(missing):
+            return BackupState.INCOMPLETE, f"holds only {' and '.join(asked)}, as it was asked for"
         if missing:
             return BackupState.INCOMPLETE, f"lacks {' and '.join(missing)}"
         if not any(found.kind in ("mongo", "redis", "files") for found in findings):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 
-from opsconsole.backups import marks, pruning
+from opsconsole.backups import copying, marks, pruning
 from opsconsole.backups.findings import counted
 from opsconsole.backups.progress import Cancelled
+from opsconsole.backups.proof import LiveServer, Proof
 from opsconsole.backups.retention import Policy
-from opsconsole.backups.verifying import Level, verify
+from opsconsole.backups.verified_backups import Asked, verify_and_mark
+from opsconsole.backups.verifying import Level
 from opsconsole.model import Backup, BackupClass, SourceError
-from opsconsole.operations import acts, backup_plans, plan, saving
+from opsconsole.operations import acts, backup_plans, journal, plan, saving
 from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.journal import Result
@@ -49,25 +52,70 @@ def save(operation: Operation, one: Step) -> Fields:
 def verify_backup(operation: Operation, one: Step) -> Fields:
     """Act.VERIFY. What was found is written beside the backup; a fault fails the step and names the file."""
     name = one.id.partition(":")[2]
-    level = Level(operation.plan.level)
     found = operation.scope()
-    backup = _of(found, name)
-    required = operation.config.backups.required_collections
-    seen = verify(
-        found.directory / backup.id,
-        level,
-        told=in_bytes(operation),
-        required=required if level >= Level.PARSED else (),
+    asked = Asked(
+        level=Level(operation.plan.level),
+        required=operation.config.backups.required_collections,
+        operation=operation.place.name,
     )
-    problem = str(seen.faults[0]) if seen.faults else ""
-    known = marks.read(found.directory, name)
-    marks.write(
-        found.directory, name, marks.checked(known, marks.Check(level=level, at=datetime.now(UTC), problem=problem))
-    )
+    try:
+        seen = verify_and_mark(
+            _of(found, name),
+            asked,
+            live_servers(found),
+            told=in_bytes(operation),
+            cancelled=lambda: bool(operation.cancel()),
+        )
+    except Cancelled:
+        raise acts.cancelled(operation, one) from None
     if seen.faults:
         more = f" and {len(seen.faults) - 1} more faults" if len(seen.faults) > 1 else ""
-        raise SourceError(f"{name} is not right: {problem}{more}", "Take another backup now; this one is not counted.")
-    return {"text": f"level {level.value}: right"}
+        raise SourceError(
+            f"{name} is not right: {seen.faults[0]}{more}", "Take another backup now; this one is not counted."
+        )
+    said = f"level {seen.level.value}: right" + (f": {seen.proof.words}" if seen.proof else "")
+    if seen.proof is not None and seen.proof.proven:
+        said += f"; restored in {seen.proof.seconds:.1f} s ({', '.join(dict.fromkeys(way_words(seen.proof)))})"
+    if not seen.complete and asked.level is Level.RESTORED:
+        raise SourceError(f"{name} could not be proven: {seen.note}", f"{said}. It says nothing against the backup.")
+    return {"text": said + "".join(f"; {text}" for text in (seen.note, seen.unrecorded) if text)}
+
+
+def way_words(proof: Proof) -> Iterator[str]:
+    """How each part was tried: `restored into a container of mongo:6.0`."""
+    return (part.way for part in proof.parts if part.way)
+
+
+def live_servers(found: Scope) -> tuple[LiveServer, ...]:
+    """The stack's databases with the images that their containers run, for a proof in throw-away ones."""
+    images = {one.service: one.image_id or one.image for one in found.look.containers}
+    return tuple(LiveServer(one, images.get(one.target.service, "")) for one in found.connections if one.uri)
+
+
+def copy_away(operation: Operation, one: Step) -> Fields:
+    """Act.COPY. The backup that the plan names, else the one that the operation has made."""
+    found = operation.scope()
+    name = one.id.partition(":")[2] or made_by(operation.place)
+    if not name:
+        raise SourceError("nothing was copied: no backup was made", "See what failed before.")
+    made = copying.copy(
+        found.directory / name,
+        operation.config.copy,
+        operation.run_command,
+        lambda: datetime.now(UTC),
+        operation.directory,
+        told=lambda what: operation.progress(what),
+    )
+    marks.write(found.directory, name, marks.copied(marks.read(found.directory, name), made))
+    return {"text": copying.words(made)}
+
+
+def made_by(place: Path) -> str:
+    """Id of the backup that an operation has made, or the one that it finishes; "" before it did."""
+    if found := next((entry.backup for entry in reversed(journal.read(place)) if entry.backup), ""):
+        return found
+    resolves = journal.read_plan(place).resolves
+    return made_by(place.parent / resolves) if resolves else ""
 
 
 def prune(operation: Operation, one: Step) -> Fields:
@@ -89,6 +137,7 @@ ACTS: dict[Act, acts.Act] = {
     Act.SAFETY_BACKUP: save,
     Act.VERIFY: verify_backup,
     Act.PRUNE: prune,
+    Act.COPY: copy_away,
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from opsconsole.backups import pruning
+from opsconsole.backups import copying, pruning
 from opsconsole.backups.findings import counted
 from opsconsole.backups.retention import Policy, Retention
 from opsconsole.backups.verifying import Level
@@ -32,6 +32,8 @@ def backup(found: Scope, config: Config, order: BackupOrder, *, prune: bool = Tr
             "See `opsconsole status`; [mongodb], [redis] and [data] in opsconsole.toml say where they are.",
         )
     steps = [save_step(found, order)]
+    if order.backup_class is not BackupClass.SAFETY and config.copy.chosen:
+        steps.append(copy_step(found, config))
     if prune and not order.parts and order.backup_class is not BackupClass.SAFETY:
         steps.append(
             Step(
@@ -110,6 +112,38 @@ def _held(found: Scope, kinds: Sequence[str]) -> list[DataEffect]:
         )
         for place in found.places
     ]
+
+
+# --- copy ------------------------------------------------------------------------------------------
+
+
+def copy(found: Scope, config: Config, backups: Sequence[Backup]) -> Plan:
+    """Copy backups to the place that the settings name. Raises SourceError when they name none."""
+    if not config.copy.chosen:
+        raise SourceError(
+            "there is no place to copy to", "Set rclone, rsync or command under [copy] in opsconsole.toml."
+        )
+    return Plan(
+        kind=Kind.COPY,
+        stack=found.stack.name,
+        directory=found.look.directory,
+        bound=False,
+        steps=tuple(copy_step(found, config, one.id) for one in backups),
+        backups=tuple(one.id for one in backups),
+    )
+
+
+def copy_step(found: Scope, config: Config, backup: str = "") -> Step:
+    """The step that copies a backup, the one that the operation has made by default. Raises SourceError."""
+    return Step(
+        id=f"copy:{backup}" if backup else "copy",
+        title=f"Copy {backup or 'it'} to {copying.place_of(config.copy)}",
+        act=Act.COPY,
+        commands=copying.commands(found.directory / (backup or "BACKUP"), config.copy),
+        effect="Compared over there; its manifest goes last, so that half a copy is none.",
+        seconds=config.copy.timeout_hours * 3600,
+        if_fails=IfFails.GOES_ON,
+    )
 
 
 # --- verify ----------------------------------------------------------------------------------------

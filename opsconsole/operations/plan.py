@@ -32,6 +32,7 @@ class Kind(StrEnum):
     BACKUP = "backup"
     VERIFY = "verify"
     PRUNE = "prune"
+    COPY = "copy"
     RESTORE = "restore"
 
 
@@ -61,6 +62,7 @@ class Act(StrEnum):
     SAVE = "save"  # a backup of what the plan orders
     VERIFY = "verify"  # a backup is what its manifest says, to the level that the plan names
     PRUNE = "prune"  # remove the backups that the plan names and that may still go
+    COPY = "copy"  # a backup to the place that the settings name, and the copy read again
     CHECK_BACKUP = "check-backup"  # every byte of what will be restored
     LOAD = "load"  # data of a backup beside the live data, compared
     SWAP = "swap"  # what was loaded takes the place of what is live

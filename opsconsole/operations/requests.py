@@ -239,7 +239,7 @@ def _undo(site: Site, request: Request) -> Plan:
         return return_plans.undone(_look_back(site, old), old, place.name, kept)
     if old.kind is Kind.RESTORE:
         return _restore_undone(site, place, old)
-    if old.kind in (Kind.BACKUP, Kind.VERIFY, Kind.PRUNE):
+    if old.kind in (Kind.BACKUP, Kind.VERIFY, Kind.PRUNE, Kind.COPY):
         raise SourceError(
             f"a {old.kind.value} that was cut off has nothing to undo",
             f"`opsconsole operations finish {place.name}` does it again; what it left is removed by the next backup.",
@@ -267,6 +267,15 @@ def _verify(site: Site, request: Request) -> Plan:
     backups = backup_acts.listed(found)
     wanted = [named(backups, one) for one in request.backups or ("latest",)]
     return backup_plans.verify(found, wanted, Level(request.level))
+
+
+def _copy(site: Site, request: Request) -> Plan:
+    from opsconsole.backups.naming import named
+    from opsconsole.operations import backup_acts, backup_plans
+
+    found = scope_of(site)
+    backups = backup_acts.listed(found)
+    return backup_plans.copy(found, site.config(), [named(backups, one) for one in request.backups or ("latest",)])
 
 
 def _prune(site: Site, request: Request) -> Plan:
@@ -308,6 +317,7 @@ PLANS: dict[str, Callable[[Site, Request], Plan]] = {
     "backup": _backup,
     "verify": _verify,
     "prune": _prune,
+    "copy": _copy,
     "restore": _restore,
     "undo-restore": _undo_restore,
     "finish": _finish,

@@ -23,7 +23,7 @@ from opsconsole.backups.mongo_live import LiveCollection, live_collections
 from opsconsole.backups.opening import Opened, OpenPart, open_backup
 from opsconsole.config import Config
 from opsconsole.model import Backup, BackupClass, Container, SourceError
-from opsconsole.operations import backup_plans, journal, restore_redis, restore_state
+from opsconsole.operations import backup_acts, backup_plans, journal, restore_state
 from opsconsole.operations.backup_plans import MAY_TAKE_SECONDS, NEEDED_LEVEL
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.config_files import config_files
@@ -96,7 +96,7 @@ def restore(found: Scope, config: Config, backup: Backup, order: RestoreOrder) -
         backup=BackupOrder(
             backup_class=BackupClass.SAFETY,
             why=f"before the restore of {backup.id}",
-            parts=tuple(kind for kind in kinds if kind != "config"),
+            parts=_safety_parts(found, kinds),
             databases=tuple(new for _, new in order.to),
         ),
         confirm=found.stack.name,
@@ -114,7 +114,7 @@ def undoing(directory: Path, operation: str = "") -> RestoreOrder:
             continue
         home = restore_state.home(place)
         old = journal.read_plan(home).restore
-        safety = restore_redis.safety_backup_of(place)
+        safety = backup_acts.made_by(place)
         if old is None or not safety or journal.read_plan(place).as_undo:
             continue
         to = dict(old.to)
@@ -195,7 +195,7 @@ def _steps(
         seconds=MAY_TAKE_SECONDS,
     )
     if data:
-        safety = BackupOrder(backup_class=BackupClass.SAFETY, parts=tuple(data))
+        safety = BackupOrder(backup_class=BackupClass.SAFETY, parts=_safety_parts(found, kinds))
         yield backup_plans.save_step(found, safety, act=Act.SAFETY_BACKUP)
     if stopping:
         yield _compose(found, "stop", "Stop", stopping, "Nobody writes meanwhile; databases stay up.")
@@ -335,6 +335,12 @@ def _kinds(opened: Opened, order: RestoreOrder) -> tuple[str, ...]:
             raise SourceError(f"the backup {opened.id} has no {kind}", f"It has: {', '.join(there) or 'nothing'}.")
     # The configuration is put back only when it is asked for: what runs may need the one of today.
     return tuple(kind for kind in there if kind in (wanted or _DATA))
+
+
+def _safety_parts(found: Scope, kinds: Sequence[str]) -> tuple[str, ...]:
+    """What is replaced; () where that is all the data that there is: then it is a whole backup."""
+    data = tuple(kind for kind in kinds if kind in _DATA)
+    return () if set(data) == set(found.kinds) - {"config"} else data
 
 
 def _has(opened: Opened, kind: str) -> bool:

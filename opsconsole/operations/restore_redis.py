@@ -7,7 +7,7 @@ from pathlib import Path
 from opsconsole.backups.opening import Opened, OpenPart, open_backup
 from opsconsole.backups.rdb import Wanted
 from opsconsole.model import SourceError
-from opsconsole.operations import backup_acts, journal, restore_state
+from opsconsole.operations import backup_acts, restore_state
 from opsconsole.operations.acts import Operation
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.plan import RestoreOrder
@@ -92,7 +92,7 @@ def _keys_back(operation: Operation, home: Path, found: Scope) -> None:
     from opsconsole.backups.redis_patterns import selected
 
     order = order_of(operation)
-    safety = safety_backup_of(operation.place)
+    safety = backup_acts.made_by(operation.place)
     opened = restore_state.read(home, "opened.json", Opened)
     if not safety or opened is None:
         return  # nothing was given back before both were there
@@ -114,11 +114,3 @@ def clear(home: Path, found: Scope) -> None:
         beside = restore_state.redis(home, server)
         if beside is not None:
             redis_loading.drop(connection.uri, beside)
-
-
-def safety_backup_of(place: Path) -> str:
-    """Id of the safety backup that a restore took, or the one that it finishes; "" before it did."""
-    if found := next((entry.backup for entry in reversed(journal.read(place)) if entry.backup), ""):
-        return found
-    resolves = journal.read_plan(place).resolves
-    return safety_backup_of(place.parent / resolves) if resolves else ""
