@@ -117,6 +117,16 @@ class BackupsSection(Section, frozen=True):
         Literal["gzip", "zstd", "none"],
         Meta(description='"gzip" is what mongorestore reads, "zstd" is faster, "none" for disks that compress.'),
     ] = "gzip"
+    encrypt_to: Annotated[
+        tuple[str, ...],
+        Meta(description="Encrypt every backup to these public keys: age1..., or an ssh-ed25519 or ssh-rsa key."),
+    ] = ()
+    identity_file: Annotated[
+        str,
+        Meta(
+            description="File with the private key of encrypted backups, to verify and restore; never the key itself."
+        ),
+    ] = ""
 
 
 class RetentionSection(Section, frozen=True):

@@ -30,6 +30,7 @@ ROOMS = {
     "pymongo": ("sources/", "backups/"),
     "bson": ("sources/", "backups/"),
     "redis": ("sources/", "backups/"),
+    "pyrage": ("backups/",),
     "psutil": ("sources/",),
     "httpx": ("sources/",),
     "apprise": ("sources/",),
@@ -93,7 +94,10 @@ def loaded_by(code: str) -> set[str]:
     return set(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split())
 
 
-HEAVY = {"textual", "rich", "docker", "requests", "pymongo", "redis", "psutil", "httpx", "yaml", "humanize", "apprise"}
+HEAVY = {
+    "textual", "rich", "docker", "requests", "pymongo", "redis", "psutil", "httpx", "yaml", "humanize", "apprise",
+    "pyrage",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,13 @@ config/env                    the env file as it is, secrets included, so 0600 l
 config/compose-1.yml ...      the compose files, in the order that Compose reads them
 config/rendered.yml           what Compose makes of them
 config/state.json             release, git commit, image digests, and where each file lies
+
+Each name ends with .age when the backup is encrypted.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +18,15 @@ from pathlib import Path
 
 import msgspec
 
-from opsconsole.backups.manifest import HeldFile, Part, PartKind, sha256
-from opsconsole.backups.reading import FileReader, LimitReached, Meter, up_to
+from opsconsole.backups.encryption import NO_KEYS, NOBODY, SUFFIX, Keys, Recipients
+from opsconsole.backups.manifest import HeldFile, Part, PartKind
+from opsconsole.backups.packed_files import UnpackedFile, write_file
+from opsconsole.backups.reading import Corrupt, FileReader, LimitReached, Meter, up_to
 from opsconsole.backups.verifying import Fault
-from opsconsole.durable import write_private
 from opsconsole.model import Record, SourceError
 
 DIRECTORY = "config"
+STATE = "state.json"
 _LARGEST = 16 << 20
 
 
@@ -48,6 +53,7 @@ class ConfigSaver:
     git_branch: str = ""
     git_changed: Sequence[str] = ()
     images: Mapping[str, str] = field(default_factory=dict)
+    recipients: Recipients = NOBODY
     name: str = DIRECTORY
     kind: PartKind = "config"
 
@@ -58,9 +64,9 @@ class ConfigSaver:
         sources = {f"compose-{number}{path.suffix}": path for number, path in enumerate(self.compose_files, 1)}
         if self.env_file is not None:
             sources["env"] = self.env_file
-        held = [_write(place, name, _read(path)) for name, path in sources.items()]
+        held = [self._write(place, name, _read(path)) for name, path in sources.items()]
         if self.rendered:
-            held.append(_write(place, "rendered.yml", self.rendered.encode("utf-8", "surrogateescape")))
+            held.append(self._write(place, "rendered.yml", self.rendered.encode("utf-8", "surrogateescape")))
         state = State(
             release=self.release,
             git_commit=self.git_commit,
@@ -69,29 +75,56 @@ class ConfigSaver:
             images=dict(self.images),
             files={name: str(path) for name, path in sources.items()},
         )
-        held.append(_write(place, "state.json", msgspec.json.format(msgspec.json.encode(state), indent=1) + b"\n"))
+        text = msgspec.json.format(msgspec.json.encode(state), indent=1) + b"\n"
+        held.append(self._write(place, STATE, text))
         return Part(kind="config", name=self.name, files=tuple(held), seconds=time.monotonic() - begun)
 
+    def _write(self, place: Path, name: str, data: bytes) -> HeldFile:
+        path = f"{DIRECTORY}/{name}{self.recipients.suffix}"
+        size, digest = write_file(place / path, data, self.recipients)
+        return HeldFile(path=path, size=size, sha256=digest)
 
-def read_state(directory: Path) -> State:
+
+def read_kept(directory: Path, name: str, keys: Keys = NO_KEYS) -> bytes:
+    """One file of the part, by its name before encryption: `env`. Raises SourceError."""
+    plain = directory / DIRECTORY / name
+    sealed = plain.with_name(f"{name}{SUFFIX}")
+    if not os.path.lexists(sealed):
+        return _read(plain)
+    shown = f"{DIRECTORY}/{sealed.name}"
+    try:
+        with UnpackedFile(sealed, _LARGEST, keys) as reader:
+            return up_to(reader, _LARGEST + 1)
+    except Corrupt as fault:
+        raise SourceError(f"{shown} {fault.problem}") from None
+    except LimitReached:
+        raise SourceError(f"{shown} is larger than {_LARGEST >> 20} MiB") from None
+    except OSError as error:
+        raise SourceError(f"{shown} cannot be read: {error.strerror or error}") from None
+
+
+def read_state(directory: Path, keys: Keys = NO_KEYS) -> State:
     """What `state.json` of a backup says. Raises SourceError."""
-    data = _read(directory / DIRECTORY / "state.json")
+    data = read_kept(directory, STATE, keys)
     try:
         return msgspec.json.decode(data, type=State)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise SourceError(f"{DIRECTORY}/state.json is broken: {str(error)[:100]}") from None
 
 
-def check_config_part(directory: Path, part: Part) -> tuple[Fault, ...]:
-    """Whether what the console wrote of a stack's state can be read."""
-    path = f"{DIRECTORY}/state.json"
-    if not any(file.path == path for file in part.files):
-        return ()
-    try:
-        read_state(directory)
-    except SourceError as error:
-        return (Fault(path=path, problem=error.problem.removeprefix(f"{path} ")),)
-    return ()
+def check_config_part(directory: Path, part: Part, keys: Keys = NO_KEYS) -> tuple[Fault, ...]:
+    """Whether what is encrypted can be decrypted, and what the console wrote of a stack's state can be read."""
+    faults = []
+    for file in part.files:
+        name = file.path.removeprefix(f"{DIRECTORY}/").removesuffix(SUFFIX)
+        try:
+            if name == STATE:
+                read_state(directory, keys)
+            elif file.path.endswith(SUFFIX):
+                read_kept(directory, name, keys)
+        except SourceError as error:
+            faults.append(Fault(path=file.path, problem=error.problem.removeprefix(f"{file.path} ")))
+    return tuple(faults)
 
 
 def _read(path: Path) -> bytes:
@@ -103,9 +136,3 @@ def _read(path: Path) -> bytes:
         raise SourceError(f"{path} is larger than {_LARGEST >> 20} MiB: is it the right file?") from None
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror or error}", f"ls -l {path}") from None
-
-
-def _write(place: Path, name: str, data: bytes) -> HeldFile:
-    path = f"{DIRECTORY}/{name}"
-    write_private(place / path, data)
-    return HeldFile(path=path, size=len(data), sha256=sha256(data))

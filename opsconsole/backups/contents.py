@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from opsconsole.backups import tarball
+from opsconsole.backups.encryption import MAGIC, SUFFIX
 from opsconsole.backups.findings import Contents, Finding, Verdict, counted
 from opsconsole.backups.moments import moment_in
 from opsconsole.backups.mongo_dump import (
@@ -48,7 +49,8 @@ def is_litter(name: str) -> bool:
 
 
 def kind_by_name(name: str) -> str:
-    """Which kind of part a file name promises; "" for one that promises nothing."""
+    """Which kind of part a file name promises, encrypted or not; "" for one that promises nothing."""
+    name = name.removesuffix(SUFFIX)
     if _FILES.match(name):
         return "files"
     if _MANIFEST.match(name):
@@ -89,6 +91,8 @@ def read_stream(
     head = peeked.head
     if not head:
         return Contents([Finding(promised, "", size, Verdict.EMPTY, "is empty (0 bytes)")])
+    if name.endswith(SUFFIX):
+        return Contents([_encrypted(promised, size, head)])
     if head.startswith((GZIP_MAGIC, ZSTD_MAGIC)) and depth < _DEEPEST:
         return _unpacked(peeked, name, size, meter, depth)
     if head.startswith(ARCHIVE_MAGIC):
@@ -108,6 +112,21 @@ def _single(finding: Finding) -> Contents:
 def _faulty(kind: str, size: int, fault: Corrupt) -> Contents:
     verdict = Verdict.CUT if fault.cut else Verdict.WRONG
     return Contents([Finding(kind, "", size, verdict, fault.problem)])
+
+
+def _encrypted(kind: str, size: int, head: bytes) -> Finding:
+    """Nobody can look inside without the key: that is no damage."""
+    if head.startswith(MAGIC):
+        return Finding(kind, "", size, note="encrypted", whole=False)
+    cut = MAGIC.startswith(head)
+    return Finding(
+        kind,
+        "",
+        size,
+        Verdict.CUT if cut else Verdict.WRONG,
+        "is cut short" if cut else "is not what age writes",
+        whole=False,
+    )
 
 
 def _unrecognised(name: str, promised: str, size: int, head: bytes) -> Contents:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from opsconsole.backups import tar_format
+from opsconsole.backups.encryption import NO_KEYS, Keys
 from opsconsole.backups.packed_files import UnpackedFile
 from opsconsole.backups.reading import Corrupt, LimitReached, Reader
 from opsconsole.backups.tar_format import Item, Kind
@@ -39,19 +40,27 @@ class Extracted(Record, frozen=True):
     size: int  # bytes of files
 
 
-def extract(archive: Path, target: Path, *, limit: int, foreign: bool = False, told: Told = _silent) -> Extracted:
+def extract(
+    archive: Path,
+    target: Path,
+    *,
+    limit: int,
+    foreign: bool = False,
+    keys: Keys = NO_KEYS,
+    told: Told = _silent,
+) -> Extracted:
     """Unpack into `target`, which is made anew (what a cut-off attempt left there is removed).
 
     `limit`: unpacked bytes at most. `foreign`: an archive that this console did not make and nobody hashed: links that
-    lead out of the directory are refused and special permission bits dropped. Raises SourceError; nothing else is
-    touched then, and `target` is removed.
+    lead out of the directory are refused and special permission bits dropped. `keys`: of an encrypted one. Raises
+    SourceError; nothing else is touched then, and `target` is removed.
     """
     if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
     target.mkdir(mode=0o700)
     fd = os.open(target, _DIRECTORY)
     try:
-        made = _Extraction(fd, foreign, told).all(archive, limit)
+        made = _Extraction(fd, foreign, told).all(archive, limit, keys)
         os.sync()  # one call for any number of files; what they are exchanged for must be on the disk
         return made
     except BaseException as error:
@@ -84,8 +93,8 @@ class _Extraction:
         self._as_root = os.geteuid() == 0
         self._members = self._size = 0
 
-    def all(self, archive: Path, limit: int) -> Extracted:
-        with UnpackedFile(archive, limit) as reader:
+    def all(self, archive: Path, limit: int, keys: Keys) -> Extracted:
+        with UnpackedFile(archive, limit, keys) as reader:
             for item, content in tar_format.items(reader):
                 self._make(item, content)
                 self._members += bool(item.path)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from opsconsole.backups import tar_format
+from opsconsole.backups.encryption import NO_KEYS, NOBODY, Keys, Recipients
 from opsconsole.backups.manifest import PER_FILE, HeldFile, Part, PartKind
 from opsconsole.backups.packed_files import PackedFile, Packing, UnpackedFile
 from opsconsole.backups.reading import Corrupt, LimitReached
@@ -43,13 +44,14 @@ class FilesSaver:
     directory: Path
     left_out: Collection[Path] = ()
     packing: Packing = Packing.GZIP
+    recipients: Recipients = NOBODY
     told: Told = lambda path, members, size: None
     kind: PartKind = "files"
 
     def save(self, place: Path) -> Part:
         """Raises SourceError or OSError when something cannot be read: no part is better than half of one."""
         begun = time.monotonic()
-        target = PackedFile(place / file_name(self.name, self.packing), self.packing)
+        target = PackedFile(place / file_name(self.name, self.packing, self.recipients), self.packing, self.recipients)
         try:
             saving = _Saving(target, _identities(self.left_out), self.told)
             saving.all(self.directory)
@@ -72,9 +74,9 @@ class FilesSaver:
         )
 
 
-def file_name(name: str, packing: Packing) -> str:
+def file_name(name: str, packing: Packing, recipients: Recipients = NOBODY) -> str:
     """`files-uploads.tar.gz`: what is no plain letter or digit becomes an underscore."""
-    return f"files-{re.sub(r'[^A-Za-z0-9.-]', '_', name) or '_'}.tar{packing.suffix}"
+    return f"files-{re.sub(r'[^A-Za-z0-9.-]', '_', name) or '_'}.tar{packing.suffix}{recipients.suffix}"
 
 
 def _identities(directories: Collection[Path]) -> frozenset[tuple[int, int]]:
@@ -241,21 +243,21 @@ def _text(path: bytes) -> str:
 # --- checking --------------------------------------------------------------------------------------
 
 
-def check_files_part(directory: Path, part: Part) -> tuple[Fault, ...]:
+def check_files_part(directory: Path, part: Part, keys: Keys = NO_KEYS) -> tuple[Fault, ...]:
     """Read every member and add up: what differs from the manifest. Never raises for what the file holds."""
     for file in part.files:
-        problem = _check(directory / file.path, part)
+        problem = _check(directory / file.path, part, keys)
         if problem:
             return (Fault(path=file.path, problem=problem),)
     return ()
 
 
-def _check(path: Path, part: Part) -> str:
+def _check(path: Path, part: Part, keys: Keys) -> str:
     members = size = 0
     # Headers of a member take at most two blocks and what names and the list of holes need; that leaves a bomb no room.
     limit = 2 * part.content_size + part.members * (1 << 17) + (1 << 20)
     try:
-        with UnpackedFile(path, limit) as reader:
+        with UnpackedFile(path, limit, keys) as reader:
             for item, content in tar_format.items(reader):
                 members += bool(item.path)
                 size += item.stored

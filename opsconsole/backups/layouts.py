@@ -224,6 +224,8 @@ def _check_manifest(reading: Reading, walk: _Walk) -> None:
     sizes = {entry.relative: entry.size for entry in walk.entries}
     reading.manifest, reading.flaw = own_layout.read(reading.path, sizes)
     if reading.manifest is not None:
+        if reading.manifest.encrypted_to:
+            reading.notes.append("encrypted")
         reading.findings = own_layout.findings(reading.manifest, reading.findings)
     if reading.flaw:
         reading.flaw_verdict = Verdict.WRONG

@@ -126,6 +126,7 @@ class Manifest(_Strict, frozen=True, kw_only=True):
     release: Name = ""  # "r4"
     opsconsole: Name = ""  # the version that made it
     duration_seconds: Seconds = 0.0
+    encrypted_to: tuple[Text, ...] = ()  # the public keys that its parts were encrypted to; () when they are not
     parts: tuple[Part, ...] = ()
     checksums: HeldFile | None = None  # the same sums for `sha256sum -c`
 

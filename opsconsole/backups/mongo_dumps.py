@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from opsconsole.backups.bson_documents import DocumentDigest, check_documents
+from opsconsole.backups.encryption import NO_KEYS, Keys
 from opsconsole.backups.mongo_archive import ArchiveReader, Batch, Entry
 from opsconsole.backups.mongo_catalog import metadata_of
 from opsconsole.backups.mongo_directory import DirectoryReader
@@ -40,12 +41,12 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def open_dump(path: Path) -> Iterator[Dump]:
-    """Raises Corrupt, also while it is read, and OSError."""
+def open_dump(path: Path, keys: Keys = NO_KEYS) -> Iterator[Dump]:
+    """`keys`: of an encrypted one. Raises Corrupt, also while it is read, OSError and WrongKey."""
     if path.is_dir():
         yield DirectoryReader(path)
         return
-    with UnpackedFile(path) as source:
+    with UnpackedFile(path, keys=keys) as source:
         yield ArchiveReader(source)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from opsconsole.backups.encryption import NO_KEYS, NOBODY, Keys, Recipients
 from opsconsole.backups.manifest import HeldCollection, HeldFile, Part, PartKind
 from opsconsole.backups.mongo_catalog import Selection
 from opsconsole.backups.mongo_dumps import Checked, check_dump, open_dump
@@ -17,7 +18,7 @@ from opsconsole.sources.connection import Connection
 from opsconsole.text import printable
 
 ARCHIVE = "mongodb.archive"
-"""The file of the part, before the suffix of its packing."""
+"""The file of the part, before the suffixes of its packing and encryption."""
 
 
 class MongoSaver:
@@ -32,6 +33,7 @@ class MongoSaver:
         *,
         file: str = ARCHIVE,
         packing: Packing = Packing.GZIP,
+        recipients: Recipients = NOBODY,
         selection: Selection = EVERYTHING,
         progress: OnProgress | None = None,
         cancelled: IsCancelled | None = None,
@@ -39,8 +41,9 @@ class MongoSaver:
         """`name` is that of the service; `file` another one where a stack has two servers."""
         self.name = name
         self._connection = connection
-        self._file = file + packing.suffix
+        self._file = file + packing.suffix + recipients.suffix
         self._packing = packing
+        self._recipients = recipients
         self._selection = selection
         self._watching = (progress, cancelled)
 
@@ -51,6 +54,7 @@ class MongoSaver:
             self._connection,
             place / self._file,
             packing=self._packing,
+            recipients=self._recipients,
             selection=self._selection,
             progress=progress,
             cancelled=cancelled,
@@ -102,7 +106,12 @@ def expected_of(part: Part) -> Mapping[str, tuple[int, str]]:
 
 
 def check_mongo_part(
-    directory: Path, part: Part, *, required: Sequence[str] = (), watch: Watch | None = None
+    directory: Path,
+    part: Part,
+    *,
+    required: Sequence[str] = (),
+    watch: Watch | None = None,
+    keys: Keys = NO_KEYS,
 ) -> tuple[Fault, ...]:
     """Parse everything in the part and add it up: what differs from the manifest, and what is missing of `required`,
     which are names or "database.name". Never raises for what the file holds."""
@@ -110,7 +119,7 @@ def check_mongo_part(
     held: dict[str, Checked] = {}
     for file in part.files:
         try:
-            with open_dump(directory / file.path) as dump:
+            with open_dump(directory / file.path, keys) as dump:
                 held |= {one.entry.path: one for one in check_dump(dump, watch)}
         except Corrupt as fault:
             faults.append(Fault(path=file.path, problem=printable(fault.problem)))

@@ -22,6 +22,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from opsconsole import __version__
 from opsconsole.backups.bson_documents import DocumentDigest
 from opsconsole.backups.conveyor import Conveyor
+from opsconsole.backups.encryption import NOBODY, Recipients
 from opsconsole.backups.mongo_archive import ArchiveWriter
 from opsconsole.backups.mongo_catalog import Catalog, Listed, Selection, catalog
 from opsconsole.backups.mongo_raw import answers, ask, raw_batches
@@ -89,12 +90,14 @@ def save_mongo(
     path: Path,
     *,
     packing: Packing = Packing.GZIP,
+    recipients: Recipients = NOBODY,
     selection: Selection = EVERYTHING,
     progress: OnProgress | None = None,
     cancelled: IsCancelled | None = None,
     answer_seconds: float = ANSWER_SECONDS,
 ) -> SavedDump:
-    """Write an archive to `path`, which must not exist; there is none after a failure.
+    """Write an archive to `path`, which must not exist, and whose name ends with .age when it is encrypted to
+    `recipients`; there is none after a failure.
 
     Raises Explained when the server fails or the disk does, Cancelled when `cancelled` says so.
     """
@@ -103,7 +106,7 @@ def save_mongo(
     try:
         with bulk_client(connection, answer_seconds=answer_seconds) as client:
             watch = Watch(progress, cancelled)
-            saving = _Saving(client, path, packing, watch)
+            saving = _Saving(client, path, packing, recipients, watch)
             dump = saving.run(selection, connection.target.database)
     except Explained as failure:
         if saving is None or not saving.reading:
@@ -119,10 +122,11 @@ def save_mongo(
 class _Saving:
     """One archive, begun again when collections are dropped or made while others are read."""
 
-    def __init__(self, client: RawClient, path: Path, packing: Packing, watch: Watch) -> None:
+    def __init__(self, client: RawClient, path: Path, packing: Packing, recipients: Recipients, watch: Watch) -> None:
         self._client = client
         self._path = path
         self._packing = packing
+        self._recipients = recipients
         self._watch = watch
         self._version = ""
         self._by_name = False
@@ -162,7 +166,7 @@ class _Saving:
     def _once(self, found: Catalog, moment: Timestamp | None) -> SavedDump:
         self._watch.begin(*_totals(self._client, found))
         self._by_name = not self._may_use_uuids(found)
-        file = PackedFile(self._path, self._packing)
+        file = PackedFile(self._path, self._packing, self._recipients)
         try:
             version = {"server_version": self._version, "tool_version": TOOL_VERSION}
             writer = ArchiveWriter(file, found.entries, **version)

@@ -10,10 +10,11 @@ from datetime import datetime
 from pathlib import Path
 
 from opsconsole.backups import manifest, older_layouts, rdb
+from opsconsole.backups.encryption import NO_KEYS, SUFFIX, Keys
 from opsconsole.backups.manifest import HeldCollection, HeldKeys
 from opsconsole.backups.reading import Corrupt, FileReader, Meter
 from opsconsole.backups.redis_checking import held_keys
-from opsconsole.backups.verifying import Fault, Level, verify
+from opsconsole.backups.verifying import Fault, Level, check_keys, verify
 from opsconsole.model import Backup, Record, SourceError
 from opsconsole.text import printable
 
@@ -53,24 +54,33 @@ class Opened(Record, frozen=True):
 
 
 def open_backup(
-    backup: Backup, scratch: Path, limit: int, *, check: bool = True, told: Told = lambda what, done, total: None
+    backup: Backup,
+    scratch: Path,
+    limit: int,
+    *,
+    check: bool = True,
+    keys: Keys = NO_KEYS,
+    told: Told = lambda what, done, total: None,
 ) -> Opened:
     """Read everything in a backup (level 2) and say what it holds. `scratch` is a directory for what has to be
     unpacked, `limit` how many bytes of each archive at most.
 
-    `check` False trusts a manifest that was checked before. Raises SourceError that names the file at fault.
+    `check` False trusts a manifest that was checked before; `keys` open an encrypted one. Raises SourceError that names
+    the file at fault, or WrongKey before anything is read.
     """
     if backup.layout == OWN:
-        return _own(backup, check, told)
+        return _own(backup, check, keys, told)
     return _older(backup, scratch, limit)
 
 
-def _own(backup: Backup, check: bool, told: Told) -> Opened:
+def _own(backup: Backup, check: bool, keys: Keys, told: Told) -> Opened:
     directory = Path(backup.path)
-    seen = verify(directory, Level.PARSED if check else Level.MANIFEST, told=told)
+    seen = verify(directory, Level.PARSED if check else Level.MANIFEST, told=told, keys=keys)
     _refuse(backup, seen.faults)
     held = seen.manifest
     assert held is not None  # it has no faults
+    if not check:
+        check_keys(directory, held, keys)
     return Opened(
         id=backup.id,
         taken_at=held.taken_at,
@@ -89,7 +99,7 @@ def identity(directory: Path) -> str:
 
 def _open_part(directory: Path, part: manifest.Part) -> OpenPart:
     files = [file.path for file in part.files]
-    main = next((one for one in files if one.endswith(".rdb")), files[0]) if part.kind == "redis" else files[0]
+    main = next((one for one in files if one.removesuffix(SUFFIX).endswith(".rdb")), files[0]) if part.kind == "redis" else files[0]
     path = directory / (main.partition("/")[0] if part.kind == "config" else main)
     return OpenPart(
         kind=part.kind,

@@ -1,4 +1,4 @@
-"""Files that are packed with gzip or zstd while they are written, and unpacked while they are read.
+"""Files that are packed with gzip or zstd, and encrypted if asked for, while they are written; and read again.
 
 What is written is hashed on its way to the disk and durable when `finish` returns.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from opsconsole.backups.encryption import NO_KEYS, NOBODY, SUFFIX, Keys, Recipients, Sealing, Unsealed
 from opsconsole.backups.reading import Corrupt, GzipReader, Meter, Peeked, Reader, up_to
 
 _CHUNK = 1 << 16
@@ -64,25 +65,38 @@ class PackedFile:
     Raises FileExistsError when there is one already, and OSError when the disk does not take it.
     """
 
-    def __init__(self, path: Path, packing: Packing = Packing.NONE) -> None:
+    def __init__(self, path: Path, packing: Packing = Packing.NONE, recipients: Recipients = NOBODY) -> None:
+        if (path.suffix == SUFFIX) != bool(recipients):
+            raise ValueError(f"{path.name} does not say whether it is encrypted")  # readers go by the name
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._packer = _packer(packing)
         self._file = os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0)
         self._hash = hashlib.sha256()
         self.path = path
         self.size = 0
+        self._sealing: Sealing | None = None
+        try:
+            self._sealing = Sealing(self._put, recipients) if recipients else None
+        except BaseException:
+            self.abandon()
+            raise
+        self._take = self._sealing.write if self._sealing is not None else self._put
 
     def write(self, data: bytes) -> None:
-        self._put(self._packer.compress(data))
+        self._take(self._packer.compress(data))
 
     def finish(self) -> str:
         """Everything is on the disk; returns the SHA-256 of the file in hex."""
-        self._put(self._packer.flush())
+        self._take(self._packer.flush())
+        if self._sealing is not None:
+            self._sealing.finish()
         os.fsync(self._file.fileno())
         self._file.close()
         return self._hash.hexdigest()
 
     def abandon(self) -> None:
+        if self._sealing is not None:
+            self._sealing.abandon()
         self._file.close()
         self.path.unlink(missing_ok=True)
 
@@ -92,6 +106,18 @@ class PackedFile:
             rest = rest[self._file.write(rest) :]
         self._hash.update(data)
         self.size += len(data)
+
+
+def write_file(path: Path, data: bytes, recipients: Recipients = NOBODY) -> tuple[int, str]:
+    """A small file, on the disk when this returns; its size and SHA-256. Raises OSError."""
+    file = PackedFile(path, recipients=recipients)
+    try:
+        file.write(data)
+        digest = file.finish()
+    except BaseException:
+        file.abandon()
+        raise
+    return file.size, digest
 
 
 # --- reading ---------------------------------------------------------------------------------------
@@ -112,14 +138,23 @@ class _Descriptor:
 
 
 class UnpackedFile:
-    """Reads a file, unpacked according to its first bytes, up to `limit` unpacked bytes (then LimitReached).
+    """Reads a file, decrypted when its name ends with .age and unpacked according to its first bytes, up to `limit`
+    unpacked bytes (then LimitReached).
 
-    Raises OSError; `read` raises Corrupt when the packing is broken or ends too early.
+    Raises OSError, and WrongKey when no key is given; `read` raises Corrupt when what is read is broken or ends too
+    early.
     """
 
-    def __init__(self, path: Path, limit: int = 1 << 50) -> None:
+    def __init__(self, path: Path, limit: int = 1 << 50, keys: Keys = NO_KEYS) -> None:
         self._file = _Descriptor(path)
-        self._reader, self.packing = unpacked(self._file, Meter(limit))
+        self._unsealed: Unsealed | None = None
+        try:
+            if path.suffix == SUFFIX:
+                self._unsealed = Unsealed(self._file, keys)
+            self._reader, self.packing = unpacked(self._unsealed or self._file, Meter(limit))
+        except BaseException:
+            self._close()
+            raise
 
     def read(self, size: int) -> bytes:
         return self._reader.read(size)
@@ -130,6 +165,11 @@ class UnpackedFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._unsealed is not None:
+            self._unsealed.close()
         self._file.close()
 
 

@@ -6,18 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from opsconsole.backups.config_part import check_config_part
+from opsconsole.backups.encryption import NO_KEYS, Keys
 from opsconsole.backups.manifest import Manifest, Part
 from opsconsole.backups.redis_checking import check_redis_part
 from opsconsole.backups.verifying import Fault, Told
 
 
-def parse(directory: Path, held: Manifest, told: Told, required: Sequence[str] = ()) -> list[Fault]:
+def parse(
+    directory: Path, held: Manifest, told: Told, required: Sequence[str] = (), keys: Keys = NO_KEYS
+) -> list[Fault]:
     """What is wrong, named by file. `required`: collections that must have documents. Never raises for the content."""
     faults: list[Fault] = []
     done, total = 0, held.size
     for part in held.parts:
         told(part.name, done, total)
-        faults += _parsed(directory, part, required)
+        faults += _parsed(directory, part, required, keys)
         done += part.size
     told("", total, total)
     if required and not any(part.kind == "mongo" for part in held.parts):
@@ -25,17 +28,17 @@ def parse(directory: Path, held: Manifest, told: Told, required: Sequence[str] =
     return faults
 
 
-def _parsed(directory: Path, part: Part, required: Sequence[str]) -> Sequence[Fault]:
+def _parsed(directory: Path, part: Part, required: Sequence[str], keys: Keys) -> Sequence[Fault]:
     match part.kind:
         case "mongo":
             from opsconsole.backups.mongo_part import check_mongo_part
 
-            return check_mongo_part(directory, part, required=required)
+            return check_mongo_part(directory, part, required=required, keys=keys)
         case "redis":
-            return check_redis_part(directory, part)
+            return check_redis_part(directory, part, keys)
         case "files":
             from opsconsole.backups.files_part import check_files_part
 
-            return check_files_part(directory, part)
+            return check_files_part(directory, part, keys)
         case "config":
-            return check_config_part(directory, part)
+            return check_config_part(directory, part, keys)

@@ -27,6 +27,7 @@ import msgspec
 
 from opsconsole.backups import manifest
 from opsconsole.backups.buckets import buckets_of
+from opsconsole.backups.encryption import MAGIC, SUFFIX, recipients_of
 from opsconsole.backups.identifiers import PARTIAL, REMOVED, next_id
 from opsconsole.backups.manifest import CHECKSUMS, HeldFile, Manifest, Part, PartKind
 from opsconsole.backups.verifying import Level, verify
@@ -85,6 +86,7 @@ class Order(Record, frozen=True):
     host: str = ""
     release: str = ""
     opsconsole: str = ""
+    encrypted_to: tuple[str, ...] = ()  # public keys; then every saver has to encrypt
 
 
 def _no_preflight() -> None:
@@ -116,9 +118,11 @@ class BackupFailed(SourceError):
 def make(directory: Path, order: Order, savers: Sequence[Saver], around: Surroundings | None = None) -> Manifest:
     """Make one backup in `directory` (made when it is not there) and return its manifest.
 
-    Raises BackupFailed when a part or the disk fails; what `record` and `prune` raise comes after the backup is made.
+    Raises BackupFailed when a part or the disk fails, SourceError for a key that is none; what `record` and `prune`
+    raise comes after the backup is made.
     """
     around = around or Surroundings()
+    recipients_of(order.encrypted_to)
     step("B00")
     with around.lock():
         step("B01")
@@ -160,7 +164,7 @@ def _written(
     parts = []
     for point, kind in _POINTS:
         step(point)
-        parts += [_saved(saver, place) for saver in savers if saver.kind == kind]
+        parts += [_saved(saver, place, bool(order.encrypted_to)) for saver in savers if saver.kind == kind]
     if not parts:
         raise BackupFailed("there is nothing to back up", "See `opsconsole status` for what was found in this stack.")
     step("B07")
@@ -187,7 +191,7 @@ def _written(
     return made
 
 
-def _saved(saver: Saver, place: Path) -> Part:
+def _saved(saver: Saver, place: Path, encrypted: bool) -> Part:
     what = f"{saver.kind} part {saver.name}"
     try:
         part = saver.save(place)
@@ -200,7 +204,17 @@ def _saved(saver: Saver, place: Path) -> Part:
     for file in part.files:
         if not file.size and part.kind not in _MAY_BE_EMPTY:
             raise BackupFailed(f"the {what} could not be saved: {file.path} is empty (0 bytes)")
+        if encrypted != _is_encrypted(place / file.path):
+            raise BackupFailed(
+                f"the {what} could not be saved: {file.path} is {'not ' if encrypted else ''}encrypted",
+                "This is a fault of opsconsole.",
+            )
     return part
+
+
+def _is_encrypted(path: Path) -> bool:
+    with path.open("rb") as file:
+        return path.suffix == SUFFIX and file.read(len(MAGIC)) == MAGIC
 
 
 def _publish(place: Path, made: Manifest) -> None:

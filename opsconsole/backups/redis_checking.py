@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from opsconsole.backups import rdb
+from opsconsole.backups.encryption import NO_KEYS, SUFFIX, Keys
 from opsconsole.backups.manifest import HeldKeys, Part
-from opsconsole.backups.reading import Corrupt, FileReader, Meter
+from opsconsole.backups.packed_files import UnpackedFile
+from opsconsole.backups.reading import Corrupt
 from opsconsole.backups.verifying import Fault
 
 
@@ -18,13 +20,13 @@ def held_keys(tally: rdb.Tally) -> tuple[HeldKeys, ...]:
     )
 
 
-def check_redis_part(directory: Path, part: Part) -> tuple[Fault, ...]:
+def check_redis_part(directory: Path, part: Part, keys: Keys = NO_KEYS) -> tuple[Fault, ...]:
     """Read every key and count. Never raises for what the file holds."""
     for file in part.files:
-        if not file.path.endswith(".rdb"):
+        if not file.path.removesuffix(SUFFIX).endswith(".rdb"):
             continue
         try:
-            with FileReader(str(directory / file.path), Meter(1 << 62)) as reader:
+            with UnpackedFile(directory / file.path, keys=keys) as reader:
                 found = held_keys(rdb.count(reader))
         except Corrupt as fault:
             return (Fault(path=file.path, problem=fault.problem),)

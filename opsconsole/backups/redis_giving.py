@@ -10,7 +10,9 @@ from pathlib import Path
 from redis.exceptions import ResponseError
 
 from opsconsole.backups import rdb
-from opsconsole.backups.reading import Corrupt, FileReader, Meter
+from opsconsole.backups.encryption import NO_KEYS, Keys
+from opsconsole.backups.packed_files import UnpackedFile
+from opsconsole.backups.reading import Corrupt
 from opsconsole.backups.redis_link import RedisLink, Word, linked
 from opsconsole.model import Record, SourceError
 
@@ -39,22 +41,30 @@ def now_ms() -> int:
 
 
 def restore_keys(
-    uri: str, path: Path, wanted: rdb.Wanted, *, replace: bool, into: dict[int, int] | None = None, told: Told = silent
+    uri: str,
+    path: Path,
+    wanted: rdb.Wanted,
+    *,
+    replace: bool,
+    into: dict[int, int] | None = None,
+    keys: Keys = NO_KEYS,
+    told: Told = silent,
 ) -> Loaded:
-    """Give back the chosen keys of a file that was verified. `into` sends a database of the backup to another.
+    """Give back the chosen keys of a file that was verified. `into` sends a database of the backup to another; `keys`
+    are those of an encrypted file.
 
     Raises SourceError; what was given back until then stays.
     """
     with linked(uri) as link:
-        return Giving(link, replace, into or {}, told).all(path, wanted)
+        return Giving(link, replace, into or {}, told).all(path, wanted, keys)
 
 
-def remove_keys(uri: str, path: Path, wanted: rdb.Wanted) -> int:
+def remove_keys(uri: str, path: Path, wanted: rdb.Wanted, keys: Keys = NO_KEYS) -> int:
     """Remove the chosen keys of a file from the live databases; returns how many there were. Raises SourceError."""
     removed = 0
     with linked(uri) as link:
         try:
-            with FileReader(str(path), Meter(1 << 62)) as reader:
+            with UnpackedFile(path, keys=keys) as reader:
                 for key in rdb.keys(reader, rdb.Tally(), wanted):
                     if key.value is not None:
                         answers = link.many([("SELECT", key.database), ("UNLINK", key.name)])
@@ -77,12 +87,12 @@ class Giving:
         self._loaded = Loaded(restored={}, expired={}, existing={})
         self._count = 0
 
-    def all(self, path: Path, wanted: rdb.Wanted) -> Loaded:
+    def all(self, path: Path, wanted: rdb.Wanted, keys: Keys = NO_KEYS) -> Loaded:
         """Raises SourceError; what was given back until then stays."""
         now = now_ms()
         database = None
         try:
-            with FileReader(str(path), Meter(1 << 62)) as reader:
+            with UnpackedFile(path, keys=keys) as reader:
                 for key in rdb.keys(reader, rdb.Tally(), wanted):
                     if key.value is None:
                         continue

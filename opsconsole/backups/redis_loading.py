@@ -17,7 +17,9 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from opsconsole.backups import rdb
-from opsconsole.backups.reading import Corrupt, FileReader, Meter
+from opsconsole.backups.encryption import NO_KEYS, Keys
+from opsconsole.backups.packed_files import UnpackedFile
+from opsconsole.backups.reading import Corrupt
 from opsconsole.backups.redis_giving import Giving, Loaded, Told, now_ms, silent
 from opsconsole.backups.redis_link import RedisLink, Word, linked
 from opsconsole.backups.redis_saving import save_now
@@ -34,9 +36,12 @@ class Beside(Record, frozen=True):
     pairs: tuple[tuple[int, int], ...]  # live, beside
 
 
-def look(uri: str, path: Path, name: str) -> Beside:
-    """Which empty databases can take the backup. Raises SourceError when there is no room."""
-    tally = _tally(path)
+def look(uri: str, path: Path, name: str, keys: Keys = NO_KEYS) -> Beside:
+    """Which empty databases can take the backup. `keys`: of an encrypted one, here and below.
+
+    Raises SourceError when there is no room.
+    """
+    tally = _tally(path, keys)
     with linked(uri) as link:
         used = link.sizes()
         number = int(link.setting("databases") or 16)
@@ -68,13 +73,13 @@ def _check_memory(link: RedisLink, tally: rdb.Tally) -> None:
         )
 
 
-def load(uri: str, path: Path, beside: Beside, *, told: Told = silent) -> Loaded:
+def load(uri: str, path: Path, beside: Beside, *, keys: Keys = NO_KEYS, told: Told = silent) -> Loaded:
     """Load everything into the databases beside and compare the counts. May be begun anew after a kill.
 
     Raises SourceError; the live data is untouched then.
     """
     into = dict(beside.pairs)
-    tally = _tally(path)
+    tally = _tally(path, keys)
     with linked(uri) as link:
         if _state(link, beside) == _SWAPPED:
             raise SourceError("this backup was loaded and has taken the place of the live data already")
@@ -83,7 +88,7 @@ def load(uri: str, path: Path, beside: Beside, *, told: Told = silent) -> Loaded
             link.command("SELECT", database)
             link.command("SET", _mark(beside), _LOADING)
         begun = now_ms()
-        loaded = Giving(link, True, into, told).all(path, lambda *_: True)
+        loaded = Giving(link, True, into, told).all(path, lambda *_: True, keys)
         for live, database in beside.pairs:
             link.command("SELECT", database)
             found = link.command("DBSIZE") - 1
@@ -99,7 +104,7 @@ def load(uri: str, path: Path, beside: Beside, *, told: Told = silent) -> Loaded
     return loaded
 
 
-def swap(uri: str, path: Path, beside: Beside) -> None:
+def swap(uri: str, path: Path, beside: Beside, keys: Keys = NO_KEYS) -> None:
     """The loaded databases take the place of the live ones, all in one transaction. Nothing happens when they have
     already. Raises SourceError."""
     with linked(uri) as link:
@@ -108,7 +113,7 @@ def swap(uri: str, path: Path, beside: Beside) -> None:
             return
         if state != _LOADED:
             raise SourceError("the backup is not loaded beside the live data", "Load it first.")
-        functions = _tally(path).functions
+        functions = _tally(path, keys).functions
         before = _functions(link)
         commands: list[Sequence[Word]] = [*_change_places(beside, _SWAPPED)]
         if functions or before:
@@ -217,9 +222,9 @@ def _functions(link: RedisLink) -> bytes:
         return b""  # Redis < 7
 
 
-def _tally(path: Path) -> rdb.Tally:
+def _tally(path: Path, keys: Keys) -> rdb.Tally:
     try:
-        with FileReader(str(path), Meter(1 << 62)) as reader:
+        with UnpackedFile(path, keys=keys) as reader:
             return rdb.count(reader)
     except Corrupt as fault:
         raise SourceError(f"{path.name} {fault.problem}", "Verify the backup; choose another one.") from None

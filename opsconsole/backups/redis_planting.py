@@ -11,6 +11,9 @@ import os
 import shutil
 from pathlib import Path
 
+from opsconsole.backups.encryption import NO_KEYS, Keys
+from opsconsole.backups.packed_files import UnpackedFile
+from opsconsole.backups.reading import Corrupt
 from opsconsole.backups.redis_link import linked
 from opsconsole.backups.swapping import NEW, OLD, Exchange
 from opsconsole.durable import sync_directory
@@ -39,11 +42,11 @@ def server_files(uri: str) -> ServerFiles:
         )
 
 
-def prepare(data: Path, source: Path, files: ServerFiles, name: str) -> tuple[Exchange, ...]:
+def prepare(data: Path, source: Path, files: ServerFiles, name: str, keys: Keys = NO_KEYS) -> tuple[Exchange, ...]:
     """Copy the RDB file beside the live files, and say what is to be renamed. Nothing that is live is touched.
 
-    `data` is the server's data directory as this host sees it, and the copy gets its owner. Raises SourceError
-    or OSError.
+    `data` is the server's data directory as this host sees it, and the copy gets its owner. `keys`: of an
+    encrypted file. Raises SourceError or OSError.
     """
     major = files.version.partition(".")[0]
     if files.appendonly and major.isdigit() and int(major) < 7:
@@ -62,12 +65,12 @@ def prepare(data: Path, source: Path, files: ServerFiles, name: str) -> tuple[Ex
     if files.appendonly:
         base = f"{files.append_file}.1.base.rdb"
         (new / files.append_directory).mkdir(mode=0o755)
-        _copy(source, new / files.append_directory / base)
+        _copy(source, new / files.append_directory / base, keys)
         listing = new / files.append_directory / f"{files.append_file}.manifest"
         listing.write_text(f"file {base} seq 1 type b\n")
         listing.chmod(0o644)
     else:
-        _copy(source, new / files.dump)
+        _copy(source, new / files.dump, keys)
     _settle(new, owner)
     # A dump.rdb beside an append-only file is ignored, and stays.
     item = files.append_directory if files.appendonly else files.dump
@@ -75,9 +78,13 @@ def prepare(data: Path, source: Path, files: ServerFiles, name: str) -> tuple[Ex
     return (Exchange(live=str(data / item), new=str(new / item), old=str(old / item), had=had),)
 
 
-def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as given, target.open("xb") as taken:
-        shutil.copyfileobj(given, taken, 1 << 20)
+def _copy(source: Path, target: Path, keys: Keys) -> None:
+    try:
+        with UnpackedFile(source, keys=keys) as given, target.open("xb") as taken:
+            while data := given.read(1 << 20):
+                taken.write(data)
+    except Corrupt as fault:
+        raise SourceError(f"{source.name} {fault.problem}", "Verify the backup; choose another one.") from None
     target.chmod(0o644)
 
 

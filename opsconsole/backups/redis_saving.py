@@ -7,10 +7,8 @@ not allowed, the server is told to save (BGSAVE) and its file is copied, if this
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +17,13 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from opsconsole.backups import rdb
-from opsconsole.backups.manifest import ONE_POINT, HeldFile, Part, PartKind, sha256
+from opsconsole.backups.encryption import NOBODY, Recipients
+from opsconsole.backups.manifest import ONE_POINT, HeldFile, Part, PartKind
+from opsconsole.backups.packed_files import PackedFile, UnpackedFile, write_file
+from opsconsole.backups.piping import Fed
 from opsconsole.backups.reading import Corrupt, FileReader, Meter
 from opsconsole.backups.redis_checking import held_keys
 from opsconsole.backups.redis_link import RedisLink, linked
-from opsconsole.durable import open_private, write_all, write_private
 from opsconsole.model import SourceError
 
 _CHUNK = 1 << 18
@@ -45,6 +45,7 @@ class RedisSaver:
     name: str
     uri: str
     data_directory: Path | None = None
+    recipients: Recipients = NOBODY
     told: Told = lambda done, total: None
     kind: PartKind = "redis"
 
@@ -52,20 +53,19 @@ class RedisSaver:
         """`redis.rdb`, or `redis-<name>.rdb` for a server of another name, and its settings beside it."""
         begun = time.monotonic()
         stem = "redis" if self.name in ("", "redis") else f"redis-{self.name}"
-        path = place / f"{stem}.rdb"
+        target = _Target(place / f"{stem}.rdb{self.recipients.suffix}", self.recipients)
         with linked(self.uri) as link:
             info = link.info()
             notes: tuple[str, ...] = ()
             try:
-                held = _by_sync(link, path, self.told)
+                held, tally = _by_sync(link, target, self.told)
             except ResponseError as error:
                 notes = (f"SYNC was refused ({str(error)[:100]}): saved by BGSAVE and copied",)
                 with linked(self.uri) as another:
-                    held = self._by_saving(another, path, error)
-            settings = place / f"{stem}.settings.json"
+                    held, tally = self._by_saving(another, target, error)
+            settings = place / f"{stem}.settings.json{self.recipients.suffix}"
             with linked(self.uri) as another:
-                written = _write_settings(another, settings)
-        tally = counted(path)
+                written = _write_settings(another, settings, self.recipients)
         return Part(
             kind="redis",
             name=self.name,
@@ -77,7 +77,7 @@ class RedisSaver:
             notes=notes,
         )
 
-    def _by_saving(self, link: RedisLink, path: Path, refused: Exception) -> HeldFile:
+    def _by_saving(self, link: RedisLink, target: _Target, refused: Exception) -> tuple[HeldFile, rdb.Tally]:
         if self.data_directory is None:
             raise SourceError(
                 f"Redis does not allow SYNC ({str(refused)[:100]}), and its files cannot be seen from this host",
@@ -85,22 +85,59 @@ class RedisSaver:
             ) from None
         save_now(link)
         source = self.data_directory / (link.setting("dbfilename") or "dump.rdb")
-        return _copied(source, path)
+        return _copied(source, target)
 
 
 def counted(path: Path) -> rdb.Tally:
-    """Every key of a file. Raises SourceError when it cannot be what it says it is."""
+    """Every key of a file that is not encrypted. Raises SourceError when it cannot be what it says it is."""
     try:
-        with FileReader(str(path), Meter(1 << 62)) as reader:
+        with UnpackedFile(path) as reader:
             return rdb.count(reader)
     except Corrupt as fault:
-        raise SourceError(f"what Redis sent {fault.problem}", "see its log; is something between it and us?") from None
+        raise _not_redis(fault) from None
+
+
+def _not_redis(fault: Corrupt) -> SourceError:
+    return SourceError(f"what Redis sent {fault.problem}", "see its log; is something between it and us?")
+
+
+class _Target:
+    """The file that the data is written to, and its keys counted. What is encrypted can only be counted on the way:
+    the key to read it again is elsewhere."""
+
+    def __init__(self, path: Path, recipients: Recipients) -> None:
+        self._path = path
+        self._recipients = recipients
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Callable[[bytes], object]]:
+        """Hands out what takes the data; after a good end `held` and `tally` are known. Raises OSError."""
+        file = PackedFile(self._path, recipients=self._recipients)
+        counting = Fed(rdb.count, "count") if self._recipients else None
+        try:
+
+            def take(data: bytes) -> None:
+                file.write(data)
+                if counting is not None:
+                    counting.write(data)
+
+            yield take
+            digest = file.finish()
+            self.tally = counting.finish() if counting is not None else counted(self._path)
+        except BaseException as error:
+            file.abandon()
+            if counting is not None:
+                counting.abandon()
+            if isinstance(error, Corrupt):
+                raise _not_redis(error) from None
+            raise
+        self.held = HeldFile(path=self._path.name, size=file.size, sha256=digest)
 
 
 # --- over the wire ---------------------------------------------------------------------------------
 
 
-def _by_sync(link: RedisLink, path: Path, told: Told) -> HeldFile:
+def _by_sync(link: RedisLink, target: _Target, told: Told) -> tuple[HeldFile, rdb.Tally]:
     """Without `REPLCONF capa eof` the server begins at once and tells the size; with it, it waits five seconds."""
     with contextlib.suppress(ResponseError):  # Redis < 7: the commands that follow the data are not read
         link.command("REPLCONF", "rdb-only", "1")
@@ -112,14 +149,11 @@ def _by_sync(link: RedisLink, path: Path, told: Told) -> HeldFile:
     if not line.startswith(b"$") or not line[1:].isdigit():
         raise SourceError("Redis answered SYNC with something else than its data", "is a proxy in between?")
     size = int(line[1:])
-    target = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    digest = hashlib.sha256()
     done = 0
-    try:
+    with target.open() as take:
         while True:
             data = rest[: size - done]
-            write_all(target, data)
-            digest.update(data)
+            take(data)
             done += len(data)
             told(done, size)
             if done == size:
@@ -127,9 +161,7 @@ def _by_sync(link: RedisLink, path: Path, told: Told) -> HeldFile:
             rest = stream.recv(min(_CHUNK, size - done))
             if not rest:
                 raise SourceError(f"Redis closed the connection after {done:,} of {size:,} bytes", "see its log")
-    finally:
-        os.close(target)
-    return HeldFile(path=path.name, size=size, sha256=digest.hexdigest())
+    return target.held, target.tally
 
 
 def _first_line(stream: Any) -> tuple[bytes, bytes]:
@@ -179,26 +211,18 @@ def _wait_until_idle(link: RedisLink, deadline: float) -> None:
         time.sleep(0.1)
 
 
-def _copied(source: Path, path: Path) -> HeldFile:
+def _copied(source: Path, target: _Target) -> tuple[HeldFile, rdb.Tally]:
     """The file is replaced by rename when it is written, so what was opened stays whole."""
-    digest = hashlib.sha256()
-    size = 0
-    target = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    try:
-        with FileReader(str(source), Meter(1 << 62)) as reader:
-            while data := reader.read(_CHUNK):
-                write_all(target, data)
-                digest.update(data)
-                size += len(data)
-    finally:
-        os.close(target)
-    return HeldFile(path=path.name, size=size, sha256=digest.hexdigest())
+    with FileReader(str(source), Meter(1 << 62)) as reader, target.open() as take:
+        while data := reader.read(_CHUNK):
+            take(data)
+    return target.held, target.tally
 
 
 # --- what an RDB file does not hold ----------------------------------------------------------------
 
 
-def _write_settings(link: RedisLink, path: Path) -> HeldFile:
+def _write_settings(link: RedisLink, path: Path, recipients: Recipients) -> HeldFile:
     """Users with the hashes of their passwords, and the settings that a restore has to know."""
     try:
         users = [line.decode("utf-8", "replace") for line in link.command("ACL", "LIST")]
@@ -206,5 +230,5 @@ def _write_settings(link: RedisLink, path: Path) -> HeldFile:
         users = []  # Redis < 6, or not allowed
     settings = {name: link.setting(name) for name in _SETTINGS}
     data = msgspec.json.format(msgspec.json.encode({"settings": settings, "users": users}), indent=1) + b"\n"
-    write_private(path, data)
-    return HeldFile(path=path.name, size=len(data), sha256=sha256(data))
+    size, digest = write_file(path, data, recipients)
+    return HeldFile(path=path.name, size=size, sha256=digest)

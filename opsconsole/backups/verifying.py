@@ -20,6 +20,7 @@ from pathlib import Path
 
 from opsconsole.backups import manifest, own_layout
 from opsconsole.backups.contents import is_litter
+from opsconsole.backups.encryption import NO_KEYS, SUFFIX, Keys, WrongKey, opens
 from opsconsole.backups.manifest import HeldFile, Manifest, ManifestError
 from opsconsole.backups.reading import FileReader, Meter
 from opsconsole.model import Record
@@ -67,15 +68,22 @@ def _silent(what: str, done: int, total: int) -> None:
 
 
 def verify(
-    directory: Path, level: Level = Level.HASHES, *, told: Told = _silent, required: Sequence[str] = ()
+    directory: Path,
+    level: Level = Level.HASHES,
+    *,
+    told: Told = _silent,
+    required: Sequence[str] = (),
+    keys: Keys = NO_KEYS,
 ) -> Verified:
     """Look at a directory with a manifest. A level is only begun when the one before found nothing wrong.
 
     `required`: collections (`name` or `database.name`) that must have documents, at level 2. Never raises for what
-    a backup holds.
+    a backup holds; WrongKey before anything long is begun when it is encrypted and level 2 has no key that opens it.
     """
     held, faults = _manifest(directory)
     reached = Level.MANIFEST
+    if held is not None and held.encrypted_to and not faults and level >= Level.PARSED:
+        check_keys(directory, held, keys)
     if held is not None and not faults and level >= Level.HASHES:
         reached = Level.HASHES
         faults = _hashes(directory, held, told)
@@ -83,7 +91,7 @@ def verify(
         from opsconsole.backups.parsing import parse
 
         reached = Level.PARSED
-        faults = parse(directory, held, told, required)
+        faults = parse(directory, held, told, required, keys)
     return Verified(id=directory.name, level=level, faults=tuple(faults), manifest=held, reached=reached)
 
 
@@ -130,6 +138,31 @@ def _files_below(directory: Path) -> tuple[dict[str, int], list[Fault]]:
                 kind = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "no regular file"
                 faults.append(Fault(path=name, problem=f"is {kind}"))
     return sizes, faults
+
+
+def check_keys(directory: Path, held: Manifest, keys: Keys) -> None:
+    """Raises WrongKey when a backup is encrypted and `keys` do not open it. Its smallest file is looked at; one that
+    was damaged says nothing about a key, and is left to the levels to name."""
+    files = [file for part in held.parts for file in part.files if file.path.endswith(SUFFIX)]
+    if not files:
+        return
+    whose = "it was encrypted to " + " or ".join(printable(key) for key in held.encrypted_to)
+    if not keys:
+        raise WrongKey(
+            f"the backup {held.id} is encrypted, and there is no key to read it with ({whose})",
+            "Set [backups] identity_file in opsconsole.toml to the file with the private key. "
+            "Without it, --level 1 checks every byte and reads nothing.",
+        )
+    smallest = min(files, key=lambda file: file.size)
+    try:
+        if opens(directory / smallest.path, keys) or hash_problem(directory, smallest):
+            return
+    except OSError:
+        return
+    raise WrongKey(
+        f"the identity file {printable(keys.source)} does not open the backup {held.id} ({whose})",
+        "Set [backups] identity_file in opsconsole.toml to the file with the private key of one of these.",
+    )
 
 
 # --- level 1 ---------------------------------------------------------------------------------------

