@@ -99,7 +99,11 @@ def identity(directory: Path) -> str:
 
 def _open_part(directory: Path, part: manifest.Part) -> OpenPart:
     files = [file.path for file in part.files]
-    main = next((one for one in files if one.removesuffix(SUFFIX).endswith(".rdb")), files[0]) if part.kind == "redis" else files[0]
+    main = (
+        next((one for one in files if one.removesuffix(SUFFIX).endswith(".rdb")), files[0])
+        if part.kind == "redis"
+        else files[0]
+    )
     path = directory / (main.partition("/")[0] if part.kind == "config" else main)
     return OpenPart(
         kind=part.kind,
