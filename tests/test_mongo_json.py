@@ -316,6 +316,7 @@ def test_a_file_without_documents(text: str) -> None:
         (b"\x00\x01\x02", "line 1: is no JSON"),
         (b'{"a":"' + b"x" * (17 << 20) + b'"}', "line 1: is larger than a document may be"),
     ],
+    ids=lambda value: ascii(value[:20]),
 )  # fmt: skip
 def test_a_fault_is_named_by_its_line(text: str | bytes, said: str) -> None:
     with pytest.raises(Corrupt, match=f"^{said}"):
@@ -541,6 +542,15 @@ def test_it_is_restored_as_a_backup_is(client: RawClient, tmp_path: Path) -> Non
     assert [bson.decode(one)["_id"] for one in stored(client, "back.indexed")] == ["old"]
 
 
+def test_the_id_comes_first_as_the_server_puts_it(client: RawClient, tmp_path: Path) -> None:
+    """Else what is read back is not what was loaded."""
+    file = tmp_path / "rows.json"
+    file.write_text('{"n":1,"_id":5}\n{"n":2}\n')
+    source = JsonSource(path=file, database="back", name="live")
+    (staged,) = load_mongo(client, JsonDump([source]), watch=QUIET, selection=Selection())
+    assert staged.documents == 2
+
+
 def test_a_broken_line_leaves_nothing_loaded(client: RawClient, tmp_path: Path) -> None:
     rows = [json.dumps({"_id": number, "text": "x" * 2000}) for number in range(3000)]
     rows[2000] = rows[2000][:-3]
@@ -604,6 +614,22 @@ def test_what_the_server_refuses_is_taken_out_again(client: RawClient, tmp_path:
     with pytest.raises(SourceError, match="duplicate key"):
         import_json(client, rows_in(tmp_path / "rows.json", twice), QUIET)
     assert client.back.list_collection_names() == []
+
+
+def test_what_somebody_else_added_meanwhile_stays(client: RawClient, tmp_path: Path) -> None:
+    source = rows_in(tmp_path / "rows.json", [{"_id": number, "text": "x" * 5000} for number in range(400)])
+    calls = 0
+
+    def meanwhile() -> bool:
+        nonlocal calls
+        calls += 1
+        if calls == 3:  # all was read, and the first of two batches is written
+            client.back.live.insert_one({"_id": 399, "n": "theirs"})
+        return False
+
+    with pytest.raises(SourceError, match="duplicate key"):
+        import_json(client, source, Watch(None, meanwhile), Mode.ADD)
+    assert live(client) == {399: "theirs"}
 
 
 def test_what_is_cancelled_is_taken_out_again(client: RawClient, tmp_path: Path) -> None:
