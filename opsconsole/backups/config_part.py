@@ -87,13 +87,18 @@ class ConfigSaver:
 
 def read_kept(directory: Path, name: str, keys: Keys = NO_KEYS) -> bytes:
     """One file of the part, by its name before encryption: `env`. Raises SourceError."""
-    plain = directory / DIRECTORY / name
-    sealed = plain.with_name(f"{name}{SUFFIX}")
-    if not os.path.lexists(sealed):
-        return _read(plain)
-    shown = f"{DIRECTORY}/{sealed.name}"
+    path = directory / DIRECTORY / name
+    sealed = path.with_name(f"{name}{SUFFIX}")
+    return read_stored(sealed if os.path.lexists(sealed) else path, keys)
+
+
+def read_stored(path: Path, keys: Keys = NO_KEYS) -> bytes:
+    """One file of the part as it was saved, decrypted when its name ends with .age. Raises SourceError."""
+    if path.suffix != SUFFIX:
+        return _read(path)
+    shown = f"{DIRECTORY}/{path.name}"
     try:
-        with UnpackedFile(sealed, _LARGEST, keys) as reader:
+        with UnpackedFile(path, _LARGEST, keys) as reader:
             return up_to(reader, _LARGEST + 1)
     except Corrupt as fault:
         raise SourceError(f"{shown} {fault.problem}") from None

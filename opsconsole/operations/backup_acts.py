@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from opsconsole.backups import copying, marks, pruning
+from opsconsole.backups.encryption import NO_KEYS
 from opsconsole.backups.findings import counted
 from opsconsole.backups.progress import Cancelled
 from opsconsole.backups.proof import LiveServer, Proof
@@ -19,6 +20,7 @@ from opsconsole.backups.verifying import Level
 from opsconsole.model import Backup, BackupClass, SourceError
 from opsconsole.operations import acts, backup_plans, journal, plan, saving
 from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
+from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import Act, BackupOrder, Step
@@ -57,6 +59,7 @@ def verify_backup(operation: Operation, one: Step) -> Fields:
         level=Level(operation.plan.level),
         required=operation.config.backups.required_collections,
         operation=operation.place.name,
+        keys=private_keys(operation.config) if operation.plan.level >= Level.PARSED else NO_KEYS,
     )
     try:
         seen = verify_and_mark(

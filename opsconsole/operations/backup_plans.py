@@ -12,6 +12,7 @@ from opsconsole.backups.retention import Policy, Retention
 from opsconsole.backups.verifying import Level
 from opsconsole.config import Config
 from opsconsole.model import Backup, BackupClass, SourceError
+from opsconsole.operations.backup_keys import recipients
 from opsconsole.operations.backup_scope import KINDS, Scope
 from opsconsole.operations.plan import Act, BackupOrder, DataEffect, Effect, IfFails, Kind, Plan, Step
 from opsconsole.operations.stack_plans import NothingToDo
@@ -25,6 +26,7 @@ MAY_TAKE_SECONDS = 24 * 3600.0
 
 def backup(found: Scope, config: Config, order: BackupOrder, *, prune: bool = True) -> Plan:
     """One recovery point of the stack, or of some kinds of its parts. Raises SourceError."""
+    recipients(config)
     kinds = chosen_kinds(found, order.parts)
     if not order.parts and kinds == ("config",):
         raise SourceError(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from opsconsole.backups.config_part import read_state
+from opsconsole.backups.config_part import read_state, read_stored
+from opsconsole.backups.encryption import SUFFIX, Keys
 from opsconsole.backups.opening import Opened
 from opsconsole.model import SourceError
 from opsconsole.operations.backup_scope import Scope
@@ -13,7 +14,7 @@ from opsconsole.operations.facts import from_here
 from opsconsole.operations.plan import NewFile
 
 
-def config_files(found: Scope, opened: Opened) -> tuple[NewFile, ...]:
+def config_files(found: Scope, opened: Opened, keys: Keys) -> tuple[NewFile, ...]:
     """Env and compose files, each for the place that it was read from; those that are the same today are left out.
 
     Raises SourceError for one that lay outside of the stack's directory.
@@ -23,8 +24,8 @@ def config_files(found: Scope, opened: Opened) -> tuple[NewFile, ...]:
     for part in opened.parts:
         if part.kind != "config":
             continue
-        for stored, place in _stored(Path(part.path), found):
-            data = stored.read_bytes()
+        for stored, place in _stored(Path(part.path), found, keys):
+            data = read_stored(stored, keys)
             target = directory / place
             if not target.resolve().is_relative_to(directory.resolve()):
                 raise SourceError(f"{place} lies outside of {directory}", f"Copy it by hand from {stored}.")
@@ -35,9 +36,10 @@ def config_files(found: Scope, opened: Opened) -> tuple[NewFile, ...]:
     return tuple(files)
 
 
-def _stored(path: Path, found: Scope) -> list[tuple[Path, str]]:
+def _stored(path: Path, found: Scope, keys: Keys) -> list[tuple[Path, str]]:
     """What is kept, and where it belongs."""
     if path.is_file():  # an older layout keeps the env file alone
         return [(path, found.stack.env_file or ".env")]
-    state = read_state(path.parent)
-    return [(path / name, place) for name, place in state.files.items() if (path / name).is_file()]
+    state = read_state(path.parent, keys)
+    kept = [(path / f"{name}{suffix}", place) for name, place in state.files.items() for suffix in ("", SUFFIX)]
+    return [(stored, place) for stored, place in kept if stored.is_file()]

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import msgspec
 
+from opsconsole.backups.config_part import read_stored
 from opsconsole.durable import open_private, replace_private, sync_directory, write_all
 from opsconsole.model import Record, SourceError
 from opsconsole.operations import acts, journal
 from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
+from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.journal import Result
 from opsconsole.operations.places import state_directory
 from opsconsole.operations.plan import Act, NewFile, Step
@@ -120,7 +122,7 @@ def _content(operation: Operation, file: NewFile) -> bytes | None:
     else:
         kept = state_directory(operation.directory) / "releases" / file.release / file.stored
         try:
-            data = (Path(file.backup) if file.backup else kept).read_bytes()
+            data = read_stored(Path(file.backup), private_keys(operation.config)) if file.backup else kept.read_bytes()
         except OSError as error:
             raise SourceError(f"{file.path} of {_origin(file)} cannot be read: {error.strerror}") from None
     if hashlib.sha256(data).hexdigest() != file.sha256:

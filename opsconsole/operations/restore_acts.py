@@ -13,6 +13,7 @@ from opsconsole.model import SourceError
 from opsconsole.operations import acts, backup_acts, restore_files, restore_mongo, restore_redis, restore_state
 from opsconsole.operations.acts import Fields, Operation
 from opsconsole.operations.backup_acts import in_bytes
+from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.plan import Act, Step
 from opsconsole.operations.restore_servers import FILES, MONGO, REDIS, chosen, order_of, room
@@ -34,7 +35,8 @@ def check(operation: Operation, one: Step) -> Fields:
     if scratch.is_dir():
         shutil.rmtree(scratch)
     scratch.mkdir(mode=0o700)
-    opened = open_backup(backup, scratch, room(scratch), told=in_bytes(operation))
+    keys = private_keys(operation.config)
+    opened = open_backup(backup, scratch, room(scratch), keys=keys, told=in_bytes(operation))
     if opened.identity != order.identity:
         raise SourceError(f"the backup {backup.id} is another one than the plan was made of", "Look at the plan again.")
     restore_state.write(home, "opened.json", opened)

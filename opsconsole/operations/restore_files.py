@@ -12,6 +12,7 @@ from opsconsole.backups.opening import Opened
 from opsconsole.model import SourceError
 from opsconsole.operations import restore_state
 from opsconsole.operations.acts import Operation
+from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.plan import RestoreOrder
 from opsconsole.operations.restore_servers import in_files, order_of, room
@@ -31,6 +32,7 @@ def load(operation: Operation, home: Path, found: Scope, opened: Opened) -> str:
     step("R01")
     foreign = {one.name: one.foreign for one in opened.parts}
     members = 0
+    keys = private_keys(operation.config)
     for one in targets:
         live, archive = Path(one.live), Path(one.path)
         new, _ = beside(live, _tag(home))
@@ -46,6 +48,7 @@ def load(operation: Operation, home: Path, found: Scope, opened: Opened) -> str:
             new,
             limit=room(new.parent),
             foreign=foreign.get(one.part, True),
+            keys=keys,
             told=in_files(operation, one.part),
         )
         members += made.members

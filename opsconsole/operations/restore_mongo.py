@@ -10,6 +10,7 @@ from opsconsole.backups.opening import Opened
 from opsconsole.model import SourceError
 from opsconsole.operations import restore_state
 from opsconsole.operations.acts import Operation
+from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.restore_servers import MONGO, in_documents, kept, order_of, pairs
 from opsconsole.operations.restore_state import MongoState
@@ -29,6 +30,7 @@ def load(operation: Operation, home: Path, found: Scope, opened: Opened) -> str:
     from opsconsole.sources.mongo_bulk import bulk_client
 
     order = order_of(operation)
+    keys = private_keys(operation.config)
     said = []
     for part, connection in pairs(opened.parts, found.connections, MONGO):
         with bulk_client(reachable(connection), answer_seconds=None) as client:
@@ -50,7 +52,7 @@ def load(operation: Operation, home: Path, found: Scope, opened: Opened) -> str:
             watch = Watch(in_documents(operation), lambda: bool(operation.cancel()))
             watch.begin(sum(one.documents for one in taken), sum(one.size for one in taken))
             try:
-                with open_dump(Path(part.path)) as dump:
+                with open_dump(Path(part.path), keys) as dump:
                     staged = load_mongo(
                         client,
                         dump,
@@ -132,9 +134,10 @@ def users(operation: Operation, home: Path, found: Scope, opened: Opened) -> str
     from opsconsole.sources.mongo_bulk import bulk_client
 
     said = []
+    keys = private_keys(operation.config)
     for part, connection in pairs(opened.parts, found.connections, MONGO):
         try:
-            with bulk_client(reachable(connection)) as client, open_dump(Path(part.path)) as dump:
+            with bulk_client(reachable(connection)) as client, open_dump(Path(part.path), keys) as dump:
                 done = restore_users(client, dump)
         except Corrupt as fault:
             raise SourceError(f"{part.name} {fault.problem}", "The users are as they were.") from None

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from opsconsole.backups.encryption import NO_KEYS, Keys
 from opsconsole.backups.findings import counted, some_of
 from opsconsole.backups.mongo_choosing import Choice, choose, loadable
 from opsconsole.backups.mongo_live import LiveCollection, live_collections
@@ -24,6 +25,7 @@ from opsconsole.backups.opening import Opened, OpenPart, open_backup
 from opsconsole.config import Config
 from opsconsole.model import Backup, BackupClass, Container, SourceError
 from opsconsole.operations import backup_acts, backup_plans, journal, restore_state
+from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_plans import MAY_TAKE_SECONDS, NEEDED_LEVEL
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.config_files import config_files
@@ -58,11 +60,12 @@ def restore(found: Scope, config: Config, backup: Backup, order: RestoreOrder) -
 
     Raises SourceError when the backup is not right, or does not have what was chosen.
     """
-    opened = read(found, backup)
+    keys = private_keys(config)
+    opened = read(found, backup, keys)
     kinds = _kinds(opened, order)
     order = msgspec.structs.replace(order, backup=backup.id, path=backup.path, identity=opened.identity, parts=kinds)
     effects = [*_mongo_effects(found, opened, order), *_redis_effects(found, opened, order)]
-    files = config_files(found, opened) if "config" in kinds else ()
+    files = config_files(found, opened, keys) if "config" in kinds else ()
     targets = file_targets(opened, found, order) if FILES in kinds else ()
     effects += [
         DataEffect(
@@ -167,12 +170,12 @@ def undone(old: Plan, look: Scope, operation: str, *, settled: str, finish: bool
     )
 
 
-def read(found: Scope, backup: Backup) -> Opened:
+def read(found: Scope, backup: Backup, keys: Keys = NO_KEYS) -> Opened:
     """What the backup holds; an older layout is unpacked for the look and packed away again. Raises SourceError."""
     scratch = Path(tempfile.mkdtemp(prefix="opened-", dir=state_directory(Path(found.look.directory))))
     try:
         known = (backup.checked_level or 0) >= NEEDED_LEVEL
-        opened = open_backup(backup, scratch, room(scratch), check=not known)
+        opened = open_backup(backup, scratch, room(scratch), check=not known, keys=keys)
         # What lies in the scratch directory is gone in a moment; where a part goes is told by what it looks like now.
         file_targets(opened, found, RestoreOrder(backup=backup.id)) if _has(opened, FILES) else ()
         return opened

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from opsconsole.backups.encryption import Keys
 from opsconsole.backups.opening import Opened, OpenPart, open_backup
 from opsconsole.backups.rdb import Wanted
 from opsconsole.model import SourceError
 from opsconsole.operations import backup_acts, restore_state
 from opsconsole.operations.acts import Operation
+from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.plan import RestoreOrder
 from opsconsole.operations.restore_servers import REDIS, chosen, in_keys, kept, order_of, pairs
@@ -27,13 +29,14 @@ def load(operation: Operation, home: Path, found: Scope, opened: Opened) -> str:
     if _selective(order_of(operation)):
         return "single keys are given back in place"
     said = []
+    keys = private_keys(operation.config)
     for part, connection in pairs(opened.parts, found.connections, REDIS):
         uri, path = reachable(connection).uri, Path(part.path)
         beside = restore_state.redis(home, connection.target.name)
         if beside is None:
-            beside = redis_loading.look(uri, path, home.name)
+            beside = redis_loading.look(uri, path, home.name, keys)
             restore_state.write(home, f"redis-{connection.target.name}.json", beside)
-        loaded = redis_loading.load(uri, path, beside, told=in_keys(operation))
+        loaded = redis_loading.load(uri, path, beside, keys=keys, told=in_keys(operation))
         said.append(f"{sum(loaded.restored.values()):,} keys, {sum(loaded.expired.values()):,} had expired")
     return "; ".join(said)
 
@@ -46,31 +49,32 @@ def swap(operation: Operation, home: Path, found: Scope, opened: Opened) -> str:
 
     order = order_of(operation)
     said = []
+    keys = private_keys(operation.config)
     for part, connection in pairs(opened.parts, found.connections, REDIS):
         uri, path = reachable(connection).uri, Path(part.path)
         if _selective(order):
             wanted = selected(order.redis_databases, order.redis_keys)
             if order.undoes:
-                _remove_given(operation.place.parent / order.undoes, part, uri, wanted)
-            loaded = restore_keys(uri, path, wanted, replace=True, told=in_keys(operation))
+                _remove_given(operation.place.parent / order.undoes, part, uri, wanted, keys)
+            loaded = restore_keys(uri, path, wanted, replace=True, keys=keys, told=in_keys(operation))
             said.append(f"{sum(loaded.restored.values()):,} keys given back")
             continue
         beside = restore_state.redis(home, connection.target.name)
         if beside is None:
             raise SourceError("the backup is not loaded beside the live data", "Finish the restore from its beginning.")
-        redis_loading.swap(uri, path, beside)
+        redis_loading.swap(uri, path, beside, keys)
         said.append(f"{len(beside.pairs)} databases exchanged")
     step("R02")
     return "; ".join(said)
 
 
-def _remove_given(undone: Path, part: OpenPart, uri: str, wanted: Wanted) -> None:
+def _remove_given(undone: Path, part: OpenPart, uri: str, wanted: Wanted, keys: Keys) -> None:
     """What the restore that is undone had given back, and was not there before."""
     from opsconsole.backups.redis_giving import remove_keys
 
     for given in restore_state.opened(restore_state.home(undone)).parts:
         if given.kind == REDIS and given.name == part.name:
-            remove_keys(uri, Path(given.path), wanted)
+            remove_keys(uri, Path(given.path), wanted, keys)
 
 
 def back(operation: Operation, home: Path, found: Scope) -> None:
@@ -97,13 +101,14 @@ def _keys_back(operation: Operation, home: Path, found: Scope) -> None:
     if not safety or opened is None:
         return  # nothing was given back before both were there
     backup = chosen(backup_acts.listed(found), RestoreOrder(backup=safety))
-    before = open_backup(backup, home, 0, check=False)
+    keys = private_keys(operation.config)
+    before = open_backup(backup, home, 0, check=False, keys=keys)
     wanted = selected(order.redis_databases, order.redis_keys)
     for part, connection in pairs(opened.parts, found.connections, REDIS):
         uri = reachable(connection).uri
-        remove_keys(uri, Path(part.path), wanted)
+        remove_keys(uri, Path(part.path), wanted, keys)
         for old, _ in pairs(before.parts, [connection], REDIS):
-            restore_keys(uri, Path(old.path), wanted, replace=True)
+            restore_keys(uri, Path(old.path), wanted, replace=True, keys=keys)
 
 
 def clear(home: Path, found: Scope) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from opsconsole import __version__
 from opsconsole.backups import marks, publishing
+from opsconsole.backups.encryption import Recipients
 from opsconsole.backups.findings import counted
 from opsconsole.backups.manifest import Manifest, PartKind
 from opsconsole.backups.packed_files import Packing
@@ -21,6 +22,7 @@ from opsconsole.backups.retention import suspicion
 from opsconsole.backups.verifying import Level
 from opsconsole.config import Config
 from opsconsole.model import Backup, BackupClass, BackupState, SourceError
+from opsconsole.operations.backup_keys import recipients
 from opsconsole.operations.backup_plans import chosen_kinds
 from opsconsole.operations.backup_scope import Scope, configuration
 from opsconsole.operations.plan import BackupOrder
@@ -63,6 +65,7 @@ def save(
             host=socket.gethostname(),
             release=configuration(found).release,
             opsconsole=__version__,
+            encrypted_to=recipients(config).keys,
         ),
         list(savers(found, config, order, progress)),
         around,
@@ -99,18 +102,20 @@ def described(made: Manifest) -> str:
 def savers(found: Scope, config: Config, order: BackupOrder, progress: _Progress) -> Iterator[Saver]:
     """In the order in which they are saved."""
     kinds = chosen_kinds(found, order.parts)
-    packing = Packing(config.backups.compression)
+    packing, to = Packing(config.backups.compression), recipients(config)
     if "mongo" in kinds:
-        yield from _mongo(found, packing, progress, order.databases)
+        yield from _mongo(found, packing, to, progress, order.databases)
     if "redis" in kinds:
-        yield from _redis(found, progress)
+        yield from _redis(found, to, progress)
     if "files" in kinds:
-        yield from _files(found, packing, progress)
+        yield from _files(found, packing, to, progress)
     if "config" in kinds:
-        yield _config(found)
+        yield _config(found, to)
 
 
-def _mongo(found: Scope, packing: Packing, progress: _Progress, databases: Sequence[str]) -> Iterator[Saver]:
+def _mongo(
+    found: Scope, packing: Packing, to: Recipients, progress: _Progress, databases: Sequence[str]
+) -> Iterator[Saver]:
     from opsconsole.backups.mongo_catalog import Selection
     from opsconsole.backups.mongo_part import ARCHIVE, MongoSaver
 
@@ -124,13 +129,14 @@ def _mongo(found: Scope, packing: Packing, progress: _Progress, databases: Seque
             reachable(connection),
             file=ARCHIVE if not number else ARCHIVE.replace(".", f"-{target.name}.", 1),
             packing=packing,
+            recipients=to,
             selection=Selection(databases=own),
             progress=progress.mongo,
             cancelled=progress.cancelled,
         )
 
 
-def _redis(found: Scope, progress: _Progress) -> Iterator[Saver]:
+def _redis(found: Scope, to: Recipients, progress: _Progress) -> Iterator[Saver]:
     from opsconsole.backups.redis_saving import RedisSaver
 
     servers = [one for one in found.connections if one.target.kind == "redis"]
@@ -140,6 +146,7 @@ def _redis(found: Scope, progress: _Progress) -> Iterator[Saver]:
             target.name if number else "redis",
             reachable(connection).uri,
             data_directory=_data_directory(found, target.service),
+            recipients=to,
             told=progress.of_redis(target.name),
         )
 
@@ -157,7 +164,7 @@ def _data_directory(found: Scope, service: str) -> Path | None:
     return None
 
 
-def _files(found: Scope, packing: Packing, progress: _Progress) -> Iterator[Saver]:
+def _files(found: Scope, packing: Packing, to: Recipients, progress: _Progress) -> Iterator[Saver]:
     from opsconsole.backups.files_part import FilesSaver
 
     left_out = (found.directory, Path(found.look.directory) / ".opsconsole")
@@ -167,11 +174,12 @@ def _files(found: Scope, packing: Packing, progress: _Progress) -> Iterator[Save
             place.path,
             left_out=left_out,
             packing=packing,
+            recipients=to,
             told=progress.of_files(place.name),
         )
 
 
-def _config(found: Scope) -> Saver:
+def _config(found: Scope, to: Recipients) -> Saver:
     from opsconsole.backups.config_part import ConfigSaver
 
     known = configuration(found)
@@ -183,6 +191,7 @@ def _config(found: Scope) -> Saver:
         git_commit=known.commit,
         git_branch=known.branch,
         images=known.images,
+        recipients=to,
     )
 
 
