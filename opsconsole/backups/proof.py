@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from opsconsole.backups.encryption import NO_KEYS, Keys
 from opsconsole.backups.findings import counted
 from opsconsole.backups.progress import Cancelled, IsCancelled
 from opsconsole.backups.reading import Corrupt
@@ -93,6 +94,7 @@ class Trial:
     operation: str = ""
     told: Progressed = lambda what, done: None
     cancelled: IsCancelled = lambda: False
+    keys: Keys = NO_KEYS  # of an encrypted backup
 
     def server(self, kind: str, name: str) -> LiveServer | None:
         """The one of that name; older backups do not tell it, then the first of the kind."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from opsconsole.backups.encryption import NO_KEYS, SUFFIX, Keys
 from opsconsole.backups.manifest import Manifest, Part
 from opsconsole.backups.older_layouts import OlderPart
 from opsconsole.backups.progress import IsCancelled
@@ -29,13 +30,14 @@ def prove(
     cancelled: IsCancelled = lambda: False,
     *,
     operation: str = "",
+    keys: Keys = NO_KEYS,
 ) -> Proof:
     """Restore every part of a backup that was found right on level 2. Needs room beside it. Raises Cancelled."""
     weights = [max(part.size, part.content_size) for part in held.parts]
     progress = _Progress(told, sum(weights))
     results = []
     for part, weight in zip(held.parts, weights, strict=True):
-        trial = Trial(directory.parent, servers, operation, progress.told, cancelled)
+        trial = Trial(directory.parent, servers, operation, progress.told, cancelled, keys)
         results.append(_tried(part.kind, part.name, lambda part=part, trial=trial: _part(directory, part, trial)))  # type: ignore[misc]
         progress.passed(weight)
     return _proof(results)
@@ -112,12 +114,12 @@ def _part(directory: Path, part: Part, trial: Trial) -> ProvenPart:
         case "files":
             return prove_files(directory, part, trial)
         case "config":
-            return prove_config(directory, part)
+            return prove_config(directory, part, trial)
 
 
 def _of_files(part: Part, prove_file: Callable[[str], ProvenPart], suffix: str = "") -> ProvenPart:
     """A part of a database has one file with its data."""
-    paths = [file.path for file in part.files if file.path.endswith(suffix)]
+    paths = [file.path for file in part.files if file.path.removesuffix(SUFFIX).endswith(suffix)]
     if len(paths) != 1:
         fault = Fault(path=part.name, problem=f"has {len(paths)} files with data in the manifest, and not one")
         return ProvenPart(kind=part.kind, name=part.name, faults=(fault,))

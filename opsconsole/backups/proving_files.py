@@ -32,7 +32,7 @@ def prove_files(directory: Path, part: Part, trial: Trial) -> ProvenPart:
     """Raises Cancelled, and SourceError when it cannot be tried here."""
     needed = part.content_size + part.members * _PER_MEMBER
     if needed > room(trial.scratch):
-        faults = check_files_part(directory, part)
+        faults = check_files_part(directory, part, trial.keys)
         counts = ((part.members, "entry"),) if not faults else ()
         way = f"read through: there is no room to unpack {needed >> 20:,} MiB at {trial.scratch}"
         return ProvenPart(kind="files", name=part.name, counts=counts, way=way, faults=faults)
@@ -46,7 +46,7 @@ def prove_files(directory: Path, part: Part, trial: Trial) -> ProvenPart:
                 trial.told(archive, size)
 
             try:
-                found = extract(directory / file.path, place / "files", limit=_limit(part), told=told)
+                found = extract(directory / file.path, place / "files", limit=_limit(part), keys=trial.keys, told=told)
             except SourceError as error:
                 if not (is_corrupt(error) or isinstance(error.__context__, LimitReached | FileExistsError)):
                     raise
@@ -63,9 +63,9 @@ def prove_files(directory: Path, part: Part, trial: Trial) -> ProvenPart:
     return ProvenPart(kind="files", name=part.name, counts=((made, "entry"),), seconds=seconds, way=way)
 
 
-def prove_config(directory: Path, part: Part) -> ProvenPart:
+def prove_config(directory: Path, part: Part, trial: Trial) -> ProvenPart:
     """Every file is read, and what Compose made of its own files is YAML with services."""
-    faults = list(check_config_part(directory, part))
+    faults = list(check_config_part(directory, part, trial.keys))
     if any(file.path == _RENDERED for file in part.files):
         faults += [Fault(path=_RENDERED, problem=problem) for problem in _rendered(directory / _RENDERED)]
     return ProvenPart(

@@ -167,7 +167,10 @@ class _Trying:
     def _restored(self, renaming: Renaming, *, alone: bool) -> ProvenPart:
         watch = Watch(lambda now: self._trial.told(now.collection, now.bytes), self._trial.cancelled)
         begun = time.monotonic()
-        with bulk_client(self._connection, answer_seconds=None) as client, open_dump(self._dump.path) as dump:
+        with (
+            bulk_client(self._connection, answer_seconds=None) as client,
+            open_dump(self._dump.path, self._trial.keys) as dump,
+        ):
             renamed = renaming(sorted({entry.database for entry in dump.entries if is_loaded(entry)}))
             staged = load_mongo(
                 client, dump, watch=watch, selection=Selection(), renamed=renamed, expected=self._dump.expected

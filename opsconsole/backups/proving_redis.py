@@ -7,25 +7,30 @@ own (DEBUG DIGEST-VALUE), as the bytes of a value depend on settings. The live R
 
 from __future__ import annotations
 
+import os
 import time
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from redis.exceptions import ResponseError
 
 from opsconsole.backups import rdb, redis_loading
+from opsconsole.backups.encryption import SUFFIX
 from opsconsole.backups.manifest import HeldKeys
+from opsconsole.backups.packed_files import UnpackedFile
 from opsconsole.backups.proof import ProvenPart, Trial
 from opsconsole.backups.reading import Corrupt, FileReader, Meter
 from opsconsole.backups.redis_checking import held_keys
 from opsconsole.backups.redis_giving import now_ms
 from opsconsole.backups.redis_link import RedisLink, Word, linked
 from opsconsole.backups.verifying import Fault
+from opsconsole.durable import open_private, write_all
 from opsconsole.model import SourceError
 from opsconsole.sources.network import place_of
 from opsconsole.sources.throwaway import Ended, Throwaway, Wanted, throwaway
+from opsconsole.sources.throwaway_places import private_directory
 from opsconsole.text import printable
 
 _BATCH = 500
@@ -49,6 +54,26 @@ class RedisDump:
 
 def prove_redis(dump: RedisDump, trial: Trial) -> ProvenPart:
     """Raises Cancelled, and SourceError when it cannot be tried here, which says nothing against the file."""
+    if dump.path.suffix != SUFFIX:
+        return _prove(dump, trial)
+    with private_directory(trial.scratch) as place:
+        plain = place / "redis.rdb"
+        with UnpackedFile(dump.path, keys=trial.keys) as reader:
+            _write(reader, plain)
+        return _prove(replace(dump, path=plain), trial)
+
+
+def _write(reader: UnpackedFile, path: Path) -> None:
+    """The server that is thrown away reads a file, not us."""
+    fd = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        while data := reader.read(1 << 20):
+            write_all(fd, data)
+    finally:
+        os.close(fd)
+
+
+def _prove(dump: RedisDump, trial: Trial) -> ProvenPart:
     try:
         with FileReader(str(dump.path), Meter(1 << 62)) as reader:
             tally = rdb.count(reader)

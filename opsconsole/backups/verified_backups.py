@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from opsconsole.backups import marks
+from opsconsole.backups.encryption import NO_KEYS, Keys
 from opsconsole.backups.marks import Check
 from opsconsole.backups.progress import Cancelled, IsCancelled
 from opsconsole.backups.proof import LiveServer, Proof, is_corrupt
@@ -42,12 +44,14 @@ class Verification(Record, frozen=True):
         return self.ok and self.level >= self.asked
 
 
-class Asked(Record, frozen=True):
-    """How to look. `required`: collections that must have documents, from level 2 on."""
+@dataclass(frozen=True)
+class Asked:
+    """How to look. `required`: collections that must have documents, from level 2 on; `keys`: of an encrypted one."""
 
     level: Level
     required: tuple[str, ...] = ()
     operation: str = ""
+    keys: Keys = NO_KEYS
 
 
 def verify_and_mark(
@@ -79,11 +83,11 @@ def _own(
     from opsconsole.backups.proving import prove
 
     directory = Path(backup.path)
-    found = verify(directory, min(asked.level, Level.PARSED), told=told, required=asked.required)
+    found = verify(directory, min(asked.level, Level.PARSED), told=told, required=asked.required, keys=asked.keys)
     if not found.ok or asked.level < Level.RESTORED:
         return Verification(id=backup.id, asked=asked.level, level=found.reached, faults=found.faults)
     assert found.manifest is not None
-    proof = prove(directory, found.manifest, servers, told, cancelled, operation=asked.operation)
+    proof = prove(directory, found.manifest, servers, told, cancelled, operation=asked.operation, keys=asked.keys)
     return _with_proof(backup, asked, proof)
 
 
