@@ -52,7 +52,10 @@ from tests.parts.stacks import Stack as MpsStack
 
 NIGHT = "20260118_020000"
 LIBRARY = "#!lua name=shop\nredis.register_function('total', function(keys, args) return 42 end)"
-WHOLE = Asked(level=Level.RESTORED, required=("zoo.values",), operation="20260118-proof")
+# Other test runs use the same engine.
+OPERATION = f"proof-test-{os.getpid()}"
+PROVEN = Asked(level=Level.RESTORED, operation=OPERATION)
+WHOLE = msgspec.structs.replace(PROVEN, required=("zoo.values",))
 
 
 @pytest.fixture(scope="module")
@@ -167,8 +170,21 @@ def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def ours(engine: Engine) -> list[str]:
     """The containers of this process and of its children."""
-    words = ["ps", "--all", "--filter", "label=opsconsole.throwaway", "--format", "{{.Names}}"]
-    return engine.docker(*words).split()
+    label = f"label=opsconsole.throwaway={OPERATION}"
+    return engine.docker("ps", "--all", "--filter", label, "--format", "{{.Names}}").split()
+
+
+def inspected(engine: Engine, name: str) -> dict[str, Any]:
+    (found,) = json.loads(engine.docker("inspect", name))
+    return dict(found)
+
+
+def volumes_of(container: dict[str, Any]) -> set[str]:
+    return {mount["Name"] for mount in container["Mounts"] if mount["Type"] == "volume"}
+
+
+def all_volumes(engine: Engine) -> set[str]:
+    return set(engine.docker("volume", "ls", "--quiet").split())
 
 
 def connection(kind: str, uri: str) -> Connection:
@@ -244,13 +260,12 @@ def test_in_containers_that_nobody_else_reaches(
     engine: Engine, mongod: Server, redis_server: Server, everything: Path
 ) -> None:
     before = live_state(mongod, redis_server)
-    volumes = set(engine.docker("volume", "ls", "--quiet").split())
     seen: dict[str, dict[str, Any]] = {}
 
     def told(what: str, done: int, total: int) -> None:
         assert 0 <= done <= total
         for name in ours(engine) if what in ("zoo2.other", "redis") else ():
-            (seen[name],) = json.loads(engine.docker("inspect", name))
+            seen[name] = inspected(engine, name)
 
     found = looked_at(everything, servers(mongod, redis_server, images=True), told=told)
     assert found.ok and found.complete and found.proof is not None, found
@@ -269,15 +284,14 @@ def test_in_containers_that_nobody_else_reaches(
     assert marks.read(everything.parent, everything.name).proven
     assert len(seen) == 2
     for one in seen.values():
-        host, config = one["HostConfig"], one["Config"]
+        host = one["HostConfig"]
         assert host["NetworkMode"] == "none" and not host["PortBindings"] and not host["PublishAllPorts"]
         assert not one["NetworkSettings"]["Ports"] and set(one["NetworkSettings"]["Networks"]) <= {"none"}
         assert host["RestartPolicy"]["Name"] == "no" and host["CapDrop"] == ["ALL"] and not host["Privileged"]
-        assert config["Labels"]["opsconsole.throwaway"] == "20260118-proof"
         # No directory of the host but the one for its socket, and no volume that has a name.
         binds = [mount["Source"] for mount in one["Mounts"] if mount["Type"] == "bind"]
         assert len(binds) == 1 and "/.opsconsole-proof-" in binds[0]
-    assert set(engine.docker("volume", "ls", "--quiet").split()) <= volumes
+        assert volumes_of(one) and not volumes_of(one) & all_volumes(engine)
     assert sorted(path.name for path in everything.parent.iterdir()) == [".marks", everything.name]
 
 
@@ -418,7 +432,7 @@ def test_what_only_a_restore_finds(
     alone(place, kind)
     harm(place)
     assert verify(place, Level.PARSED).faults == ()
-    found = looked_at(place, [], Asked(level=Level.RESTORED))
+    found = looked_at(place, [], PROVEN)
     assert found.level is Level.RESTORED and not found.ok
     assert str(found.faults[0]).startswith(said), found.faults
     assert checks(place) == {Level.PARSED: "", Level.RESTORED: str(found.faults[0])}
@@ -435,53 +449,63 @@ def test_a_server_that_is_killed_while_it_is_loaded(
 ) -> None:
     """It says nothing against the backup, and nothing for it."""
     alone(place, kind)
-    volumes = set(engine.docker("volume", "ls", "--quiet").split())
-    killed: list[str] = []
+    killed: list[dict[str, Any]] = []
 
     def told(what: str, done: int, total: int) -> None:
         if what.startswith(when) and not killed and (names := ours(engine)):
-            killed.extend(names)
+            killed.extend(inspected(engine, name) for name in names)
             engine.docker("kill", *names)
 
-    found = looked_at(place, servers(mongod, redis_server, images=True), Asked(level=Level.RESTORED), told=told)
+    found = looked_at(place, servers(mongod, redis_server, images=True), PROVEN, told=told)
     assert killed and found.ok and not found.complete and found.proof is not None
     assert "ended while it was loaded: it was killed" in found.note
     assert checks(place) == {Level.PARSED: ""}
-    assert set(engine.docker("volume", "ls", "--quiet").split()) <= volumes
+    assert not volumes_of(killed[0]) & all_volumes(engine)
 
 
-def test_what_a_killed_run_leaves_is_removed_by_the_next(engine: Engine, place: Path) -> None:
+def test_what_a_killed_run_leaves_is_removed_by_the_next(engine: Engine, place: Path, tmp_path: Path) -> None:
     alone(place, "mongo")
     known = [LiveServer(connection("mongodb", "mongodb://nowhere.invalid"), "mongo:6.0")]
-    asked = Asked(level=Level.RESTORED)
+    note = tmp_path / "left"
 
     def killed(what: str, done: int, total: int) -> None:
         if what.startswith("shop."):
+            note.write_text("".join(ours(engine)))
             os.kill(os.getpid(), signal.SIGKILL)
 
-    assert in_a_child(lambda: looked_at(place, known, asked, told=killed)) == -signal.SIGKILL
-    (left,) = ours(engine)
-    sockets = Path("/tmp", f".{left}")
-    assert sockets.is_dir() and not (place.parent / ".marks").exists()
-    assert looked_at(place, known, asked).complete
-    assert ours(engine) == [] and not sockets.exists()
+    assert in_a_child(lambda: looked_at(place, known, told=killed, asked=PROVEN)) == -signal.SIGKILL
+    left = note.read_text()
+    # Another test run may have been the next one already.
+    assert left.startswith("opsconsole-proof-") and not (place.parent / ".marks").exists()
+    assert looked_at(place, known, PROVEN).complete
+    assert left not in engine.docker("ps", "--all", "--format", "{{.Names}}").split()
+    assert not Path("/tmp", f".{left}").exists()
 
 
-def test_a_program_that_a_killed_run_leaves_is_ended_by_the_next(place: Path, only: Callable[..., None]) -> None:
+def test_a_program_that_a_killed_run_leaves_is_ended_by_the_next(
+    place: Path, only: Callable[..., None], tmp_path: Path
+) -> None:
     only(MONGOD)
     alone(place, "mongo")
-    asked = Asked(level=Level.RESTORED)
+    note = tmp_path / "left"
 
     def killed(what: str, done: int, total: int) -> None:
         if what.startswith("shop."):
+            (left,) = place.parent.glob(".opsconsole-proof-*")
+            found = [
+                str(one.pid)
+                for one in psutil.process_iter(["cmdline"])
+                if f"{left}/data" in (one.info["cmdline"] or ())
+            ]
+            note.write_text(" ".join([str(left), *found]))
             os.kill(os.getpid(), signal.SIGKILL)
 
-    assert in_a_child(lambda: looked_at(place, [], asked, told=killed)) == -signal.SIGKILL
-    (left,) = place.parent.glob(".opsconsole-proof-*")
-    (process,) = (one for one in psutil.process_iter(["cmdline"]) if f"{left}/data" in (one.info["cmdline"] or []))
-    assert process.is_running()
-    assert looked_at(place, [], asked).complete
-    assert not process.is_running() and not left.exists()
+    assert in_a_child(lambda: looked_at(place, [], told=killed, asked=PROVEN)) == -signal.SIGKILL
+    left, process = note.read_text().split()
+    assert Path(left).is_dir()
+    assert looked_at(place, [], PROVEN).complete
+    assert not Path(left).exists()
+    assert not psutil.pid_exists(int(process)) or psutil.Process(int(process)).status() == psutil.STATUS_ZOMBIE
 
 
 def test_cancelled_nothing_is_left_and_nothing_written_down(place: Path, only: Callable[..., None]) -> None:
@@ -492,7 +516,7 @@ def test_cancelled_nothing_is_left_and_nothing_written_down(place: Path, only: C
         looked_at(
             place,
             [],
-            Asked(level=Level.RESTORED),
+            PROVEN,
             told=lambda what, done, total: told.append(what),
             cancelled=lambda: any(what.startswith("shop.") for what in told),
         )
@@ -540,7 +564,7 @@ def test_databases_that_a_killed_run_leaves_are_dropped_by_the_next(
         if what == "shop.users":
             os.kill(os.getpid(), signal.SIGKILL)
 
-    asked = Asked(level=Level.RESTORED)
+    asked = PROVEN
     assert in_a_child(lambda: looked_at(place, known, asked, told=killed)) == -signal.SIGKILL
     with raw(mongod.uri) as client:
         assert any(name.startswith(PROOF) for name in client.list_database_names())
@@ -557,7 +581,7 @@ def test_no_live_server_is_loaded_into_that_may_not_be(
     try:
         with pymongo.MongoClient[Any](member.uri) as client:
             client.admin.command("replSetStepDown", 120, force=True)
-        asked = Asked(level=Level.RESTORED)
+        asked = PROVEN
         found = looked_at(place, [LiveServer(connection("mongodb", member.uri))], asked)
         assert "MongoDB is no primary: nothing can be loaded into it" in found.note and not found.complete
     finally:
@@ -584,7 +608,7 @@ def test_what_the_mps_stack_saved_itself(mps: MpsStack, tmp_path: Path) -> None:
         LiveServer(connection("redis", mps.redis_url), mps.container("redis")["Image"]),
     ]
     seen: list[str] = []
-    found = looked_at(place, known, Asked(level=Level.RESTORED), told=lambda what, *_: seen.extend(ours(mps.engine)))
+    found = looked_at(place, known, PROVEN, told=lambda what, *_: seen.extend(ours(mps.engine)))
     assert found.complete and found.proof is not None, found
     assert {part.way for part in found.proof.parts} == {
         "restored into a container of mongo:6.0",
@@ -605,7 +629,7 @@ def test_directories_of_mongodump(packed: bool, tmp_path: Path, only: Callable[.
     twice = samples.documents(5) * 2
     file.write_bytes(gzip.compress(twice) if packed else twice)
     assert looked_at(place, [], Asked(level=Level.PARSED)).complete
-    found = looked_at(place, [], Asked(level=Level.RESTORED))
+    found = looked_at(place, [], PROVEN)
     assert found.level is Level.RESTORED and "cannot be restored: " in str(found.faults[0])
 
 
@@ -638,7 +662,7 @@ def test_each_level_is_written_down(place: Path) -> None:
     data = path.read_bytes()
     path.unlink()
     path.write_bytes(data.replace(b"sha256:1", b"sha256:2"))
-    found = looked_at(place, [], Asked(level=Level.RESTORED))
+    found = looked_at(place, [], PROVEN)
     assert found.level is Level.HASHES and found.proof is None
     known = marks.read(place.parent, place.name)
     assert "config/state.json was changed" in known.fault and not known.proven
@@ -660,11 +684,11 @@ def test_marks_that_cannot_be_read_are_left_as_they_are(place: Path) -> None:
 def test_without_room_files_are_read_through(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone(place, "files")
     monkeypatch.setattr(proving_files, "_RESERVE", 1 << 60)
-    found = looked_at(place, [], Asked(level=Level.RESTORED))
+    found = looked_at(place, [], PROVEN)
     assert found.complete and found.proof is not None
     assert found.proof.parts[0].way.startswith("read through: there is no room to unpack ")
     with_part(place, "files", lambda part: msgspec.structs.replace(part, members=part.members + 1))
-    assert not looked_at(place, [], Asked(level=Level.RESTORED)).ok
+    assert not looked_at(place, [], PROVEN).ok
 
 
 # --- how closely it looks ----------------------------------------------------------------------------
@@ -695,7 +719,7 @@ def test_values_that_come_back_differently_are_named(place: Path, only: Callable
                 zero.expire("soon", 5000)
         return False
 
-    found = looked_at(place, [], Asked(level=Level.RESTORED), cancelled=hook)
+    found = looked_at(place, [], PROVEN, cancelled=hook)
     assert "changed" in looks
     assert {fault.problem for fault in found.faults} == {
         "holds the key job:2 in db 9, which is not there after a restore",
@@ -738,7 +762,7 @@ def test_a_full_disk_says_nothing_against_a_backup(tmp_path: Path, monkeypatch: 
         (own / "a").write_bytes(bytes(3 << 20))
         made = disk / make(disk, Order(backup_class=BackupClass.MANUAL), [FilesSaver("uploads", own)]).id
         monkeypatch.setattr(proving_files, "_RESERVE", -(1 << 40))
-        found = looked_at(made, [], Asked(level=Level.RESTORED))
+        found = looked_at(made, [], PROVEN)
         assert found.ok and not found.complete and "No space left on device" in found.note
     finally:
         run("umount", disk)
