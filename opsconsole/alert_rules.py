@@ -230,8 +230,8 @@ def backups(limits: Thresholds, snapshot: Snapshot, now: datetime, restarts: Res
         )
     else:
         yield from _age(max(good, key=_when), limit, now)
-    finished = [backup for backup in past if backup.state is not BackupState.UNFINISHED]
-    newest = max(finished, key=_when, default=None)
+    other = (BackupState.UNFINISHED, BackupState.INCREMENTAL)
+    newest = max((backup for backup in past if backup.state not in other), key=_when, default=None)
     if newest is not None and newest.state is not BackupState.GOOD:
         lacks = f", it lacks {', '.join(newest.missing)}" if newest.missing else ""
         yield Finding(

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 SCHEMA_VERSION = 1
 """Version of `opsconsole status --json`: raised when a field is renamed, removed or changes its meaning."""
@@ -480,6 +481,7 @@ class BackupState(StrEnum):
     INCOMPLETE = "incomplete"  # a part that this stack needs is missing or empty
     DAMAGED = "damaged"  # a part is there and cannot be what it says it is
     UNFINISHED = "unfinished"  # a partial directory: being written, or left by a killed run
+    INCREMENTAL = "incremental"  # sound, and of use only together with the backup that it continues
 
 
 class BackupClass(StrEnum):
@@ -515,6 +517,29 @@ class BackupCopy(Record, frozen=True):
     verified: bool = False  # it was compared there
 
 
+class OplogTime(Record, frozen=True, order=True):
+    """A moment in the oplog of a MongoDB replica set: seconds since 1970, and the count within the second."""
+
+    time: Annotated[int, Meta(ge=0, lt=1 << 32)]
+    increment: Annotated[int, Meta(ge=0, lt=1 << 32)]
+
+
+class OplogSpan(Record, frozen=True):
+    """Where a backup of MongoDB stands in the oplog of its replica set.
+
+    A full one was read between the two moments and is whole at `ends`; an incremental one holds what was written
+    after `begins`, up to and including `ends`.
+    """
+
+    part: str  # of which service
+    replica_set: str
+    set_id: str  # hex; "" where it could not be read
+    server: str  # "MongoDB 6.0.5"
+    begins: OplogTime
+    ends: OplogTime
+    continues: str = ""  # the id of the backup at whose end it begins; "" for a full one
+
+
 class Backup(Record, frozen=True):
     id: str  # directory or file name
     path: str
@@ -533,6 +558,7 @@ class Backup(Record, frozen=True):
     critical: bool = False  # kept for ever
     asked: tuple[str, ...] = ()  # the kinds of parts that were asked for; () for all that the stack has
     buckets: Buckets | None = None
+    oplog: tuple[OplogSpan, ...] = ()  # one for each MongoDB server that is a replica set
     # What became known of it since.
     pinned: bool = False
     checked_level: int | None = None  # the highest level on which it was found right, 0 to 3
@@ -541,6 +567,10 @@ class Backup(Record, frozen=True):
     copies: tuple[BackupCopy, ...] = ()
     kept: str = ""  # why retention keeps it
     goes: str = ""  # why it may go, when no rule keeps it
+
+    @property
+    def incremental(self) -> bool:
+        return any(span.continues for span in self.oplog)
 
 
 # --- alerts ----------------------------------------------------------------------------------------

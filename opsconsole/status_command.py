@@ -170,7 +170,7 @@ def _volumes(snapshot: Snapshot) -> Iterator[str]:
 
 def _backups(snapshot: Snapshot) -> Iterator[str]:
     good = [backup for backup in snapshot.backups if backup.state is BackupState.GOOD and not backup.in_future]
-    others = len(snapshot.backups) - len(good)
+    others = sum(1 for backup in snapshot.backups if backup.state is not BackupState.INCREMENTAL) - len(good)
     if good:
         yield (
             f"Backups  newest good {good[0].id}, {age(good[0].taken_at, snapshot.sampled_at)} old, "

@@ -86,12 +86,13 @@ def test_the_detail_lists_every_part_with_size_and_note() -> None:
 
 
 @pytest.mark.parametrize("state", list(BackupState))
-async def test_every_state_is_a_word_with_a_sign_of_its_own(state: BackupState) -> None:
+async def test_every_state_is_a_word_with_a_sign(state: BackupState) -> None:
     backup = msgspec.structs.replace(GOOD, state=state)
     snapshot = msgspec.structs.replace(pane_samples.well(), backups=(backup,), alerts=())
     async with console(snapshot, pane="backups") as (app, _):
         row = next(line for line in painted(app) if "20250313" in line)
-        sign = {"good": "✓", "incomplete": "▲", "damaged": "✗", "unfinished": "◐"}[state.value]
+        signs = {"good": "✓", "incremental": "✓", "incomplete": "▲", "damaged": "✗", "unfinished": "◐"}
+        sign = signs[state.value]
         assert f"{sign} {state.value}" in row
 
 

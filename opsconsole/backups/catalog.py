@@ -22,10 +22,12 @@ from opsconsole.backups.layouts import (
     read_backup_directory,
     read_backup_file,
 )
+from opsconsole.backups.manifest import Manifest
 from opsconsole.backups.moments import moment_of
+from opsconsole.backups.oplog_ranges import with_ranges
 from opsconsole.backups.retention import Policy, candidate, decide
 from opsconsole.backups.verifying import Level
-from opsconsole.model import Backup, BackupClass, BackupCopy, BackupPart, BackupState, SourceError, Stack
+from opsconsole.model import Backup, BackupClass, BackupCopy, BackupPart, BackupState, OplogSpan, SourceError, Stack
 
 # A file is read once and remembered by its identity. The deep allowance covers an ordinary nightly dump from
 # end to end; when a look has spent its share, the rest get the small one (a list of collections fits in it)
@@ -34,6 +36,7 @@ _DEEP = 32 << 20
 _SHALLOW = 256 << 10
 _PER_LOOK = 128 << 20
 
+_SOUND = (BackupState.GOOD, BackupState.INCREMENTAL)
 _FUTURE = timedelta(minutes=5)
 _BEING_WRITTEN = timedelta(seconds=60)
 _WITH_CONFIG = ("backup.sh", "opsconsole")
@@ -106,8 +109,10 @@ class Catalog:
         """With what retention says of each."""
         if self._policy is None:
             return tuple(backups)
+        now = self._clock()
         listed = [candidate(one, pinned=one.pinned, proven=one.checked_level == Level.RESTORED) for one in backups]
-        why = {one.id: one for one in decide(listed, self._policy, self._clock(), self._zone).decisions}
+        listed = with_ranges(listed, backups, self._policy, now)
+        why = {one.id: one for one in decide(listed, self._policy, now, self._zone).decisions}
         return tuple(
             msgspec.structs.replace(one, **{"kept" if why[one.id].kept else "goes": why[one.id].why}) for one in backups
         )
@@ -166,6 +171,22 @@ class Catalog:
         return contents
 
 
+def _oplog(made: Manifest) -> tuple[OplogSpan, ...]:
+    return tuple(
+        OplogSpan(
+            part=part.name,
+            replica_set=part.oplog.replica_set,
+            set_id=part.oplog.set_id,
+            server=part.server,
+            begins=part.oplog.begins,
+            ends=part.oplog.ends,
+            continues=part.oplog.continues,
+        )
+        for part in made.parts
+        if part.oplog is not None
+    )
+
+
 def _part(found: Finding) -> BackupPart:
     return BackupPart(kind=found.kind, path=found.path, size_bytes=found.size, note=found.note, ok=found.ok)
 
@@ -176,7 +197,7 @@ def _with_marks(backup: Backup) -> Backup:
     best = known.best
     return msgspec.structs.replace(
         backup,
-        state=BackupState.DAMAGED if known.fault and backup.state is BackupState.GOOD else backup.state,
+        state=BackupState.DAMAGED if known.fault and backup.state in _SOUND else backup.state,
         problem=backup.problem or known.fault,
         pinned=known.keeps,
         checked_level=best.level.value if best is not None and not known.fault else None,
@@ -230,6 +251,7 @@ class _Judge:
             critical=made is not None and made.critical,
             asked=made.asked if made else (),
             buckets=made.buckets if made else None,
+            oplog=_oplog(made) if made else (),
         )
 
     def _dated(self, reading: Reading) -> tuple[datetime, list[str]]:
@@ -255,6 +277,8 @@ class _Judge:
         return replace(found, verdict=Verdict.EMPTY, note=f"holds {held}, not {some_of(lacking)}")
 
     def _missing(self, reading: Reading, findings: list[Finding]) -> tuple[str, ...]:
+        if reading.manifest is not None and reading.manifest.incremental:
+            return ()  # it is never the whole of anything
         present = {found.kind for found in findings}
         wanted = [kind for kind in self._expected if kind != "config" or reading.layout in _WITH_CONFIG]
         if reading.layout == "backup.sh" and self._manifests:
@@ -280,6 +304,9 @@ class _Judge:
             return BackupState.DAMAGED, problem
         if missing == ("manifest",) and not bad:
             return BackupState.UNFINISHED, "has no manifest: being written, or its script did not get to its end"
+        made = reading.manifest
+        if made is not None and made.incremental and not (bad or verdicts):
+            return BackupState.INCREMENTAL, ""
         if bad or verdicts or not findings:
             return BackupState.INCOMPLETE, problem or "is empty"
         asked = reading.manifest.asked if reading.manifest else ()

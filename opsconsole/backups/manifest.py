@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Meta
 
 from opsconsole.backups.reading import FileReader, LimitReached, Meter, up_to
-from opsconsole.model import BackupClass, Buckets, SourceError
+from opsconsole.model import BackupClass, Buckets, OplogTime, SourceError
 
 NAME = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
@@ -86,6 +86,22 @@ class HeldKeys(_Strict, frozen=True, kw_only=True):
     expiring: Count = 0  # those that have a time to live
 
 
+class HeldOplog(_Strict, frozen=True, kw_only=True):
+    """Where a MongoDB part stands in the oplog of its replica set.
+
+    A full one was read between the two moments: what was written after `begins` has to be applied again, and from
+    `ends` on the result is a state that there was. With `continues` the part is a slice: the entries of the oplog after
+    `begins`, up to and including `ends`.
+    """
+
+    replica_set: Name
+    set_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{0,64}\Z")] = ""  # "" where this user may not read it
+    begins: OplogTime
+    ends: OplogTime
+    continues: Annotated[str, Meta(pattern=r"^(?:\d{8}_\d{6})?\Z")] = ""  # the backup at whose end a slice begins
+    entries: Count = 0  # of a slice
+
+
 class Part(_Strict, frozen=True, kw_only=True):
     """What was saved of one database server, one directory, or the configuration."""
 
@@ -98,6 +114,7 @@ class Part(_Strict, frozen=True, kw_only=True):
     seconds: Seconds = 0.0
     collections: tuple[HeldCollection, ...] = ()
     keys: tuple[HeldKeys, ...] = ()
+    oplog: HeldOplog | None = None  # of a MongoDB replica set whose oplog may be read
     members: Count = 0  # files, directories and links in a tar file
     content_size: Count = 0  # bytes before packing
     changed: tuple[Text, ...] = ()  # files that changed while they were read, at most a hundred
@@ -106,6 +123,11 @@ class Part(_Strict, frozen=True, kw_only=True):
     @property
     def size(self) -> int:
         return sum(file.size for file in self.files)
+
+    @property
+    def is_slice(self) -> bool:
+        """Whether it holds entries of an oplog and no collections."""
+        return self.oplog is not None and bool(self.oplog.continues)
 
 
 class Manifest(_Strict, frozen=True, kw_only=True):
@@ -139,6 +161,11 @@ class Manifest(_Strict, frozen=True, kw_only=True):
     @property
     def size(self) -> int:
         return sum(file.size for file in self.files)
+
+    @property
+    def incremental(self) -> bool:
+        """Whether it is of use only together with the backup that it continues."""
+        return any(part.is_slice for part in self.parts)
 
 
 def is_id(name: str) -> bool:
@@ -233,6 +260,9 @@ def _first_line(error: Exception) -> str:
 def _check(manifest: Manifest) -> None:
     """What types alone do not say."""
     files = manifest.files
+    for part in manifest.parts:
+        if part.oplog is not None and (part.kind != "mongo" or part.oplog.ends < part.oplog.begins):
+            raise ManifestError(f"{NAME} lists a place in an oplog that there is not")
     if len(files) > _MOST_FILES:
         raise ManifestError(f"{NAME} lists more than {_MOST_FILES:,} files")
     seen: set[str] = {NAME}

@@ -83,6 +83,7 @@ def _part(name: str, file: str, saved: SavedDump) -> Part:
         server=f"MongoDB {saved.server_version}",
         seconds=saved.seconds,
         collections=collections,
+        oplog=saved.oplog,
         content_size=sum(one.bytes for one in saved.collections),
         notes=tuple(_notes(saved)),
     )

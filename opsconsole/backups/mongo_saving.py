@@ -23,8 +23,18 @@ from opsconsole import __version__
 from opsconsole.backups.bson_documents import DocumentDigest
 from opsconsole.backups.conveyor import Conveyor
 from opsconsole.backups.encryption import NOBODY, Recipients
+from opsconsole.backups.manifest import HeldOplog
 from opsconsole.backups.mongo_archive import ArchiveWriter
 from opsconsole.backups.mongo_catalog import Catalog, Listed, Selection, catalog
+from opsconsole.backups.mongo_oplog import (
+    ReplicaSet,
+    applied,
+    before_open_transactions,
+    committed,
+    may_read_oplog,
+    oplog_time,
+    replica_set,
+)
 from opsconsole.backups.mongo_raw import answers, ask, raw_batches
 from opsconsole.backups.packed_files import PackedFile, Packing
 from opsconsole.backups.progress import IsCancelled, OnProgress, Watch
@@ -75,6 +85,15 @@ class SavedDump(msgspec.Struct, frozen=True):
     server_version: str
     tool_version: str
     seconds: float = 0.0
+    oplog: HeldOplog | None = None  # where an incremental backup can go on from; None where none can
+
+
+class _Settled(msgspec.Struct, frozen=True):
+    """The list of collections, and moments before anything of them is read."""
+
+    found: Catalog
+    moment: Timestamp | None = None  # at which everything is read
+    begins: Timestamp | None = None  # of the oplog; None where it may not be read, or is of no use
 
 
 class _Changed(Exception):
@@ -129,17 +148,20 @@ class _Saving:
         self._recipients = recipients
         self._watch = watch
         self._version = ""
+        self._set: ReplicaSet | None = None
         self._by_name = False
         self.reading = ""  # the collection that is being read
 
     def run(self, selection: Selection, own: str) -> SavedDump:
         """Try at one point in time first, then collection by collection."""
         self._version = str(ask(self._client.admin, {"buildInfo": 1})["version"])
-        snapshots = bool(ask(self._client.admin, {"hello": 1}).get("setName"))
-        for snapshot in (True, False) if snapshots else (False,):
+        self._set = replica_set(self._client)
+        # A part of a server is nothing that the oplog of the whole could be applied to.
+        follows = self._set is not None and selection.everything and may_read_oplog(self._client)
+        for snapshot in (True, False) if self._set is not None else (False,):
             for _ in range(_TRIES):
                 try:
-                    return self._once(*self._settled(selection, own, snapshot))
+                    return self._once(self._settled(selection, own, snapshot, follows))
                 except _Changed:
                     continue
                 except _TooSlow:
@@ -149,21 +171,23 @@ class _Saving:
             "save when what rebuilds them does not run, or leave them out",
         )
 
-    def _settled(self, selection: Selection, own: str, snapshot: bool) -> tuple[Catalog, Timestamp | None]:
-        """The list of collections, and a moment at which it was true."""
-        found = catalog(self._client, selection, own)
+    def _settled(self, selection: Selection, own: str, snapshot: bool, follows: bool) -> _Settled:
         if not snapshot:
-            return found, None
+            begins = before_open_transactions(self._client, committed(self._client)) if follows else None
+            return _Settled(catalog(self._client, selection, own), None, begins)
+        found = catalog(self._client, selection, own)
         for _ in range(_TRIES * 10):
             # The majority has this moment already, so reading at it never waits.
-            moment: Timestamp = ask(self._client.admin, {"hello": 1})["lastWrite"]["majorityOpTime"]["ts"]
+            moment = committed(self._client)
             again = catalog(self._client, selection, own)
             if again == found:
-                return found, moment
+                begins = before_open_transactions(self._client, moment) if follows else None
+                return _Settled(found, moment, begins)
             found = again
         raise _Changed
 
-    def _once(self, found: Catalog, moment: Timestamp | None) -> SavedDump:
+    def _once(self, settled: _Settled) -> SavedDump:
+        found, moment = settled.found, settled.moment
         self._watch.begin(*_totals(self._client, found))
         self._by_name = not self._may_use_uuids(found)
         file = PackedFile(self._path, self._packing, self._recipients)
@@ -176,11 +200,12 @@ class _Saving:
             ):
                 collections = tuple(self._collection(one, writer, session, moment) for one in found.listed)
             self.reading = ""
+            whole = all(one.consistency is Consistency.ONE_POINT for one in collections) and moment is not None
+            span = self._span(settled, whole)
             sha256 = file.finish()
         except BaseException:
             file.abandon()
             raise
-        whole = all(one.consistency is Consistency.ONE_POINT for one in collections) and moment is not None
         return SavedDump(
             size=file.size,
             sha256=sha256,
@@ -191,6 +216,19 @@ class _Saving:
             left_out=found.left_out,
             server_version=self._version,
             tool_version=TOOL_VERSION,
+            oplog=span,
+        )
+
+    def _span(self, settled: _Settled, whole: bool) -> HeldOplog | None:
+        """What was not read at the one moment was read by now, so only now is it a state that there was."""
+        if self._set is None or settled.begins is None:
+            return None
+        ends = settled.moment if whole and settled.moment is not None else applied(self._client)
+        return HeldOplog(
+            replica_set=self._set.name,
+            set_id=self._set.id,
+            begins=oplog_time(settled.begins),
+            ends=oplog_time(ends),
         )
 
     def _collection(

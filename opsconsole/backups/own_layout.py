@@ -59,6 +59,9 @@ def findings(found: Manifest, read_already: Sequence[Finding]) -> list[Finding]:
 def described(part: Part) -> str:
     """`42 collections of thynk`, `1,204 keys`, `312 files and directories`."""
     match part.kind:
+        case "mongo" if part.oplog is not None and part.is_slice:
+            minutes = (part.oplog.ends.time - part.oplog.begins.time) // 60
+            return f"{counted(part.oplog.entries, 'change')} in {minutes // 60} h {minutes % 60} min"
         case "mongo":
             databases = sorted({one.database for one in part.collections} - {"admin", "config", ""})
             text = counted(len(part.collections), "collection")

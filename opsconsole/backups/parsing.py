@@ -23,13 +23,17 @@ def parse(
         faults += _parsed(directory, part, required, keys)
         done += part.size
     told("", total, total)
-    if required and not any(part.kind == "mongo" for part in held.parts):
+    if required and not held.incremental and not any(part.kind == "mongo" for part in held.parts):
         faults.append(Fault(path=directory.name, problem=f"has no MongoDB part, and {required[0]} is required"))
     return faults
 
 
 def _parsed(directory: Path, part: Part, required: Sequence[str], keys: Keys) -> Sequence[Fault]:
     match part.kind:
+        case "mongo" if part.oplog is not None and part.is_slice:
+            from opsconsole.backups.oplog_slices import check_slice
+
+            return check_slice(directory, part, part.oplog)
         case "mongo":
             from opsconsole.backups.mongo_part import check_mongo_part
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
 
 import msgspec
 
 from opsconsole.backups import marks
+from opsconsole.backups.oplog_ranges import with_ranges
 from opsconsole.backups.publishing import remove
 from opsconsole.backups.retention import Policy, Retention, candidate, decide
 from opsconsole.model import Backup, BackupState, SourceError
@@ -20,19 +21,18 @@ def plan(
     policy: Policy,
     now: datetime,
     zone: tzinfo | None = None,
-    bases: Collection[str] = (),
 ) -> Retention:
-    """What is kept and what may go, of the backups that the catalogue found in `directory`, and why.
+    """What is kept and what may go, of the backups that the catalogue found in `directory`, and why."""
+    known = {backup.id: marks.read(directory, backup.id) for backup in backups}
+    judged = [_judged(backup, known[backup.id]) for backup in backups]
+    candidates = [candidate(backup, pinned=known[backup.id].keeps, proven=known[backup.id].proven) for backup in judged]
+    return decide(with_ranges(candidates, judged, policy, now), policy, now, zone)
 
-    `bases`: ids that a shown point-in-time range stands on.
-    """
-    candidates = []
-    for backup in backups:
-        known = marks.read(directory, backup.id)
-        if known.fault and backup.state is BackupState.GOOD:
-            backup = msgspec.structs.replace(backup, state=BackupState.DAMAGED)
-        candidates.append(candidate(backup, pinned=known.keeps, proven=known.proven, base_of_range=backup.id in bases))
-    return decide(candidates, policy, now, zone)
+
+def _judged(backup: Backup, known: marks.Marks) -> Backup:
+    if known.fault and backup.state in (BackupState.GOOD, BackupState.INCREMENTAL):
+        return msgspec.structs.replace(backup, state=BackupState.DAMAGED)
+    return backup
 
 
 def apply(

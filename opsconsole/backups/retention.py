@@ -4,6 +4,9 @@ Scheduled backups are counted as borg does: each rule takes the newest of a buck
 counts only backups that no earlier rule keeps, so 30 + 12 + 12 keeps 54 and reaches back a year or more; restic's
 counting would keep 46 and reach 315 days. Manual and safety backups have rules of their own. Nothing but a good
 backup ever counts, and an entry that is dated in the future is kept and never counted.
+
+Incremental backups stand outside of all this: none of them fills a bucket or is the newest good one. Those of the last
+days are kept, and those that a shown point-in-time range runs through, whose base is kept too.
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ class Policy(Record, frozen=True):
     manual_days: Count = 14
     safety_last: AtLeastOne = 10
     safety_days: Count = 14
+    point_in_time_days: Count = 14  # how far back every second can be restored, where there are incremental backups
 
 
 class Candidate(Record, frozen=True):
@@ -58,13 +62,21 @@ class Candidate(Record, frozen=True):
     critical: bool = False
     proven: bool = False  # a restore of it was compared and found right (L3)
     base_of_range: bool = False  # a point-in-time range that is shown stands on it
+    incremental: bool = False
+    in_range: bool = False  # an incremental one that a shown range runs through
 
     @property
     def good(self) -> bool:
-        return self.state is BackupState.GOOD
+        return self.state is BackupState.GOOD and not self.incremental
 
 
-def candidate(backup: Backup, *, pinned: bool = False, proven: bool = False, base_of_range: bool = False) -> Candidate:
+def candidate(
+    backup: Backup,
+    *,
+    pinned: bool = False,
+    proven: bool = False,
+    base_of_range: bool = False,
+) -> Candidate:
     """What retention has to know of a backup in the catalogue, and what only its keeper knows."""
     state = backup.state
     sound = all(part.ok for part in backup.parts) and not set(backup.asked) & set(backup.missing)
@@ -77,12 +89,13 @@ def candidate(backup: Backup, *, pinned: bool = False, proven: bool = False, bas
         state=state,
         backup_class=backup.backup_class,
         layout=backup.layout,
-        whole=not backup.asked,
+        whole=not backup.asked and not backup.incremental,
         buckets=backup.buckets,
         pinned=pinned,
         critical=backup.critical,
         proven=proven,
         base_of_range=base_of_range,
+        incremental=backup.incremental,
     )
 
 
@@ -122,7 +135,11 @@ def decide(backups: Iterable[Candidate], policy: Policy, now: datetime, zone: tz
     for rule in _rules(good, policy, now, zone):
         for found, why in rule:
             reasons[found.id].append(why)
-    _keep_failed(counted, reasons)
+    since = now - timedelta(days=policy.point_in_time_days)
+    for one in counted:
+        if one.incremental and one.taken_at >= since:
+            reasons[one.id].append(f"younger than {since:%Y-%m-%d}, from when on all incremental backups are kept")
+    _keep_failed([one for one in counted if not one.incremental], reasons)
     newest_of_day = _newest_by_day(good, zone)
     decisions = [
         Decision(id=one.id, kept=True, reasons=tuple(kept))
@@ -156,6 +173,8 @@ def _protect(listed: Sequence[Candidate], counted: Sequence[Candidate], reasons:
             reasons[one.id].append("critical, kept for ever")
         if one.base_of_range:
             reasons[one.id].append("a point-in-time range stands on it")
+        if one.in_range:
+            reasons[one.id].append("a point-in-time range runs through it")
         if one.state is BackupState.UNFINISHED:
             reasons[one.id].append("not finished, which is no matter for retention")
         if one.id not in known:
@@ -277,6 +296,8 @@ def _newest_by_day(good: Sequence[Candidate], zone: tzinfo | None) -> dict[str, 
 
 
 def _why_it_goes(one: Candidate, policy: Policy, newest_of_day: dict[str, str], zone: tzinfo | None) -> str:
+    if one.incremental:
+        return f"older than {policy.point_in_time_days} days, and no point-in-time range runs through it"
     if not one.good:
         return f"{one.state}, and there are newer good ones"
     if not one.whole:

@@ -80,6 +80,7 @@ def start_mongod(
     replset: bool = False,
     bind: tuple[str, ...] = (LOCAL,),
     port: int | None = None,
+    oplog_megabytes: int = 64,
     options: tuple[str, ...] = (),
 ) -> Server:
     """Start mongod on a directory; with auth there is a user root/secret, with replset it is primary on return.
@@ -97,7 +98,7 @@ def start_mongod(
     if auth:
         words += ["--auth"]
     if replset:
-        words += ["--replSet", "rs0", "--oplogSize", "64"]
+        words += ["--replSet", "rs0", "--oplogSize", str(oplog_megabytes)]
     if auth and replset:
         words += ["--keyFile", str(_key_file(directory))]
     process = _start(words, log)

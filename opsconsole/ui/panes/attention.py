@@ -160,7 +160,8 @@ def _data(snapshot: Snapshot) -> Iterator[tuple[Topic, Concern]]:
         if volume.safety is Safety.AT_RISK:
             text = f"{volume_words(volume)}: {volume.reason}"
             yield ("volume", volume_words(volume)), Concern(4, Tone.WARNING, "at risk", volume_words(volume), text)
-    counted = [backup for backup in snapshot.backups if not backup.in_future]
+    whole = (backup for backup in snapshot.backups if backup.state is not BackupState.INCREMENTAL)
+    counted = [backup for backup in whole if not backup.in_future]
     newest = max(counted, key=lambda backup: backup.taken_at, default=None)
     if newest is not None and newest.state in (BackupState.DAMAGED, BackupState.INCOMPLETE):
         text = f"newest backup {newest.id}: {newest.problem or newest.state.value}"

@@ -26,8 +26,15 @@ _TONE = {
     BackupState.INCOMPLETE: Tone.WARNING,
     BackupState.DAMAGED: Tone.BAD,
     BackupState.UNFINISHED: Tone.ACCENT,
+    BackupState.INCREMENTAL: Tone.GOOD,
 }
-_RANK = {BackupState.DAMAGED: 0, BackupState.INCOMPLETE: 1, BackupState.UNFINISHED: 2, BackupState.GOOD: 3}
+_RANK = {
+    BackupState.DAMAGED: 0,
+    BackupState.INCOMPLETE: 1,
+    BackupState.UNFINISHED: 2,
+    BackupState.INCREMENTAL: 3,
+    BackupState.GOOD: 4,
+}
 _PARTS = {
     "mongo": "MongoDB",
     "redis": "Redis",
@@ -186,7 +193,7 @@ class BackupsPane(RowsAndDetail[Backup]):
         return age(backup.taken_at, self.now), Tone.WARNING if backup.in_future else Tone.PLAIN
 
     def _parts(self, backup: Backup) -> CellText:
-        return parts_said(backup), Tone.PLAIN if backup.state is BackupState.GOOD else _TONE[backup.state]
+        return parts_said(backup), Tone.PLAIN if _TONE[backup.state] is Tone.GOOD else _TONE[backup.state]
 
     def show(self, snapshot: Snapshot) -> None:
         glyphs = self.glyphs

@@ -81,7 +81,8 @@ def newest_good(backups: Sequence[Backup]) -> Backup | None:
 def backups(frame: Frame) -> list[Content]:
     found, now, glyphs = frame.snapshot.backups, frame.snapshot.sampled_at, frame.glyphs
     good = [backup for backup in found if backup.state is BackupState.GOOD]
-    lines = [heading(frame, "Backups", f"{len(good)} good of {len(found)}" if found else "")]
+    total = sum(1 for backup in found if backup.state is not BackupState.INCREMENTAL)
+    lines = [heading(frame, "Backups", f"{len(good)} good of {total}" if found else "")]
     if not found:
         return [*lines, _nothing(frame, "backups", "no backup was found", Tone.BAD)]
     newest = newest_good(found)
@@ -92,7 +93,8 @@ def backups(frame: Frame) -> list[Content]:
         tone = Tone.WARNING if stale else Tone.GOOD
         left = Content.assemble((f"{sign(tone, glyphs)} newest good {ago(newest.taken_at, now)}", tone))
         lines.append(joined_edges(left, Content.styled(size(newest.size_bytes), Tone.MUTED), frame.width, glyphs))
-    latest = max((backup for backup in found if not backup.in_future), key=lambda one: one.taken_at, default=None)
+    whole = [one for one in found if not one.in_future and one.state is not BackupState.INCREMENTAL]
+    latest = max(whole, key=lambda one: one.taken_at, default=None)
     if latest is not None and latest is not newest and latest.state is not BackupState.GOOD:
         missing = f", no {', '.join(latest.missing)}" if latest.missing else ""
         left = Content.assemble((f"{glyphs.warning} latest is {latest.state.value}{printable(missing)}", Tone.WARNING))
