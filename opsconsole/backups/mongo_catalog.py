@@ -144,6 +144,11 @@ def is_kept(database: str, name: str) -> bool:
     return not name.startswith("system.") or name == "system.js"
 
 
+def is_of_users(entry: Entry) -> bool:
+    """Whether a collection holds users or roles, or in which form the server keeps them."""
+    return entry.database == "admin" and entry.name in _OF_ADMIN
+
+
 def _rank(entry: Entry) -> int:
     return _OF_ADMIN.index(entry.name) if entry.database == "admin" and entry.name in _OF_ADMIN else len(_OF_ADMIN)
 

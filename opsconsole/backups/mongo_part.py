@@ -59,10 +59,11 @@ class MongoSaver:
             progress=progress,
             cancelled=cancelled,
         )
-        return _part(self.name, self._file, saved)
+        return part_of(self.name, self._file, saved)
 
 
-def _part(name: str, file: str, saved: SavedDump) -> Part:
+def part_of(name: str, file: str, saved: SavedDump) -> Part:
+    """What a manifest tells of an archive that was saved as `file`."""
     collections = tuple(
         HeldCollection(
             database=one.database,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -24,8 +24,8 @@ from opsconsole.backups.bson_documents import DocumentDigest
 from opsconsole.backups.conveyor import Conveyor
 from opsconsole.backups.encryption import NOBODY, Recipients
 from opsconsole.backups.manifest import HeldOplog
-from opsconsole.backups.mongo_archive import ArchiveWriter
-from opsconsole.backups.mongo_catalog import Catalog, Listed, Selection, catalog
+from opsconsole.backups.mongo_archive import ArchiveWriter, Entry
+from opsconsole.backups.mongo_catalog import Catalog, Listed, Selection, catalog, is_of_users, metadata_of
 from opsconsole.backups.mongo_oplog import (
     ReplicaSet,
     applied,
@@ -88,6 +88,14 @@ class SavedDump(msgspec.Struct, frozen=True):
     oplog: HeldOplog | None = None  # where an incremental backup can go on from; None where none can
 
 
+class Given(msgspec.Struct, frozen=True):
+    """A collection that is put into an archive as it is here, whatever the server has."""
+
+    entry: Entry
+    data: bytes  # documents end to end
+    documents: int
+
+
 class _Settled(msgspec.Struct, frozen=True):
     """The list of collections, and moments before anything of them is read."""
 
@@ -114,9 +122,12 @@ def save_mongo(
     progress: OnProgress | None = None,
     cancelled: IsCancelled | None = None,
     answer_seconds: float = ANSWER_SECONDS,
+    users: Sequence[Given] | None = None,
 ) -> SavedDump:
     """Write an archive to `path`, which must not exist, and whose name ends with .age when it is encrypted to
     `recipients`; there is none after a failure.
+
+    With `users` the collections of admin that hold users, roles and their version are these, not the server's.
 
     Raises Explained when the server fails or the disk does, Cancelled when `cancelled` says so.
     """
@@ -125,7 +136,7 @@ def save_mongo(
     try:
         with bulk_client(connection, answer_seconds=answer_seconds) as client:
             watch = Watch(progress, cancelled)
-            saving = _Saving(client, path, packing, recipients, watch)
+            saving = _Saving(client, path, packing, recipients, watch, users)
             dump = saving.run(selection, connection.target.database)
     except Explained as failure:
         if saving is None or not saving.reading:
@@ -141,12 +152,21 @@ def save_mongo(
 class _Saving:
     """One archive, begun again when collections are dropped or made while others are read."""
 
-    def __init__(self, client: RawClient, path: Path, packing: Packing, recipients: Recipients, watch: Watch) -> None:
+    def __init__(
+        self,
+        client: RawClient,
+        path: Path,
+        packing: Packing,
+        recipients: Recipients,
+        watch: Watch,
+        users: Sequence[Given] | None,
+    ) -> None:
         self._client = client
         self._path = path
         self._packing = packing
         self._recipients = recipients
         self._watch = watch
+        self._users = users
         self._version = ""
         self._set: ReplicaSet | None = None
         self._by_name = False
@@ -174,17 +194,24 @@ class _Saving:
     def _settled(self, selection: Selection, own: str, snapshot: bool, follows: bool) -> _Settled:
         if not snapshot:
             begins = before_open_transactions(self._client, committed(self._client)) if follows else None
-            return _Settled(catalog(self._client, selection, own), None, begins)
-        found = catalog(self._client, selection, own)
+            return _Settled(self._catalog(selection, own), None, begins)
+        found = self._catalog(selection, own)
         for _ in range(_TRIES * 10):
             # The majority has this moment already, so reading at it never waits.
             moment = committed(self._client)
-            again = catalog(self._client, selection, own)
+            again = self._catalog(selection, own)
             if again == found:
                 begins = before_open_transactions(self._client, moment) if follows else None
                 return _Settled(found, moment, begins)
             found = again
         raise _Changed
+
+    def _catalog(self, selection: Selection, own: str) -> Catalog:
+        found = catalog(self._client, selection, own)
+        if self._users is None:
+            return found
+        others = tuple(one for one in found.listed if not is_of_users(one.entry))
+        return Catalog(others)
 
     def _once(self, settled: _Settled) -> SavedDump:
         found, moment = settled.found, settled.moment
@@ -193,12 +220,14 @@ class _Saving:
         file = PackedFile(self._path, self._packing, self._recipients)
         try:
             version = {"server_version": self._version, "tool_version": TOOL_VERSION}
-            writer = ArchiveWriter(file, found.entries, **version)
+            given = self._users or ()
+            writer = ArchiveWriter(file, [*(one.entry for one in given), *found.entries], **version)
             with (
                 _long_memory(self._client, self._watch.total_bytes if moment is not None else 0),
                 self._client.start_session(causal_consistency=False) as session,
             ):
-                collections = tuple(self._collection(one, writer, session, moment) for one in found.listed)
+                collections = tuple(_put(one, writer) for one in given)
+                collections += tuple(self._collection(one, writer, session, moment) for one in found.listed)
             self.reading = ""
             whole = all(one.consistency is Consistency.ONE_POINT for one in collections) and moment is not None
             span = self._span(settled, whole)
@@ -308,6 +337,24 @@ class _Saving:
             self._client[one.entry.database], {"listCollections": 1, "filter": {"name": one.entry.stored_as}}
         )
         return [info.get("info", {}).get("uuid") for info in infos] == [one.uuid]
+
+
+def _put(one: Given, writer: ArchiveWriter) -> SavedCollection:
+    digest = DocumentDigest()
+    digest.add(one.data, one.documents)
+    writer.begin(one.entry)
+    writer.add(one.data)
+    writer.end(one.entry)
+    return SavedCollection(
+        database=one.entry.database,
+        name=one.entry.name,
+        kind=one.entry.kind,
+        documents=digest.documents,
+        bytes=digest.bytes,
+        digest=digest.digest,
+        indexes=len(metadata_of(one.entry).indexes),
+        consistency=Consistency.ONE_POINT,
+    )
 
 
 def _totals(client: RawClient, found: Catalog) -> tuple[int, int]:

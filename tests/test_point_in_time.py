@@ -1,0 +1,247 @@
+"""A database as it was at a second: a known history, put together again and compared with what was there then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import bson
+import pymongo
+import pytest
+
+from opsconsole.backups import manifest
+from opsconsole.backups.mongo_catalog import Selection
+from opsconsole.backups.mongo_digest import CollectionDigest, digest_mongo
+from opsconsole.backups.mongo_dumps import check_dump, open_dump
+from opsconsole.backups.oplog_ranges import chain_to
+from opsconsole.backups.point_in_time import Held, Materialised, materialise
+from tests.mongo_zoo import LONG_AGO, connection_to, fill, raw
+from tests.parts.machine import wait_until
+from tests.parts.servers import Server, start_mongod
+from tests.test_oplog_saving import client_of, full, listed, piece
+
+OURS = ("zoo", "zoo2", "shop", "other")
+
+Client = pymongo.MongoClient[Any]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A replica set of one node, with a password."""
+    options = ("--setParameter", "ttlMonitorEnabled=false")
+    server = start_mongod(
+        tmp_path_factory.mktemp("source") / "data", auth=True, replset=True, oplog_megabytes=500, options=options
+    )
+    yield server
+    server.stop(kill=True)
+
+
+@pytest.fixture(scope="module")
+def throw_away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = start_mongod(tmp_path_factory.mktemp("scratch") / "data")
+    yield server
+    server.stop(kill=True)
+
+
+@pytest.fixture
+def scratch(throw_away: Server) -> Server:
+    """Empty."""
+    with client_of(throw_away) as client:
+        for name in client.list_database_names():
+            if name not in ("admin", "config", "local"):
+                client.drop_database(name)
+    return throw_away
+
+
+def digest(server: Server) -> tuple[CollectionDigest, ...]:
+    with raw(server.uri) as client:
+        return digest_mongo(client, Selection(frozenset(OURS)))
+
+
+# --- what is written -------------------------------------------------------------------------------------
+
+
+def ordinary_writes(client: Client) -> None:
+    shop = client.shop
+    shop.a.insert_many([{"_id": n, "n": n, "deep": {"list": [1, 2, {"x": n}], "y": "y" * n}} for n in range(200)])
+    shop.a.update_many({"n": {"$lt": 50}}, {"$set": {"deep.list.2.x": "changed", "new": True}, "$unset": {"deep.y": 1}})
+    shop.a.update_many({"n": {"$gt": 150}}, {"$push": {"deep.list": {"$each": [7, 8], "$position": 1}}})
+    shop.a.update_one({"_id": 9}, [{"$set": {"n": {"$add": ["$n", 1000]}}}])
+    shop.a.replace_one({"_id": 10}, {"replaced": True})
+    shop.a.update_one({"_id": "made by an upsert"}, {"$inc": {"n": 5}}, upsert=True)
+    shop.a.delete_many({"n": {"$gte": 60, "$lt": 70}})
+    shop.a.find_one_and_delete({"_id": 80})
+    shop.a.find_one_and_update({"_id": 81}, {"$mul": {"n": 3}})
+    shop.a.update_one({"_id": 82}, {"$set": {"at": bson.Timestamp(0, 0)}})
+    shop.a.insert_one({"_id": 1000, "at": bson.Timestamp(0, 0), "$odd": 1, "a.b": 2})
+    client.zoo.values.delete_one({"_id": 3})
+    client.zoo["odd name. with 'quotes' / and ümlaut 世界"].insert_one({"_id": 1})
+
+
+def transactions(client: Client) -> None:
+    client.shop.b.insert_one({"_id": 0})
+    client.shop.large.insert_one({"_id": "first"})
+    with client.start_session() as session:
+        with session.start_transaction():
+            client.shop.b.insert_one({"_id": 1}, session=session)
+            client.zoo2.other.delete_many({"n": {"$lt": 5}}, session=session)
+            client.shop.made_inside.insert_one({"_id": 1}, session=session)
+        session.start_transaction()
+        client.shop.b.insert_one({"_id": "of an aborted one"}, session=session)
+        session.abort_transaction()
+        with session.start_transaction():  # too large for one entry
+            for number in range(10):
+                client.shop.large.insert_one({"_id": number, "t": "x" * 2_000_000}, session=session)
+            client.shop.large.delete_one({"_id": "first"}, session=session)
+
+
+def capped_and_measured(client: Client) -> None:
+    client.shop.create_collection("log", capped=True, size=4096, max=20)
+    client.shop.log.insert_many([{"n": n} for n in range(50)])
+    client.zoo.capped.insert_many([{"n": n, "t": "y" * 100} for n in range(60)])
+    now = datetime.now(UTC)
+    client.zoo.measured.insert_many(
+        [{"at": now + timedelta(seconds=n), "sensor": {"id": n % 4}, "value": n} for n in range(50)]
+    )
+    client.shop.create_collection("weather", timeseries={"timeField": "at", "metaField": "place"})
+    client.shop.weather.insert_many([{"at": now, "place": n % 3, "value": n} for n in range(30)])
+    client.shop.weather.delete_many({"place": 2})
+
+
+def names(client: Client) -> None:
+    shop = client.shop
+    shop.x.insert_many([{"_id": n, "x": True} for n in range(5)])
+    shop.y.insert_many([{"_id": n, "y": True} for n in range(5)])
+    shop.z.insert_one({"z": True})
+    shop.x.rename("renamed")
+    shop.y.rename("renamed", dropTarget=True)
+    shop.renamed.insert_one({"_id": "after"})
+    shop.z.drop()
+    shop.z.insert_one({"_id": "another of that name"})
+    client.admin.command("renameCollection", "shop.z", to="other.from shop")
+    shop.to_cap.insert_many([{"_id": n} for n in range(20)])
+    shop.command("convertToCapped", "to_cap", size=8192)
+    client.zoo2.other.rename("moved")
+    client.zoo.drop_collection("packed")
+
+
+def indexes(client: Client) -> None:
+    shop = client.shop
+    shop.a.create_index([("n", 1), ("deep.list", -1)], name="built on documents")
+    shop.a.create_index("new", unique=True, partialFilterExpression={"new": "x"}, name="unique")
+    shop.create_collection("french", collation={"locale": "fr"})
+    shop.french.insert_one({"_id": "é", "n": "e"})
+    shop.french.create_index("n")
+    shop.french.create_index("m", collation={"locale": "simple"})
+    shop.nothing.create_index("n", expireAfterSeconds=3600)
+    shop.command("collMod", "nothing", index={"name": "n_1", "expireAfterSeconds": 7200})
+    shop.command("collMod", "a", index={"name": "built on documents", "hidden": True})
+    client.zoo.indexed.drop_index("compound, multikey")
+    client.zoo.indexed.drop_indexes()
+    shop.command("collMod", "b", validator={"n": {"$exists": False}}, validationLevel="moderate")
+    client.zoo.measured.create_index([("sensor.id", -1)], name="of a time series")
+    client.zoo.command("collMod", "measured", expireAfterSeconds=10**9 + 5)
+    client.zoo.command("collMod", "measured", timeseries={"granularity": "hours"})
+    client.zoo.measured.drop_index("of a time series")
+    shop.weather.create_index([("place", 1), ("at", 1)])
+
+
+def views(client: Client) -> None:
+    shop, zoo = client.shop, client.zoo
+    shop.command({"create": "clustered", "clusteredIndex": {"key": {"_id": 1}, "unique": True, "name": "by id"}})
+    shop.clustered.insert_many([{"_id": n} for n in (5, 1, 3)])
+    shop.clustered.delete_one({"_id": 1})
+    zoo.clustered.update_one({"_id": 2}, {"$set": {"changed": True}})
+    shop.command({"create": "seen", "viewOn": "a", "pipeline": [{"$match": {"n": {"$lt": 10}}}]})
+    zoo.command({"collMod": "open", "viewOn": "indexed", "pipeline": [{"$limit": 1}]})
+    zoo.drop_collection("a view of the view")
+    shop.command({"create": "weather seen", "viewOn": "weather", "pipeline": []})
+    zoo["system.js"].insert_one({"_id": "more", "value": bson.Code("function () { return 2; }")})
+    zoo.validated.insert_one({"n": 5})
+    shop.expiring.insert_one({"at": LONG_AGO})
+    shop.expiring.create_index("at", expireAfterSeconds=1)
+
+
+def whole_databases(client: Client) -> None:
+    client.drop_database("other")
+    client.other.again.insert_one({"_id": 1})
+    client.zoo.drop_collection("measured")
+    client.zoo.create_collection("measured", timeseries={"timeField": "when"})
+    client.zoo.measured.insert_one({"when": LONG_AGO, "n": 1})
+    client.admin.command("createUser", "newer", pwd="x", roles=[])
+    client.config.mine.insert_one({"_id": "not in a backup"})
+
+
+STEPS: tuple[Callable[[Client], None], ...] = (
+    ordinary_writes,
+    transactions,
+    capped_and_measured,
+    names,
+    indexes,
+    views,
+    whole_databases,
+)
+
+
+@dataclass
+class History:
+    """What was done, what was there after each step, and the backups that were made meanwhile."""
+
+    place: Path
+    moments: list[tuple[str, datetime, tuple[CollectionDigest, ...]]] = field(default_factory=list)
+
+    def note(self, server: Server, what: str) -> None:
+        """Look at everything, and let the second pass in which the last write was done."""
+        with client_of(server) as client:
+            second = client.admin.command("hello")["lastWrite"]["opTime"]["ts"].time
+            self.moments.append((what, datetime.fromtimestamp(second, UTC), digest(server)))
+            wait_until(
+                lambda: client.admin.command("hello")["localTime"].timestamp() >= second + 1.1, 10, "time stands still"
+            )
+
+    def held(self, name: str) -> Held:
+        directory = self.place / name
+        return Held(directory, manifest.read(directory).parts[0])
+
+    def restored(self, moment: datetime, scratch: Server, target: Path) -> Materialised:
+        chain = chain_to(listed(self.place), "mongodb", moment)
+        assert chain is not None
+        slices = [self.held(name) for name in chain.slices]
+        return materialise(self.held(chain.base), slices, moment, connection_to(scratch.uri), target)
+
+
+@pytest.fixture(scope="module")
+def history(source: Server, tmp_path_factory: pytest.TempPathFactory) -> History:
+    found = History(tmp_path_factory.mktemp("backups"))
+    with client_of(source) as client:
+        fill(client)
+        full(found.place, source.uri)
+        found.note(source, "the full backup")
+        for number, step in enumerate(STEPS):
+            step(client)
+            found.note(source, step.__name__)
+            if number in (1, 4):
+                piece(found.place, source.uri)
+        client.clock.c.insert_one({})
+        piece(found.place, source.uri)
+    return found
+
+
+@pytest.mark.parametrize("number", range(len(STEPS) + 1))
+def test_after_every_step_what_was_there_then(history: History, scratch: Server, tmp_path: Path, number: int) -> None:
+    what, moment, expected = history.moments[number]
+    done = history.restored(moment, scratch, tmp_path / "archive")
+    found = {(one.database, one.name): one for one in digest(scratch)}
+    wanted = {(one.database, one.name): one for one in expected}
+    assert found.keys() == wanted.keys(), what
+    for name in wanted:
+        assert found[name] == wanted[name], (what, name)
+    assert done.saved.moment == moment and done.saved.consistency == "one point in time"
+    with open_dump(tmp_path / "archive") as dump:
+        held = {(one.entry.path, one.documents, one.digest) for one in check_dump(dump)}
+    assert held == {(f"{one.database}.{one.name}", one.documents, one.digest) for one in done.saved.collections}
+    admin = {one.name: one.documents for one in done.saved.collections if one.database == "admin"}
+    assert admin == {"system.users": 1, "system.version": 2}, "the users are those of the full backup"
