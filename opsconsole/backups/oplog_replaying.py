@@ -19,6 +19,7 @@ from opsconsole.backups.bson_documents import ARRAY, BOOLEAN, DOCUMENT, INT32, I
 from opsconsole.backups.mongo_catalog import Metadata, collection_infos
 from opsconsole.backups.mongo_loading import build_indexes
 from opsconsole.backups.mongo_raw import DECODED, ask
+from opsconsole.backups.oplog_unique import UniqueIndexes
 from opsconsole.backups.progress import Watch
 from opsconsole.backups.reading import Corrupt
 from opsconsole.model import OplogTime
@@ -52,6 +53,8 @@ def replay(
     Raises Corrupt, Explained, Cancelled or the driver's errors; the server is of no use then.
     """
     replaying = _Replaying(client, tolerant)
+    if after < tolerant:
+        replaying.begin_tolerance()
     last, count = after, 0
     for moment, entry in entries:
         if moment <= last:
@@ -62,7 +65,7 @@ def replay(
         last = moment
         count += 1
         watch.went_on("oplog", 1, len(entry))
-    replaying.flush()
+    replaying.end_tolerance()
     return Replayed(count, last, len(replaying.transactions))
 
 
@@ -71,6 +74,7 @@ class _Replaying:
         self._client = client
         self._tolerant = tolerant
         self._at = tolerant
+        self._unique: UniqueIndexes | None = None  # while something is forgiven
         self._batch: list[RawBSONDocument] = []
         self._bytes = 0
         self.transactions: dict[bytes, list[bytes]] = {}
@@ -78,13 +82,25 @@ class _Replaying:
     def take(self, moment: OplogTime, entry: bytes) -> None:
         """One entry of the oplog."""
         if self._at <= self._tolerant < moment:
-            self.flush()  # from here on nothing is forgiven
+            self.end_tolerance()
         self._at = moment
         fields = _Fields(entry)
         if fields.command == "applyOps" or (fields.transaction and fields.command):
             self._take_transaction(fields)
         else:
             self._operation(fields)
+
+    def begin_tolerance(self) -> None:
+        """Until the end of what was written while the base was read."""
+        self._unique = UniqueIndexes(self._client)
+        self._unique.lay_aside()
+
+    def end_tolerance(self) -> None:
+        """From here on nothing is forgiven."""
+        self.flush()
+        if self._unique is not None:
+            self._unique.build()
+        self._unique = None
 
     def flush(self) -> None:
         """Apply the documents that wait."""
@@ -149,6 +165,8 @@ class _Replaying:
         if name in ("startIndexBuild", "abortIndexBuild", "dbCheck"):
             return
         database = fields.namespace.partition(".")[0]
+        if self._unique is not None and self._unique.takes(database, name, fields.decoded()):
+            return
         if name in ("createIndexes", "commitIndexBuild"):
             self._build_indexes(database, fields.decoded())
         elif name == "renameCollection":
@@ -175,6 +193,8 @@ class _Replaying:
         left_out = ("createIndexes", "commitIndexBuild", "indexBuildUUID", "indexes")
         specs = told["indexes"] if command == "commitIndexBuild" else [dict(told)]
         specs = [{key: value for key, value in spec.items() if key not in left_out} for spec in specs]
+        if self._unique is not None:
+            specs = self._unique.without_unique(database, str(collection), specs)
         infos = collection_infos(self._client[database])
         options: dict[str, Any] = next((one.get("options", {}) for one in infos if one["name"] == collection), {})
         try:

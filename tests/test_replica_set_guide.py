@@ -1,0 +1,123 @@
+"""From a standalone MongoDB to a set of one node: the lines are right for the server at hand, and they work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from opsconsole.backups.replica_set_guide import Address, GuideStep, Standalone, guide, member, text
+from opsconsole.backups.replica_set_making import initiate
+from opsconsole.sources.network import Explained
+from tests.mongo_zoo import connection_to
+from tests.parts.servers import hello, start_mongod
+
+SMOKAVA = Standalone(service="mongodb", addresses=(Address(where="MONGODB_URI of backend", host="mongodb"),))
+MPS = Standalone(
+    service="mongodb",
+    auth=True,
+    compose="docker-compose",
+    compose_file="docker-compose.yml",
+    command=("mongod", "--wiredTigerCacheSizeGB", "1"),
+    addresses=(
+        Address(where="MONGODB_URI of backend", host="mongodb", options=(("authSource", "admin"),)),
+        Address(where="backup.sh", host="127.0.0.1", inside=False),
+    ),
+)
+THYNK = Standalone(addresses=(Address(where="MONGODB_URI of backend", host="host.docker.internal"),), auth=True)
+
+
+def lines(server: Standalone, word: str) -> tuple[str, ...]:
+    """Those of the first step that says so."""
+    return next(step.lines for step in guide(server) if word in step.what)
+
+
+def test_a_service_without_a_password() -> None:
+    (command,) = lines(SMOKAVA, "at the service mongodb")
+    assert yaml.safe_load(command) == {"command": ["mongod", "--replSet", "rs0", "--bind_ip_all"]}
+    assert member(SMOKAVA) == "mongodb:27017"
+    assert not any("keyfile" in line for step in guide(SMOKAVA) for line in step.lines)
+    (started,) = lines(SMOKAVA, "Make it the only member")
+    assert started == (
+        "docker compose exec mongodb mongosh --quiet --port 27017 --eval "
+        """'rs.initiate({_id: "rs0", members: [{_id: 0, host: "mongodb:27017"}]})'"""
+    )
+    (address,) = lines(SMOKAVA, "Addresses")
+    assert "works as it is" in address and "replicaSet=rs0" in address
+
+
+def test_a_service_with_a_password_needs_a_key() -> None:
+    changed = yaml.safe_load("\n".join(lines(MPS, "In docker-compose.yml")))
+    assert changed["command"] == [
+        *("mongod", "--wiredTigerCacheSizeGB", "1", "--replSet", "rs0", "--keyFile", "/etc/mongo-keyfile"),
+        "--bind_ip_all",
+    ]
+    assert changed["volumes"] == ["./mongo-keyfile:/etc/mongo-keyfile:ro"]
+    assert any("openssl rand" in line for line in lines(MPS, "prove themselves"))
+    (started,) = lines(MPS, "Make it the only member")
+    assert started.startswith("docker-compose exec mongodb mongosh") and " -u root -p " in started
+    assert [line.partition(":")[0] for line in lines(MPS, "Addresses")] == ["# MONGODB_URI of backend", "# backup.sh"]
+    assert "directConnection=true" in lines(MPS, "Addresses")[1]
+
+
+@pytest.mark.parametrize(
+    ("command", "wanted"),
+    [
+        (("--auth",), ["mongod", "--auth", "--replSet", "rs0", "--bind_ip_all"]),
+        (("mongod", "--bind_ip", "0.0.0.0"), ["mongod", "--bind_ip", "0.0.0.0", "--replSet", "rs0"]),
+        (("mongod", "--replSet", "old"), ["mongod", "--replSet", "rs0", "--bind_ip_all"]),
+        (("mongod", "--replSet=old", 'a"b$c\\'), ["mongod", 'a"b$$c\\', "--replSet", "rs0", "--bind_ip_all"]),
+    ],
+)
+def test_the_command_keeps_what_it_has(command: tuple[str, ...], wanted: list[str]) -> None:
+    (line,) = lines(Standalone(service="db", command=command), "at the service db")
+    assert yaml.safe_load(line) == {"command": wanted}
+
+
+def test_a_shells_script_is_not_rewritten() -> None:
+    (line,) = lines(Standalone(service="db", command=("sh", "-c", "exec mongod --auth")), "at the service db")
+    assert line == "# in its command, behind mongod: --replSet rs0"
+
+
+def test_a_mongod_on_the_host_goes_by_the_name_that_containers_use() -> None:
+    assert member(THYNK) == "host.docker.internal:27017" and member(Standalone()) == "127.0.0.1:27017"
+    config = yaml.safe_load("\n".join(lines(THYNK, "/etc/mongod.conf")))
+    assert config == {"replication": {"replSetName": "rs0"}, "security": {"keyFile": "/etc/mongo-keyfile"}}
+    assert any("/etc/hosts" in line for line in lines(THYNK, "has to know that name"))
+    assert not any("/etc/hosts" in line for step in guide(Standalone()) for line in step.lines)
+    assert lines(THYNK, "Make it the only member")[0].startswith("mongosh ")
+
+
+def test_addresses_that_are_right_already_are_not_mentioned() -> None:
+    right = Address(where="A", host="db", options=(("replicaSet", "rs0"),))
+    direct = Address(where="B", host="localhost", options=(("directConnection", "true"),))
+    other = Address(where="C", host="db", options=(("replicaSet", "old"),))
+    assert not [step for step in guide(Standalone(service="db", addresses=(right, direct))) if "Addresses" in step.what]
+    assert "has to become replicaSet=rs0" in lines(Standalone(service="db", addresses=(other,)), "Addresses")[1]
+
+
+def test_the_printed_guide_is_numbered_and_harmless() -> None:
+    said = text([GuideStep(what="One\x1b[2J", lines=("a", "b")), GuideStep(what="Two")])
+    assert said.splitlines()[0].startswith("1. One") and "2. Two" in said and "\x1b" not in said
+    assert "       a" in said.splitlines()
+    assert len(text(guide(MPS)).splitlines()) > 20
+
+
+def test_the_one_step_that_is_done_for_the_operator(tmp_path: Path) -> None:
+    server = start_mongod(tmp_path / "data")
+    connection = connection_to(server.uri)
+    try:
+        with pytest.raises(Explained, match="was not started as a member of a set"):
+            initiate(connection, "127.0.0.1:1")
+        server.stop()
+        options = ("--replSet", "rs7", "--oplogSize", "16")
+        server = start_mongod(server.directory, port=server.port, options=options)
+        with pytest.raises(Explained, match="does not find itself under the name"):
+            initiate(connection, "127.0.0.1:1")
+        assert initiate(connection, f"127.0.0.1:{server.port}") == "rs7"
+        assert hello(server.uri)["isWritablePrimary"]
+        assert initiate(connection, "another.one:27017") == "rs7", "done before, so nothing is changed"
+        assert hello(server.uri)["me"] == f"127.0.0.1:{server.port}"
+    finally:
+        server.stop(kill=True)
