@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from bson.timestamp import Timestamp
 from pymongo.client_session import ClientSession
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure
 
 from opsconsole import __version__
 from opsconsole.backups.bson_documents import DocumentDigest
@@ -26,6 +26,7 @@ from opsconsole.backups.encryption import NOBODY, Recipients
 from opsconsole.backups.manifest import HeldOplog
 from opsconsole.backups.mongo_archive import ArchiveWriter, Entry
 from opsconsole.backups.mongo_catalog import Catalog, Listed, Selection, catalog, is_of_users, metadata_of
+from opsconsole.backups.mongo_estimates import long_memory, totals
 from opsconsole.backups.mongo_oplog import (
     ReplicaSet,
     applied,
@@ -51,9 +52,6 @@ EVERYTHING = Selection()
 _CHANGED = (26, 175, 246)
 _TOO_OLD = 239  # SnapshotTooOld
 _TRIES = 3
-_PARAMETER = "minSnapshotHistoryWindowInSeconds"
-_WINDOW = 300  # seconds: its default
-_SLOWEST = 20_000_000  # bytes per second that we count on: a tenth of what two cores and a disk do
 
 
 class Consistency(StrEnum):
@@ -215,7 +213,7 @@ class _Saving:
 
     def _once(self, settled: _Settled) -> SavedDump:
         found, moment = settled.found, settled.moment
-        self._watch.begin(*_totals(self._client, found))
+        self._watch.begin(*totals(self._client, found))
         self._by_name = not self._may_use_uuids(found)
         file = PackedFile(self._path, self._packing, self._recipients)
         try:
@@ -223,7 +221,7 @@ class _Saving:
             given = self._users or ()
             writer = ArchiveWriter(file, [*(one.entry for one in given), *found.entries], **version)
             with (
-                _long_memory(self._client, self._watch.total_bytes if moment is not None else 0),
+                long_memory(self._client, self._watch.total_bytes if moment is not None else 0),
                 self._client.start_session(causal_consistency=False) as session,
             ):
                 collections = tuple(_put(one, writer) for one in given)
@@ -355,44 +353,3 @@ def _put(one: Given, writer: ArchiveWriter) -> SavedCollection:
         indexes=len(metadata_of(one.entry).indexes),
         consistency=Consistency.ONE_POINT,
     )
-
-
-def _totals(client: RawClient, found: Catalog) -> tuple[int, int]:
-    """Documents and bytes that are to be read, as the servers' metadata has them; 0 and 0 when it may not be asked."""
-    documents = size = 0
-    for one in found.listed:
-        if one.uuid is None:
-            continue
-        pipeline: list[dict[str, Any]] = [{"$collStats": {"storageStats": {}}}]
-        command = {"aggregate": one.entry.stored_as, "pipeline": pipeline}
-        try:
-            for row in answers(client[one.entry.database], command):
-                stats = row.get("storageStats", {})
-                documents += int(stats.get("count", 0))
-                size += int(stats.get("size", 0))
-        except OperationFailure:
-            return 0, 0
-    return documents, size
-
-
-@contextlib.contextmanager
-def _long_memory(client: RawClient, size: int) -> Iterator[None]:
-    """Let the server remember the past for as long as reading `size` bytes may take, where this user may say so.
-
-    The setting is put back, and lasts no longer than the server's process anyway.
-    """
-    wanted = int(size / _SLOWEST)
-    before = 0
-    try:
-        if wanted > _WINDOW / 2:
-            before = int(ask(client.admin, {"getParameter": 1, _PARAMETER: 1})[_PARAMETER])
-            if before < wanted:
-                ask(client.admin, {"setParameter": 1, _PARAMETER: wanted})
-    except OperationFailure:
-        before = 0
-    try:
-        yield
-    finally:
-        if 0 < before < wanted:
-            with contextlib.suppress(PyMongoError):
-                ask(client.admin, {"setParameter": 1, _PARAMETER: before})
