@@ -212,9 +212,10 @@ def run_pin(arguments: argparse.Namespace, find: Find, *, pinned: bool) -> int:
 
 
 def _backups(site: Site) -> Sequence[Backup]:
-    from opsconsole.operations import backup_acts, backup_plans, requests
+    from opsconsole.backups.policy import policy_of
+    from opsconsole.operations import backup_acts, requests
 
-    return backup_acts.listed(requests.scope_of(site), backup_plans.policy_of(site.config()))
+    return backup_acts.listed(requests.scope_of(site), policy_of(site.config()))
 
 
 def _line(number: int, one: Backup) -> str:

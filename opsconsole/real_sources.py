@@ -48,8 +48,9 @@ def real_sources(directory: Path, config: Config, *, project: str = "", read_onl
 
     def backups() -> Any:
         from opsconsole.backups.catalog import Catalog
+        from opsconsole.backups.policy import policy_of
 
-        return Catalog()
+        return Catalog(policy=policy_of(config))
 
     def logs() -> Any:
         from opsconsole.sources.logs import DockerLogs

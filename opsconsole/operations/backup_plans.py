@@ -8,7 +8,8 @@ from pathlib import Path
 
 from opsconsole.backups import copying, pruning
 from opsconsole.backups.findings import counted
-from opsconsole.backups.retention import Policy, Retention
+from opsconsole.backups.policy import policy_of, said
+from opsconsole.backups.retention import Retention
 from opsconsole.backups.verifying import Level
 from opsconsole.config import Config
 from opsconsole.model import Backup, BackupClass, SourceError
@@ -223,25 +224,3 @@ def prune(found: Scope, backups: Sequence[Backup], config: Config, now: datetime
 def decided(directory: Path, backups: Sequence[Backup], config: Config, now: datetime | None = None) -> Retention:
     """What retention says of each backup."""
     return pruning.plan(directory, backups, policy_of(config), now or datetime.now(UTC))
-
-
-def policy_of(config: Config) -> Policy:
-    """The rules that the settings say."""
-    kept = config.retention
-    return Policy(
-        daily=kept.daily,
-        weekly=kept.weekly,
-        monthly=kept.monthly,
-        keep_last=kept.keep_last or None,
-        manual_last=kept.manual_last,
-        manual_days=kept.manual_days,
-        safety_last=kept.safety_last,
-        safety_days=kept.safety_days,
-    )
-
-
-def said(policy: Policy) -> str:
-    """`Kept are 30 daily, 12 weekly and 12 monthly ones`."""
-    if policy.keep_last is not None:
-        return f"Kept are the last {policy.keep_last}"
-    return f"Kept are {policy.daily} daily, {policy.weekly} weekly and {policy.monthly} monthly ones"
