@@ -573,6 +573,67 @@ class Backup(Record, frozen=True):
         return any(span.continues for span in self.oplog)
 
 
+class HeldFile(Record, frozen=True):
+    path: str  # relative to the backup
+    size: int
+
+
+class HeldCollection(Record, frozen=True):
+    database: str
+    name: str
+    kind: str = "collection"  # collection, view, timeseries
+    documents: int = 0
+    size: int = 0  # bytes of BSON
+    indexes: int = 0
+
+
+class HeldKeys(Record, frozen=True):
+    """The keys of one Redis database."""
+
+    database: int
+    keys: int
+    expiring: int = 0
+
+
+class HeldPart(Record, frozen=True):
+    """What a manifest says of one part."""
+
+    kind: str  # "mongo", "redis", "files", "config"
+    name: str  # of the service, the directory or the volume
+    files: tuple[HeldFile, ...] = ()
+    consistency: str = ""  # "one point in time", "per collection", "per file"
+    server: str = ""  # "MongoDB 6.0.5"
+    source: str = ""  # the directory or volume that was saved
+    seconds: float = 0.0
+    collections: tuple[HeldCollection, ...] = ()
+    keys: tuple[HeldKeys, ...] = ()
+    members: int = 0  # files, directories and links
+    content_size: int = 0  # bytes before packing
+    changed: tuple[str, ...] = ()  # files that changed while they were read
+    notes: tuple[str, ...] = ()
+
+
+class BackupCheck(Record, frozen=True):
+    """The last time that a backup was looked at on one level."""
+
+    level: int
+    at: datetime
+    problem: str = ""  # "" when all was right
+
+
+class BackupContents(Record, frozen=True):
+    """What is known of one backup besides what the list shows: read from its manifest and the marks beside it."""
+
+    parts: tuple[HeldPart, ...] = ()
+    checks: tuple[BackupCheck, ...] = ()  # lowest level first
+    pinned_why: str = ""
+    host: str = ""
+    release: str = ""
+    made_by: str = ""  # the version of opsconsole
+    seconds: float | None = None  # it took so long
+    problem: str = ""  # why there is no manifest to tell from
+
+
 # --- alerts ----------------------------------------------------------------------------------------
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import msgspec
 
-from opsconsole.backups import marks
+from opsconsole.backups import inside, marks
 from opsconsole.backups.contents import kind_by_name, read_file
 from opsconsole.backups.findings import Contents, Finding, Verdict, some_of
 from opsconsole.backups.identifiers import PARTIAL
@@ -27,7 +27,17 @@ from opsconsole.backups.moments import moment_of
 from opsconsole.backups.oplog_ranges import with_ranges
 from opsconsole.backups.retention import Policy, candidate, decide
 from opsconsole.backups.verifying import Level
-from opsconsole.model import Backup, BackupClass, BackupCopy, BackupPart, BackupState, OplogSpan, SourceError, Stack
+from opsconsole.model import (
+    Backup,
+    BackupClass,
+    BackupContents,
+    BackupCopy,
+    BackupPart,
+    BackupState,
+    OplogSpan,
+    SourceError,
+    Stack,
+)
 
 # A file is read once and remembered by its identity. The deep allowance covers an ordinary nightly dump from
 # end to end; when a look has spent its share, the rest get the small one (a list of collections fits in it)
@@ -103,19 +113,13 @@ class Catalog:
         judge = _Judge(stack, self._expected(stack), readings, self._clock(), self._zone)
         backups = [_with_marks(judge.backup(reading)) for reading in readings]
         backups.sort(key=lambda backup: (backup.taken_at, backup.id), reverse=True)
-        return self._with_reasons(backups)
-
-    def _with_reasons(self, backups: list[Backup]) -> tuple[Backup, ...]:
-        """With what retention says of each."""
         if self._policy is None:
             return tuple(backups)
-        now = self._clock()
-        listed = [candidate(one, pinned=one.pinned, proven=one.checked_level == Level.RESTORED) for one in backups]
-        listed = with_ranges(listed, backups, self._policy, now)
-        why = {one.id: one for one in decide(listed, self._policy, now, self._zone).decisions}
-        return tuple(
-            msgspec.structs.replace(one, **{"kept" if why[one.id].kept else "goes": why[one.id].why}) for one in backups
-        )
+        return with_reasons(backups, self._policy, self._clock(), self._zone)
+
+    def look_inside(self, backup: Backup) -> BackupContents:
+        """What its manifest tells and what became known of it since."""
+        return inside.look_inside(backup)
 
     def _names(self, directory: str) -> list[tuple[str, str]]:
         """Path and name of what lies in the backup directory, newest name first: those are read most deeply."""
@@ -184,6 +188,18 @@ def _oplog(made: Manifest) -> tuple[OplogSpan, ...]:
         )
         for part in made.parts
         if part.oplog is not None
+    )
+
+
+def with_reasons(
+    backups: Sequence[Backup], policy: Policy, now: datetime, zone: tzinfo | None = None
+) -> tuple[Backup, ...]:
+    """With what retention says of each."""
+    listed = [candidate(one, pinned=one.pinned, proven=one.checked_level == Level.RESTORED) for one in backups]
+    listed = with_ranges(listed, backups, policy, now)
+    why = {one.id: one for one in decide(listed, policy, now, zone).decisions}
+    return tuple(
+        msgspec.structs.replace(one, **{"kept" if why[one.id].kept else "goes": why[one.id].why}) for one in backups
     )
 
 

@@ -26,7 +26,7 @@ from opsconsole.model import (
 )
 
 # name, documents, bytes of one, indexes, new documents per hour
-_COLLECTIONS = (
+COLLECTIONS = (
     ("bookings", 412_806, 1_420, 7, 61),
     ("berths", 3_214, 980, 4, 0),
     ("vessels", 88_951, 730, 5, 4),
@@ -110,7 +110,7 @@ class DemoDatabases:
         hours = (at - self._fleet.anchor) / 3600
         collections = tuple(
             _collection(name, count + int(grown * hours), size, indexes)
-            for name, count, size, indexes, grown in _COLLECTIONS
+            for name, count, size, indexes, grown in COLLECTIONS
         )
         return MongoDatabase(
             name=STACK,

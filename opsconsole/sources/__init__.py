@@ -15,6 +15,7 @@ from typing import Protocol
 from opsconsole.model import (
     AccessRate,
     Backup,
+    BackupContents,
     Container,
     DatabaseStatus,
     Engine,
@@ -99,6 +100,10 @@ class ProbeSource(Protocol):
 class BackupSource(Protocol):
     def look(self, stack: Stack) -> tuple[Backup, ...]:
         """Newest first."""
+        ...
+
+    def look_inside(self, backup: Backup) -> BackupContents:
+        """What its manifest tells and what became known of it since. Reads files; raises nothing."""
         ...
 
 
