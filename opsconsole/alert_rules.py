@@ -24,6 +24,8 @@ from opsconsole.model import (
 CLEAR_SECONDS = 60.0
 """A measured value must be below its limit for so long: one that swings around it is one alert, not twenty."""
 
+TAKE_ONE = "`opsconsole backup create`, or B in Backups"
+
 _ALWAYS_FULL = frozenset({"squashfs", "iso9660", "udf", "erofs", "cramfs"})
 
 
@@ -206,7 +208,7 @@ def volumes(limits: Thresholds, snapshot: Snapshot, now: datetime, restarts: Res
                 subject=volume_words(volume),
                 severity=Severity.CRITICAL if volume.database else Severity.WARNING,
                 message=f"{volume_words(volume)} is at risk: {one_line(volume.reason)}",
-                action="take a backup now, then give it a named volume in the compose file",
+                action=f"take a backup now: {TAKE_ONE}; then give it a named volume in the compose file",
             )
 
 
@@ -225,7 +227,7 @@ def backups(limits: Thresholds, snapshot: Snapshot, now: datetime, restarts: Res
             subject="backups",
             severity=Severity.CRITICAL,
             message=f"there is no good backup in {snapshot.stack.backup_directory or 'the backup directory'}",
-            action="take one now: ./backup.sh or your cron job; then see Backups",
+            action=f"take one now: {TAKE_ONE}",
             limit=limit,
         )
     else:
@@ -238,7 +240,7 @@ def backups(limits: Thresholds, snapshot: Snapshot, now: datetime, restarts: Res
             rule="backup-failed",
             subject="backups",
             message=f"the newest backup {newest.id} is {newest.state}{lacks or _because(newest)}",
-            action="see Backups for what is wrong with it, and the log of the backup job",
+            action=f"see Backups for what is wrong with it, then take another: {TAKE_ONE}",
         )
 
 
@@ -255,7 +257,7 @@ def _age(newest: Backup, limit: float, now: datetime) -> Iterable[Finding]:
             subject="backups",
             severity=Severity.CRITICAL if hours > 3 * limit else Severity.WARNING,
             message=f"the newest good backup is {age} old (limit {limit:g} hours)",
-            action="see why the backup job does not run (crontab -l), take one by hand",
+            action=f"take one now: {TAKE_ONE}; then see why the job does not run",
             value=hours,
             limit=limit,
         )

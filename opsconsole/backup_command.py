@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from opsconsole.model import BackupClass, BackupState, SourceError
+from opsconsole.model import BackupClass, BackupState
 from opsconsole.operations_command import (
     AddOptions,
     Find,
@@ -187,10 +187,6 @@ def run_prune(arguments: argparse.Namespace, find: Find) -> int:
 
 
 def run_pin(arguments: argparse.Namespace, find: Find, *, pinned: bool) -> int:
-    from pathlib import Path
-
-    import msgspec
-
     from opsconsole.backups import marks
     from opsconsole.backups.naming import named
 
@@ -198,12 +194,7 @@ def run_pin(arguments: argparse.Namespace, find: Find, *, pinned: bool) -> int:
     if site.config().console.read_only:
         raise NotConfirmed("this stack's settings refuse everything that changes something")
     one = named(_backups(site), arguments.backup)
-    directory = Path(one.path).parent
-    known = marks.read(directory, one.id)
-    if known.problem:
-        raise SourceError(known.problem, "Look at that file, then remove it.")
-    why = arguments.why if pinned else ""
-    marks.write(directory, one.id, msgspec.structs.replace(known, pinned=pinned, pinned_why=why))
+    marks.pin(one, pinned=pinned, why=getattr(arguments, "why", ""))
     print(printable(f"{one.id} is {'pinned: nothing removes it until it is unpinned' if pinned else 'not pinned'}"))
     return 0
 

@@ -18,7 +18,7 @@ import msgspec
 from opsconsole.backups.reading import FileReader, LimitReached, Meter, up_to
 from opsconsole.backups.verifying import Level
 from opsconsole.durable import replace_private
-from opsconsole.model import Record, SourceError
+from opsconsole.model import Backup, Record, SourceError
 
 DIRECTORY = ".marks"
 _LARGEST = 1 << 20
@@ -97,6 +97,15 @@ def write(directory: Path, name: str, marks: Marks) -> None:
         replace_private(path, msgspec.json.format(msgspec.json.encode(marks), indent=1) + b"\n")
     except OSError as error:
         raise SourceError(f"{path} cannot be written: {error.strerror}", f"ls -ld {path.parent}") from None
+
+
+def pin(backup: Backup, *, pinned: bool, why: str = "") -> None:
+    """Keep a backup until it is unpinned, or let retention decide again. Raises SourceError."""
+    directory = Path(backup.path).parent
+    known = read(directory, backup.id)
+    if known.problem:
+        raise SourceError(known.problem, "Look at that file, then remove it.")
+    write(directory, backup.id, msgspec.structs.replace(known, pinned=pinned, pinned_why=why if pinned else ""))
 
 
 def checked(marks: Marks, check: Check) -> Marks:

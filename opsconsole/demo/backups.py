@@ -179,7 +179,7 @@ def _partial(moment: datetime) -> Backup:
 
 
 def _by_hand(moment: datetime) -> Backup:
-    name = f"manual_backup_{_stamp(moment)}.archive"
+    name = f"by_hand_{moment.astimezone(UTC):%Y%m%d}.archive"
     part = BackupPart(kind="mongo", path=name, size_bytes=int(9.8 * GB), note=f"11 collections of {NAME}")
     return Backup(
         id=name,

@@ -134,7 +134,10 @@ class Guard:
         if not good:
             return f"There is no good backup in {stack.backup_directory}."
         newest = max(good, key=lambda one: one.taken_at)
-        return f"The newest good backup is {newest.id} of {newest.taken_at:%Y-%m-%d %H:%M} UTC: see the Backups pane."
+        return (
+            f"The newest good backup is {newest.id} of {newest.taken_at:%Y-%m-%d %H:%M} UTC; it is looked at "
+            f"by `opsconsole restore {newest.id} --plan`."
+        )
 
 
 def _in_time(work: Callable[[], Made], seconds: float) -> Made | str:

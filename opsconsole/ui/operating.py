@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from opsconsole.model import SourceError
+from opsconsole.model import Backup, SourceError
 from opsconsole.text import printable
 from opsconsole.ui.widgets.operation_line import OperationLine
 from opsconsole.ui.wording import Tone
@@ -111,19 +111,54 @@ class Operating:
 
     # --- ways in -------------------------------------------------------------------------------------
 
-    def refused(self) -> bool:
-        """Say so when there is nothing to operate on."""
+    def refused(self, *, changes: bool = False) -> bool:
+        """Say so when there is nothing to operate on, or when what only `changes` something is asked of a console that
+        only looks."""
         if self.site is None:
             self.app.report(NO_SITE, Tone.WARNING)
+        elif changes and self.app.read_only:
+            self.app.report("Refused: this console is read-only; nothing was done.", Tone.WARNING)
+            return True
         return self.site is None
 
-    def plan(self, request: Request, words: str) -> None:
-        """Make the plan of a request and show it."""
+    def plan(self, request: Request, words: str, begun: Callable[[], None] = lambda: None) -> None:
+        """Make the plan of a request and show it. `begun` is called when it runs."""
         if self.refused():
             return
         from opsconsole.ui.screens.plan import PlanScreen
 
-        self.app.push_screen(PlanScreen(words, request))
+        self.app.push_screen(PlanScreen(words, request, begun=begun))
+
+    def restore(self, backup: Backup) -> None:
+        """Choose what of a backup is restored; then its plan."""
+        if self.refused(changes=True):
+            return
+        from opsconsole.ui.screens.restore import RestoreScreen
+
+        self.app.push_screen(RestoreScreen(backup))
+
+    def restore_newest(self) -> None:
+        """The same with the newest good backup, looked for now: an operation may just have made it."""
+        stack = self.app.snapshot.stack if self.app.snapshot is not None else None
+        if self.refused(changes=True) or stack is None:
+            return
+
+        def look() -> Backup | SourceError:
+            from opsconsole.backups.catalog import Catalog
+            from opsconsole.backups.naming import latest
+
+            try:
+                return latest(Catalog().look(stack))
+            except SourceError as error:
+                return error
+
+        def found(one: Backup | SourceError) -> None:
+            if isinstance(one, SourceError):
+                self.app.report(f"Nothing to restore: {one.problem}. {one.hint}", Tone.BAD)
+            else:
+                self.restore(one)
+
+        self.app.aside(look, found, "newest backup")
 
     def attach(self) -> None:
         """Watch what runs; else see to what is half done."""
@@ -191,7 +226,7 @@ class Operating:
         """Ask once more: with the names of the data typed, where that is at stake."""
         from opsconsole.operations import plan as plans
         from opsconsole.ui.screens import plan_lines
-        from opsconsole.ui.screens.agree import AgreeScreen, TypeNamesScreen
+        from opsconsole.ui.screens.agree import AgreeScreen, ToType, TypeNamesScreen
 
         title = plans.title(plan)
         question = f"{title[:1].upper()}{title[1:]}?"
@@ -200,8 +235,11 @@ class Operating:
             plan_lines.summary(plan, self.app.glyphs),
             *(Content.styled(printable(sentence), Tone.WARNING) for sentence in plan.asks),
         ]
-        if plan.to_accept:
-            names = [(name, plan.what_becomes_of(name)) for name in plan.to_accept]
+        names = [ToType(name, plan.what_becomes_of(name)) for name in plan.to_accept]
+        if plan.confirm:
+            ask = f"Type the name of the stack, {printable(plan.confirm)}, to agree"
+            names.append(ToType(plan.confirm, plan_lines.replaced(plan), ask))
+        if names:
             self.app.push_screen(TypeNamesScreen(question, said, names), lambda agreed: then(bool(agreed)))
         else:
             self.app.push_screen(AgreeScreen(question, said, "Run it"), lambda agreed: then(bool(agreed)))

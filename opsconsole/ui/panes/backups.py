@@ -1,159 +1,63 @@
-"""Every backup that was found, newest first: how good it is, what is in it and what is missing."""
+"""Every backup that was found, newest first: how good it is, what is in it, why it is kept. What is done with one ends
+in a plan; only a pin is written at once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from textual.content import Content
 
-from opsconsole.model import Alert, AlertState, Backup, BackupPart, BackupState, Reading, Snapshot, SourceState
-from opsconsole.text import printable
-from opsconsole.ui.panes.rows_and_detail import RowsAndDetail
-from opsconsole.ui.widgets.columns import CellText, Column
-from opsconsole.ui.widgets.lines import fact, fit, flowed, shorten_middle, wrapped
-from opsconsole.ui.widgets.row_table import RowTable
-from opsconsole.ui.wording import Glyphs, Tone, age, ago, plural, severity_tone, sign, size
-
-AGE_RULE = "backup-age"
-READ_LAYOUTS = (
-    "directories <date>_<time> of backup.sh, mps_backup_<time>.tar.gz, mongodump archives and directories "
-    "(also packed), and backups of opsconsole itself"
+from opsconsole.model import Backup, BackupContents, Snapshot, SourceError
+from opsconsole.operations.requests import Request
+from opsconsole.ui.keys import Action
+from opsconsole.ui.panes.backup_choices import levels, saves
+from opsconsole.ui.panes.backup_lines import contents_lines, detail
+from opsconsole.ui.panes.backup_rows import (
+    RANK,
+    change_said,
+    class_said,
+    copies_said,
+    kept_said,
+    level_said,
+    local_time,
+    name_said,
+    parts_said,
+    state_of,
+    summary,
 )
-LONGEST_BANNER = 3  # lines
-_TONE = {
-    BackupState.GOOD: Tone.GOOD,
-    BackupState.INCOMPLETE: Tone.WARNING,
-    BackupState.DAMAGED: Tone.BAD,
-    BackupState.UNFINISHED: Tone.ACCENT,
-    BackupState.INCREMENTAL: Tone.GOOD,
-}
-_RANK = {
-    BackupState.DAMAGED: 0,
-    BackupState.INCOMPLETE: 1,
-    BackupState.UNFINISHED: 2,
-    BackupState.INCREMENTAL: 3,
-    BackupState.GOOD: 4,
-}
-_PARTS = {
-    "mongo": "MongoDB",
-    "redis": "Redis",
-    "files": "files",
-    "config": "configuration",
-    "manifest": "manifest",
-}
-KIND = 15  # cells of the kind column in the detail
-
-
-def part_name(kind: str) -> str:
-    return _PARTS.get(kind, kind)
-
-
-def parts_said(backup: Backup) -> str:
-    """`no Redis; MongoDB empty; files`: what is missing and what is bad first; the manifest goes without saying."""
-    missing = [f"no {part_name(kind)}" for kind in backup.missing]
-    bad = [f"{part_name(part.kind)} {part.note or 'damaged'}" for part in backup.parts if not part.ok]
-    good = dict.fromkeys(part_name(part.kind) for part in backup.parts if part.ok and part.kind != "manifest")
-    return "; ".join(", ".join(group) for group in (missing, bad, good) if group) or "nothing recognised"
-
-
-def local_time(at: datetime) -> str:
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def summary(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Content]:
-    """The alarm about the age of the newest good backup, if there is one; then where and how many."""
-    lines: list[Content] = []
-    for alert in snapshot.alerts:
-        if alert.rule == AGE_RULE and alert.state is not AlertState.RESOLVED:
-            lines += _banner(alert, width, glyphs)
-    if not snapshot.backups:
-        return [*lines, *wrapped(empty_said(snapshot), width, style=Tone.MUTED)]
-    good = [backup for backup in snapshot.backups if backup.state is BackupState.GOOD and not backup.in_future]
-    if not good:
-        newest = Content.styled("none of them is good", Tone.BAD)
-    else:
-        newest = Content.assemble(
-            "newest good one ", (ago(max(each.taken_at for each in good), snapshot.sampled_at), "")
-        )
-    counted = f"{plural(len(snapshot.backups), 'backup')}, {len(good)} good"
-    total = size(sum(backup.size_bytes for backup in snapshot.backups))
-    where = snapshot.stack.backup_directory if snapshot.stack else ""
-    where = shorten_middle(where, max(16, width - 3), ellipsis=glyphs.ellipsis)
-    facts = [Content.styled(counted, Tone.STRONG), newest, fact("together", total)]
-    return [*lines, *flowed([*facts, fact("in", where) if where else Content("")], width, gap=3)]
-
-
-def _banner(alert: Alert, width: int, glyphs: Glyphs) -> list[Content]:
-    tone = severity_tone(alert.severity)
-    lines = wrapped(f"{sign(tone, glyphs)} {alert.message}", width, style=tone)
-    if alert.action:
-        lines += wrapped(f"{glyphs.arrow} {alert.action}", width, style=Tone.ACCENT)
-    return lines[:LONGEST_BANNER]
-
-
-def empty_said(snapshot: Snapshot) -> str:
-    """What stands where the rows would be: what was looked for, and where."""
-    reading: Reading | None = snapshot.readings.get("backups")
-    if reading is None or reading.state is SourceState.WAITING:
-        return "Looking for backups."
-    where = snapshot.stack.backup_directory if snapshot.stack else ""
-    if reading.state is SourceState.FAILED and reading.problem:
-        return f"The backups could not be read: {reading.problem}. {reading.hint}".strip()
-    if not where:
-        return "No backup directory is known. Set directory under [backups] in opsconsole.toml."
-    return f"No backup in {where}. Looked for: {READ_LAYOUTS}."
-
-
-def detail(backup: Backup, now: datetime, width: int, glyphs: Glyphs) -> list[Content]:
-    """What is wrong with it, where it is, and every part with its size."""
-    tone = _TONE[backup.state]
-    state = f"{sign(tone, glyphs)} {backup.state.value}"
-    lines = [Content.assemble((state, tone), "  ", (printable(backup.id), Tone.STRONG))]
-    if backup.problem:
-        lines += wrapped(backup.problem, width, style=tone)
-    if backup.missing:
-        missing = " and no ".join(part_name(kind) for kind in backup.missing)
-        unfinished = backup.state is BackupState.UNFINISHED
-        said = f"So far no {missing} in it." if unfinished else f"There is no {missing} in it, and this stack needs it."
-        lines += wrapped(f"{glyphs.warning} {said}", width, style=tone)
-    if backup.in_future:
-        said = "Its date lies in the future: it is not counted as the newest. Check the clock that wrote it."
-        lines += wrapped(f"{glyphs.warning} {said}", width, style=Tone.WARNING)
-    if backup.note:
-        lines += wrapped(backup.note, width, style=Tone.MUTED)
-    facts = [
-        fact("taken", f"{local_time(backup.taken_at)} ({ago(backup.taken_at, now)})"),
-        fact("size", size(backup.size_bytes)),
-        fact("layout", backup.layout),
-        fact("path", shorten_middle(backup.path, max(16, width - 5), ellipsis=glyphs.ellipsis)),
-    ]
-    lines += flowed(facts, width, gap=3)
-    for part in backup.parts:
-        lines.append(_part(part, width, glyphs))
-    return lines
-
-
-def _part(part: BackupPart, width: int, glyphs: Glyphs) -> Content:
-    tone = Tone.GOOD if part.ok else Tone.BAD
-    path = max(8, min(40, width - KIND - 2 - 11 - 20))
-    return Content.assemble(
-        (f"{sign(tone, glyphs)} ", tone),
-        fit(part_name(part.kind), KIND, ellipsis=glyphs.ellipsis),
-        fit(size(part.size_bytes), 9, right=True),
-        "  ",
-        (fit(shorten_middle(part.path, path, ellipsis=glyphs.ellipsis), path), Tone.MUTED),
-        "  ",
-        (printable(part.note), "" if part.ok else Tone.BAD),
-    )
+from opsconsole.ui.panes.rows_and_detail import RowsAndDetail
+from opsconsole.ui.screens.choosing import Choice, ChoosingScreen
+from opsconsole.ui.widgets.columns import CellText, Column
+from opsconsole.ui.widgets.row_table import RowTable
+from opsconsole.ui.wording import Tone, age, sign, size
 
 
 class BackupsPane(RowsAndDetail[Backup]):
     pane_id = "backups"
     title = "Backups"
     letter = "b"
-    topics = frozenset({"backups"})
+    topics = frozenset({"backups", "databases"})  # details hold a backup against what is there now
     sources = ("backups",)
+    actions = (
+        *RowsAndDetail.actions,
+        Action("create", ("B",), "back up", "Make a backup: choose of what, a plan is shown first.", footer=12,
+               changes=True),
+        Action("restore", ("R",), "restore", "Restore this backup, whole or in part; a plan is shown first.", footer=13,
+               changes=True),
+        Action("verify", ("V",), "verify", "Verify this backup: choose how far.", footer=14, changes=True),
+        Action("pin", ("p",), "pin/unpin", "Keep this backup whatever the rules say, or let the rules decide again.",
+               footer=16, changes=True),
+        Action("prune", ("P",), "prune plan", "Show which backups no rule keeps and why; removing them is asked.",
+               footer=17),
+        Action("undo_restore", ("U",), "undo restore", "Bring back what the last restore replaced; a plan comes first.",
+               footer=18, changes=True),
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._snapshot: Snapshot | None = None
+        self._inside: tuple[Backup, BackupContents] | None = None
+        self._asked: Backup | None = None
 
     def make_table(self) -> RowTable[Backup]:
         return RowTable(
@@ -161,43 +65,170 @@ class BackupsPane(RowsAndDetail[Backup]):
             key=lambda backup: backup.path or backup.id,
             empty="No backup yet.",
             marks=False,
-            search=lambda one: f"{one.id} {one.state} {one.layout} {parts_said(one)} {one.problem} {one.note}",
+            search=lambda one: (
+                f"{one.id} {state_of(one)[0]} {class_said(one)} {one.layout} {parts_said(one)} {one.problem} "
+                f"{one.note} {one.why}"
+            ),
         )
 
     def _columns(self) -> tuple[Column[Backup], ...]:
+        """80 cells have room for those of priority 0 and 1."""
         return (
-            Column("state", "State", 12, self._state, order=lambda backup: _RANK[backup.state]),
-            Column("id", "Backup", 15, lambda backup: backup.id, grow=True, most=28),
-            Column("age", "Age", 8, self._age, align="right", order=lambda backup: backup.taken_at, descending=True),
-            Column(
-                "size",
-                "Size",
-                9,
-                lambda backup: size(backup.size_bytes),
-                priority=1,
-                align="right",
-                order=lambda backup: backup.size_bytes,
-                descending=True,
-            ),
-            Column("parts", "Parts", 20, self._parts, priority=2, grow=True, most=70),
-            Column("taken", "Taken (local)", 16, lambda backup: local_time(backup.taken_at)[:16], priority=3),
-            # Wider than its words: on 120 cells the room is better used by the parts.
-            Column("layout", "Layout", 30, lambda backup: backup.layout, priority=4),
-        )
+            Column("state", "State", 12, self._state, order=lambda backup: RANK[backup.state]),
+            Column("id", "Backup", 15, name_said, grow=True, most=29),
+            Column("age", "Age", 7, self._age, align="right", order=lambda backup: backup.taken_at, descending=True),
+            Column("size", "Size", 8, lambda backup: size(backup.size_bytes), priority=1, align="right",
+                   order=lambda backup: backup.size_bytes, descending=True),
+            Column("change", "Change", 6, self._change, priority=1, align="right", sortable=False),
+            Column("level", "Verified", 9, self._level, priority=1,
+                   order=lambda backup: -1 if backup.checked_level is None else backup.checked_level, descending=True),
+            Column("class", "Class", 9, class_said, priority=2, grow=True, most=18),
+            Column("parts", "Parts", 20, self._parts, priority=3, grow=True, most=50),
+            Column("kept", "Why kept", 32, kept_said, priority=4, grow=True, most=70),
+            Column("copies", "Copied to", 15, copies_said, priority=5, grow=True, most=40),
+            Column("taken", "Taken (local)", 16, lambda backup: local_time(backup.taken_at)[:16], priority=6),
+            Column("layout", "Layout", 10, lambda backup: backup.layout, priority=7),
+        )  # fmt: skip
 
     def _state(self, backup: Backup) -> CellText:
-        tone = _TONE[backup.state]
-        return f"{sign(tone, self.glyphs)} {backup.state.value}", tone
+        word, tone = state_of(backup)
+        return f"{sign(tone, self.glyphs)} {word}", tone
 
     def _age(self, backup: Backup) -> CellText:
         return age(backup.taken_at, self.now), Tone.WARNING if backup.in_future else Tone.PLAIN
 
+    def _change(self, backup: Backup) -> CellText:
+        return change_said(backup, self._backups)
+
+    def _level(self, backup: Backup) -> CellText:
+        return level_said(backup, self.now)
+
     def _parts(self, backup: Backup) -> CellText:
-        return parts_said(backup), Tone.PLAIN if _TONE[backup.state] is Tone.GOOD else _TONE[backup.state]
+        tone = state_of(backup)[1]
+        return parts_said(backup), Tone.PLAIN if tone is Tone.GOOD else tone
+
+    # --- showing -----------------------------------------------------------------------------------
+
+    @property
+    def _backups(self) -> Sequence[Backup]:
+        return self._snapshot.backups if self._snapshot is not None else ()
 
     def show(self, snapshot: Snapshot) -> None:
         glyphs = self.glyphs
+        self._snapshot = snapshot
         self.show_rows(snapshot.backups, snapshot.sampled_at, lambda width: summary(snapshot, width, glyphs))
+        if self.detail.is_open:
+            self._look_inside()
 
     def detail_of(self, record: Backup, width: int) -> Sequence[Content]:
-        return detail(record, self.now, width, self.glyphs)
+        lines = detail(record, self.now, width, self.glyphs)
+        snapshot = self._snapshot
+        if not self.detail.is_open or snapshot is None:
+            return lines
+        inside = self._inside[1] if self._inside is not None and self._inside[0] == record else None
+        more = contents_lines(record, inside, snapshot.backups, snapshot.databases, self.now, width, self.glyphs)
+        return [*lines, *more]
+
+    def action_open_detail(self) -> None:
+        super().action_open_detail()
+        self._show_detail()
+        self._look_inside()
+
+    def _look_inside(self) -> None:
+        """Read the manifest of the backup that is open, once for as long as the list says the same of it."""
+        backup, app = self.table.current, self.console_app
+        if backup is None or backup == self._asked or app.monitor is None:
+            return
+        self._asked = backup
+        source = app.sources.backups
+
+        def have(found: BackupContents) -> None:
+            self._inside = (backup, found)
+            if self.is_mounted:
+                self._show_detail()
+
+        app.aside(lambda: source.look_inside(backup), have, "backup")
+
+    # --- keys --------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("restore", "verify", "pin"):
+            return self.table.current is not None
+        if action == "prune":
+            return bool(self._backups)
+        return super().check_action(action, parameters)
+
+    def _refused(self) -> bool:
+        return self.console_app.operating.refused(changes=True)
+
+    def action_create(self) -> None:
+        if not self._refused():
+            self._choose("Back up", saves(self._snapshot.stack if self._snapshot else None))
+
+    def action_restore(self) -> None:
+        if self.table.current is not None:
+            self.console_app.operating.restore(self.table.current)
+
+    def action_verify(self) -> None:
+        backup = self.table.current
+        if backup is not None and not self._refused():
+            self._choose(f"Verify {backup.id}", levels([backup.id]))
+
+    def _choose(self, title: str, found: Sequence[Choice]) -> None:
+        operating = self.console_app.operating
+        self.app.push_screen(
+            ChoosingScreen(title, found),
+            lambda chosen: operating.plan(chosen.request, chosen.label) if chosen else None,
+        )
+
+    def action_prune(self) -> None:
+        self.console_app.operating.plan(Request(what="prune"), "prune")
+
+    def action_undo_restore(self) -> None:
+        if not self._refused():
+            self.console_app.operating.plan(Request(what="undo-restore"), "undo of the last restore")
+
+    def action_pin(self) -> None:
+        backup = self.table.current
+        if backup is None or self._refused():
+            return
+        from opsconsole.ui.screens.asking import AskingScreen
+        from opsconsole.ui.screens.confirm import ConfirmScreen
+
+        if backup.pinned:
+            said = [
+                Content.styled(line, Tone.PLAIN) for line in ("The rules decide about it again.", "Nothing goes now.")
+            ]
+            self.app.push_screen(
+                ConfirmScreen(f"Unpin {backup.id}?", said, "Unpin"),
+                lambda agreed: self._pin(backup, pinned=False) if agreed else None,
+            )
+            return
+        said_of_it = ["Nothing removes it until it is unpinned. What for? (may stay empty)"]
+        self.app.push_screen(
+            AskingScreen(f"Pin {backup.id}", said_of_it, "Enter pins it. Esc does not."),
+            lambda why: self._pin(backup, pinned=True, why=why) if why is not None else None,
+        )
+
+    def _pin(self, backup: Backup, *, pinned: bool, why: str = "") -> None:
+        app = self.console_app
+
+        def write() -> str:
+            from opsconsole.backups import marks
+
+            try:
+                marks.pin(backup, pinned=pinned, why=why)
+            except SourceError as error:
+                return f"{error.problem}. {error.hint}".strip()
+            return ""
+
+        def written(problem: str) -> None:
+            if problem:
+                app.report(f"{backup.id} was left as it is: {problem}", Tone.BAD)
+            else:
+                said = "is pinned: nothing removes it until it is unpinned" if pinned else "is not pinned any more"
+                app.report(f"{backup.id} {said}.", Tone.GOOD)
+                if app.monitor is not None:
+                    app.monitor.refresh()
+
+        app.in_background(write, written, f"pin {backup.id}")

@@ -195,9 +195,9 @@ class ContainersPane(Pane):
 
         question = f"{verb.value.capitalize()} {printable(what)}?"
         if plan.to_accept:
-            from opsconsole.ui.screens.agree import TypeNamesScreen
+            from opsconsole.ui.screens.agree import ToType, TypeNamesScreen
 
-            names = [(name, "will be LOST") for name in plan.to_accept]
+            names = [ToType(name, "will be LOST") for name in plan.to_accept]
             self.app.push_screen(TypeNamesScreen(question, said, names), answered)
         else:
             self.app.push_screen(ConfirmScreen(question, said, verb.value.capitalize()), answered)

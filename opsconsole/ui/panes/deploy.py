@@ -12,9 +12,10 @@ from textual.widget import Widget
 from opsconsole.model import Snapshot, SourceError, Stack
 from opsconsole.text import printable
 from opsconsole.ui.keys import Action
+from opsconsole.ui.panes.backup_rows import empty_said
 from opsconsole.ui.panes.base import Pane
 from opsconsole.ui.panes.deploy_choices import choices, rollbacks
-from opsconsole.ui.panes.menu_options import EXIT, LOGS, OPTIONS, answer, option
+from opsconsole.ui.panes.menu_options import EXIT, LOGS, OPTIONS, RESTORE, option
 from opsconsole.ui.screens.choosing import Choice, ChoosingScreen
 from opsconsole.ui.widgets.lines import fit, section, shorten_middle, wrapped
 from opsconsole.ui.widgets.menu import Menu
@@ -92,7 +93,7 @@ class DeployPane(Pane):
     DeployPane > Scrolled { height: 1fr; padding: 0 1; }
     DeployPane .deploy-sides { height: auto; layout: vertical; }
     DeployPane .deploy-left { height: auto; width: 1fr; }
-    DeployPane .deploy-answer { margin: 1 0; }
+    DeployPane .deploy-hint { margin: 1 0; }
     DeployPane .deploy-more { margin-top: 1; }
     DeployPane .deploy-facts { margin-top: 0; }
     DeployPane.-wide .deploy-sides { layout: horizontal; }
@@ -120,14 +121,12 @@ class DeployPane(Pane):
         self._menu = Menu([each.line for each in OPTIONS])
         self._title = Sheet()
         self._more = Sheet(classes="deploy-more")
-        self._answer = Sheet(classes="deploy-answer")
+        self._hint = Sheet(classes="deploy-hint")
         self._facts = Sheet(classes="deploy-facts")
-        self._answered = 0  # number of the option that was answered last
-        self._stack: Stack | None = None
-        self._demo = False
+        self._snapshot: Snapshot | None = None
 
     def body(self) -> Iterable[Widget]:
-        left = Box(self._title, self._menu, self._more, self._answer, classes="deploy-left")
+        left = Box(self._title, self._menu, self._more, self._hint, classes="deploy-left")
         scrolled = Scrolled(Box(left, self._facts, classes="deploy-sides"))
         scrolled.can_focus = False  # the menu has the focus; PgUp and PgDn move the view
         yield scrolled
@@ -139,30 +138,15 @@ class DeployPane(Pane):
         self.set_class(event.size.width >= SIDE_BY_SIDE, "-wide")
 
     def show(self, snapshot: Snapshot) -> None:
-        self._stack, self._demo = snapshot.stack, snapshot.demo
+        self._snapshot = snapshot
         glyphs = self.glyphs
+        said = (
+            "Read-only: plans can be looked at." if self.console_app.read_only else "A plan comes before anything runs."
+        )
         self._title.paint(lambda width: [section("Menu", width, glyphs)])
         self._more.paint(lambda width: _more(width))
+        self._hint.paint(lambda width: wrapped(f"A digit or Enter chooses. {said}", width, style=Tone.MUTED))
         self._facts.paint(lambda width: facts(snapshot, width, glyphs))
-        self._show_answer()
-
-    def _show_answer(self) -> None:
-        self._answer.paint(self._answer_lines)
-
-    def _answer_lines(self, width: int) -> list[Content]:
-        glyphs, read_only = self.glyphs, self.console_app.read_only
-        if not self._answered:
-            said = "Read-only: plans can be looked at." if read_only else "A plan is shown before anything runs."
-            return wrapped(f"A digit or Enter chooses. {said}", width, style=Tone.MUTED)
-        what, today, caution = answer(self._answered, self._stack, read_only=read_only)
-        lines = wrapped(f"{glyphs.warning} {what}", width, style=Tone.WARNING)
-        if today:
-            lines += wrapped(f"{glyphs.arrow} {today}", width, style=Tone.ACCENT)
-        if caution and today:
-            lines += wrapped(f"{glyphs.warning} {caution}", width, style=Tone.WARNING)
-        if self._demo and today:
-            lines += wrapped("This is the demo: there is no such directory on this machine.", width, style=Tone.MUTED)
-        return lines
 
     def on_menu_picked(self, event: Menu.Picked) -> None:
         self.call_later(self.action_menu, event.number)
@@ -177,12 +161,25 @@ class DeployPane(Pane):
             await self.run_action("app.go('logs')")
         elif number == EXIT:
             await self.run_action("app.leave")
-        elif found := choices(number, self._services()):
-            self._choose(option(number).line, found)
+        elif number == RESTORE:
+            self._restore()
         else:
-            self._answered = number
-            self._show_answer()
-            self._answer.scroll_visible(animate=False)
+            self._choose(option(number).line, choices(number, self._snapshot.stack if self._snapshot else None))
+
+    def _restore(self) -> None:
+        """Which backup, then what of it."""
+        app, snapshot = self.console_app, self._snapshot
+        if app.operating.refused(changes=True):
+            return
+        if snapshot is None or not snapshot.backups:
+            app.report(empty_said(snapshot) if snapshot is not None else "Looking for backups.", Tone.WARNING)
+            return
+        from opsconsole.ui.screens.backup_picking import BackupPicking
+
+        self.app.push_screen(
+            BackupPicking(option(RESTORE).line, snapshot.backups, app.clock()),
+            lambda backup: app.operating.restore(backup) if backup is not None else None,
+        )
 
     def action_rollback(self) -> None:
         site = self.console_app.operating.site
@@ -200,14 +197,9 @@ class DeployPane(Pane):
 
         self.console_app.aside(read, lambda found: self._choose("Roll back", found), "releases")
 
-    def _services(self) -> list[str]:
-        return [one.name for one in self._stack.services if one.active] if self._stack is not None else []
-
     def _choose(self, title: str, found: list[Choice]) -> None:
         """Show the plan of what is meant; ask first which, where it can mean several things."""
         operating = self.console_app.operating
-        self._answered = 0
-        self._show_answer()
         if operating.refused():
             return
         if len(found) == 1:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from opsconsole.backups.naming import LATEST
+from opsconsole.model import Stack
+from opsconsole.operations.plan import RestoreOrder
 from opsconsole.operations.requests import Request
+from opsconsole.ui.panes.backup_choices import saves
+from opsconsole.ui.panes.menu_options import BACKUP, RESTART
 from opsconsole.ui.screens.choosing import Choice
 from opsconsole.ui.wording import plural
 
@@ -57,6 +62,11 @@ ROLLBACK: tuple[Choice, ...] = (
         "Compose and env files of the release before. Another one, or a commit: opsconsole rollback config.",
         Request(what="config"),
     ),
+    Choice(
+        "Last backup",
+        "The data of the newest good backup: read and loaded first, then exchanged. What is live is kept.",
+        Request(what="restore", restore=RestoreOrder(backup=LATEST)),
+    ),
     Choice("Restart all", "Nothing is put back; every service starts again.", Request(what="restart-all")),
     Choice(
         "Emergency stop",
@@ -66,14 +76,17 @@ ROLLBACK: tuple[Choice, ...] = (
 )
 
 
-def choices(number: int, services: Sequence[str] = ()) -> list[Choice]:
-    """What an option of the menu can mean; [] when this version cannot do it yet."""
+def choices(number: int, stack: Stack | None = None) -> list[Choice]:
+    """What an option of the menu can mean; [] for those that lead elsewhere than to a plan."""
+    if number == BACKUP:
+        return saves(stack)
     found = list(MENU.get(number, ()))
-    if number == 4 and found:
+    if number == RESTART and stack is not None:
         found += [
-            Choice(f"Restart only {name}", "This service, then wait until it is well.",
-                   Request(what="restart", services=(name,)))
-            for name in services
+            Choice(f"Restart only {one.name}", "This service, then wait until it is well.",
+                   Request(what="restart", services=(one.name,)))
+            for one in stack.services
+            if one.active
         ]  # fmt: skip
     return found
 

@@ -25,7 +25,7 @@ class RowsAndDetail(Pane, Generic[R]):
     """
 
     actions: ClassVar[tuple[Action, ...]] = (
-        Action("open_detail", ("enter",), "details", "Show all that is known about the row.", footer=10),
+        Action("open_detail", ("enter", "i"), "details", "Show all that is known about the row.", footer=10),
     )
 
     def __init__(self) -> None:

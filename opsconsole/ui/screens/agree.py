@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
@@ -34,6 +34,14 @@ class AgreeScreen(ConfirmScreen):
 TYPING = (Action("cancel", ("escape", "ctrl+c"), "cancel", "Change nothing.", footer=2, palette=False),)
 
 
+class ToType(NamedTuple):
+    """A name that is typed, and what is agreed to by it in a sentence."""
+
+    name: str
+    becomes: str
+    ask: str = "Type its name to agree"
+
+
 class TypeNamesScreen(ModalScreen[bool]):
     """True only when every name was typed as it is: data that no backup holds is not agreed to by a habit."""
 
@@ -52,8 +60,7 @@ class TypeNamesScreen(ModalScreen[bool]):
     TypeNamesScreen.-ascii .dialog { border: ascii $border; }
     """
 
-    def __init__(self, question: str, said: Sequence[Content], names: Sequence[tuple[str, str]]) -> None:
-        """`names` as (name, what becomes of it in a sentence)."""
+    def __init__(self, question: str, said: Sequence[Content], names: Sequence[ToType]) -> None:
         super().__init__()
         self._question = question
         self._said = tuple(said)
@@ -77,16 +84,16 @@ class TypeNamesScreen(ModalScreen[bool]):
         self.query_one(Input).focus()
 
     def _ask(self, wrong: str) -> None:
-        _, becomes = self._names[self._at]
+        wanted = self._names[self._at]
         of = f" ({self._at + 1} of {len(self._names)})" if len(self._names) > 1 else ""
-        self.query_one(".wanted", Static).update(Content.styled(printable(f"{becomes}."), Tone.BAD))
-        self.query_one(".ask", Static).update(Content(f"Type its name to agree{of}:"))
+        self.query_one(".wanted", Static).update(Content.styled(printable(f"{wanted.becomes}."), Tone.BAD))
+        self.query_one(".ask", Static).update(Content(printable(f"{wanted.ask}{of}:")))
         said = Content.styled(wrong, Tone.BAD) if wrong else Content("Enter takes what is typed. Esc changes nothing.")
         self.query_one(".hint", Static).update(said)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        if event.value.strip() != self._names[self._at][0]:
+        if event.value.strip() != self._names[self._at].name:
             self._ask("That is not its name. Nothing was done. Esc leaves." if event.value.strip() else "")
             return
         self._at += 1

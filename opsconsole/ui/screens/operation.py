@@ -52,6 +52,8 @@ class OperationScreen(ActingScreen):
                footer=1, palette=False),
         Action("resolve('undo')", ("U",), "undo", "Show the plan that undoes a half-done operation.", footer=1,
                palette=False),
+        Action("restore", ("R",), "restore", "Where data is missing: restore from the newest good backup, by a plan.",
+               footer=1, changes=True, palette=False),
         Action("anew", ("p",), "plan anew", "After a refusal: make the plan anew.", footer=1, palette=False),
         Action("search", ("slash", "backslash", "ctrl+f"), "search", "Search the output; n and N go on.", footer=10,
                palette=False),
@@ -284,6 +286,8 @@ class OperationScreen(ActingScreen):
         if action == "resolve":
             name = self.operation
             return standing is Standing.HALF_DONE and not self.console_app.operating.is_resolved(name)
+        if action == "restore":
+            return standing is Standing.ENDED and bool(self.course.less)
         if action == "anew":
             return self.request is not None and self.course.result in (Result.REFUSED, Result.FAILED, Result.CANCELLED)
         return True
@@ -328,6 +332,9 @@ class OperationScreen(ActingScreen):
         if request is not None:
             self.dismiss()
             self.console_app.operating.plan(request, self.words)
+
+    def action_restore(self) -> None:
+        self.console_app.operating.restore_newest()
 
     def action_search(self) -> None:
         self.prompt.open(SEARCH, self.view.search.typed)

@@ -30,7 +30,8 @@ RESULTS: dict[Result, tuple[str, Tone]] = {
 }
 _DONE = {Kind.DEPLOY: "deployed", Kind.UPDATE: "updated and deployed", Kind.ROLLBACK: "rolled back as asked",
          Kind.STOP: "stopped", Kind.START: "started", Kind.RESTART: "restarted", Kind.REMOVE: "removed",
-         Kind.EMERGENCY_STOP: "everything is stopped"}  # fmt: skip
+         Kind.EMERGENCY_STOP: "everything is stopped", Kind.BACKUP: "backed up", Kind.VERIFY: "verified: all is right",
+         Kind.PRUNE: "pruned", Kind.RESTORE: "restored"}  # fmt: skip
 
 
 def result_words(course: Course) -> tuple[str, Tone]:
@@ -218,6 +219,7 @@ def _less(course: Course, width: int, glyphs: Glyphs) -> list[Content]:
         lines += wrapped(f"{glyphs.bad} LESS DATA than before:", width, style=Tone.BAD)
         lines += [line for less in course.less for line in wrapped(less, width, indent=2, style=Tone.BAD)]
         lines += wrapped(guarded.hint, width, style=Tone.ACCENT) if guarded else []
+        lines += wrapped("R here chooses what of the newest good backup is restored.", width, style=Tone.ACCENT)
     return lines
 
 

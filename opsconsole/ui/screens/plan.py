@@ -6,13 +6,14 @@ Making it asks the engine and Compose and takes seconds: on a thread, while this
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from textual import events
 from textual.containers import Container as Box
 from textual.content import Content
 from textual.widget import Widget
 
+from opsconsole.backups.naming import LATEST
 from opsconsole.model import SourceError
 from opsconsole.operations import plan as plans
 from opsconsole.operations.plan import Plan
@@ -70,8 +71,17 @@ class PlanScreen(ActingScreen):
     PlanScreen .plan-sum { height: 1; padding: 0 1; background: $surface; }
     """
 
-    def __init__(self, words: str, request: Request | None = None, plan: Plan | None = None) -> None:
+    def __init__(
+        self,
+        words: str,
+        request: Request | None = None,
+        plan: Plan | None = None,
+        *,
+        begun: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`begun` is called when the plan runs and this screen is gone."""
         super().__init__()
+        self._then = begun
         self.words = words
         self.request = request
         self.plan = plan
@@ -181,7 +191,7 @@ class PlanScreen(ActingScreen):
         said = list(self._said)
         if self._making:
             waited = clock(time.monotonic() - self._since)
-            said = [(f"{glyphs.busy} Making the plan: the engine and Compose are asked. {waited}", Tone.ACCENT),
+            said = [(f"{glyphs.busy} {_making(self.request)} {waited}", Tone.ACCENT),
                     ("Nothing is done. Esc gives up.", Tone.MUTED)]  # fmt: skip
         elif plan is not None and self.console_app.read_only and not said:
             said = [("This console is read-only: a plan can be looked at, nothing is run.", Tone.WARNING)]
@@ -246,11 +256,21 @@ class PlanScreen(ActingScreen):
             self.say_keys()
             return
         self.dismiss()
+        self._then()
         self.console_app.operating.watch(begun.place, process=begun.process, request=self.request, words=self.words)
 
     def action_close(self) -> None:
         self._making = 0
         self.dismiss()
+
+
+def _making(request: Request | None) -> str:
+    """What takes so long."""
+    if request is not None and request.what in ("restore", "undo-restore"):
+        of = printable(request.restore.backup) if request.restore is not None else "the safety backup"
+        of = "the newest good backup" if of == LATEST else of
+        return f"Reading every byte of {of} that was not read before, then what is live ..."
+    return "Making the plan: the engine and Compose are asked."
 
 
 def _problem(error: SourceError) -> list[tuple[str, Tone]]:

@@ -64,6 +64,15 @@ def summary(plan: Plan, glyphs: Glyphs) -> Content:
     )
 
 
+def replaced(plan: Plan) -> str:
+    """What is agreed to by a restore, in a sentence without its end."""
+    names = [one.name for one in plan.data if one.effect is Effect.REPLACED]
+    of = plan.restore.backup if plan.restore is not None else "the backup"
+    if not names:
+        return f"What {of} holds is put beside what is live"
+    return f"{', '.join(names)} would be replaced by what {of} holds"
+
+
 def _down(plan: Plan) -> tuple[str, str]:
     if not plan.downtime:
         return "no downtime", Tone.GOOD
