@@ -81,6 +81,17 @@ def test_into_another_database(stack: BackupStack) -> None:
     assert stack.digest() == changed
 
 
+def test_a_collection_into_another_database_leaves_the_live_one(stack: BackupStack) -> None:
+    first = stack.digest()
+    stack.change()
+    changed = stack.digest()
+    chosen = ["--collection", f"{DATABASE}.users", "--to", f"{DATABASE}=copy"]
+    assert run(stack, "restore", "latest", *chosen, "--yes") == 0
+    assert stack.digest() == {**changed, "mongo:copy.users": first[f"mongo:{DATABASE}.users"]}
+    assert run(stack, "restore", "--undo", "--yes") == 0
+    assert stack.digest() == changed
+
+
 def test_some_keys_of_redis(stack: BackupStack) -> None:
     first = stack.digest()
     stack.change()

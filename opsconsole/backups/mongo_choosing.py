@@ -69,8 +69,9 @@ def choose(
     ]
     for path in choice.collections:
         database, _, name = path.partition(".")
-        if (database, name) not in held_there and name in live.get(database, ()):
-            aside.append((database, name))
+        target = choice.target(database)
+        if (target, name) not in held_there and name in live.get(target, ()):
+            aside.append((target, name))
     return Choice(databases=wanted, collections=choice.collections, renamed=renamed, aside=tuple(aside))
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -125,13 +125,19 @@ def undoing(directory: Path, operation: str = "") -> RestoreOrder:
             backup=safety,
             parts=tuple(kind for kind in old.parts if kind in _DATA),
             databases=tuple(to.get(name, name) for name in _databases(home, old)),
-            collections=old.collections,
+            collections=tuple(_renamed(path, to) for path in old.collections),
             redis_databases=old.redis_databases,
             redis_keys=old.redis_keys,
             files=old.files,
             undoes=place.name,
         )
     raise SourceError("there is no restore to undo", "See `opsconsole history`.")
+
+
+def _renamed(path: str, to: Mapping[str, str]) -> str:
+    """Where a collection was restored to."""
+    database, dot, name = path.partition(".")
+    return f"{to.get(database, database)}{dot}{name}"
 
 
 def _databases(home: Path, old: RestoreOrder) -> tuple[str, ...]:
