@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from opsconsole.model import BackupState, Reading, SourceState
-from opsconsole.ui.panes.backups import detail, parts_said, summary
+from opsconsole.ui.panes.backup_lines import detail
+from opsconsole.ui.panes.backup_rows import parts_said, summary
 from opsconsole.ui.wording import UNICODE
 from tests import pane_samples
 from tests.pane_samples import NOW, console, painted
@@ -31,7 +32,7 @@ async def test_the_alarm_stands_above_the_rows_and_says_what_to_do() -> None:
         lines = painted(app)
         assert "✗ The newest good backup is 31 h old (limit 26 h)." in lines[2]
         assert "→ Run ./backup.sh" in lines[3]
-        assert "5 backups, 2 good" in lines[4] and "in /srv/thynk/backups" in lines[4]
+        assert "5 backups, 2 good" in lines[4] and "in /srv/thynk/backups" in lines[4] + lines[5]
 
 
 async def test_no_alarm_no_banner() -> None:
@@ -41,12 +42,12 @@ async def test_no_alarm_no_banner() -> None:
 
 
 async def test_rows_say_state_age_size_and_parts_newest_first(jakarta: None) -> None:
-    async with console(pane_samples.well(), pane="backups", size=(140, 40)) as (app, _):
+    async with console(pane_samples.well(), pane="backups", size=(200, 60)) as (app, _):
         rows = [line for line in painted(app) if "20250" in line][:5]
         assert [row.split()[1] for row in rows] == ["unfinished", "good", "incomplete", "damaged", "good"]
         assert "31 h" in rows[1] and "1.2 GiB" in rows[1]
         assert "2025-03-13 14:02" in rows[1]  # 07:02:11 UTC
-        assert "no MongoDB; files, configuration" in rows[2]
+        assert "no MongoDB; files, config" in rows[2]
         assert "MongoDB empty" in rows[3]
 
 
@@ -66,9 +67,9 @@ def test_no_good_one_among_them_is_said() -> None:
 @pytest.mark.parametrize(
     ("backup", "said"),
     [
-        (GOOD, "MongoDB, files, configuration"),
-        (INCOMPLETE, "no MongoDB; files, configuration"),
-        (DAMAGED, "MongoDB empty; files, configuration"),
+        (GOOD, "MongoDB, files, config"),
+        (INCOMPLETE, "no MongoDB; files, config"),
+        (DAMAGED, "MongoDB empty; files, config"),
         (msgspec.structs.replace(GOOD, parts=(), missing=()), "nothing recognised"),
         (msgspec.structs.replace(GOOD, parts=(), missing=("mongo", "redis")), "no MongoDB, no Redis"),
     ],

@@ -358,6 +358,8 @@ def title(plan: Plan) -> str:
     """`restart of the stack shop`, `undo of stop`."""
     if plan.resolves:
         return f"{'undo' if plan.as_undo else 'finish'} {plan.resolves} of the stack {plan.stack}"
+    if plan.restore is not None and plan.restore.undoes:
+        return f"undo of {plan.restore.undoes} by the backup {plan.restore.backup} in the stack {plan.stack}"
     if plan.restore is not None:
         return f"restore of {plan.restore.backup} into the stack {plan.stack}"
     if plan.backups:

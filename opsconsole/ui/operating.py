@@ -237,8 +237,7 @@ class Operating:
         ]
         names = [ToType(name, plan.what_becomes_of(name)) for name in plan.to_accept]
         if plan.confirm:
-            ask = f"Type the name of the stack, {printable(plan.confirm)}, to agree"
-            names.append(ToType(plan.confirm, plan_lines.replaced(plan), ask))
+            names.append(ToType(plan.confirm, plan_lines.replaced(plan), "Type the name of the stack to agree"))
         if names:
             self.app.push_screen(TypeNamesScreen(question, said, names), lambda agreed: then(bool(agreed)))
         else:

@@ -134,6 +134,10 @@ class BackupsPane(RowsAndDetail[Backup]):
         self._show_detail()
         self._look_inside()
 
+    def _close_detail(self) -> None:
+        super()._close_detail()
+        self._show_detail()
+
     def _look_inside(self) -> None:
         """Read the manifest of the backup that is open, once for as long as the list says the same of it."""
         backup, app = self.table.current, self.console_app

@@ -166,7 +166,7 @@ class RestoreScreen(ActingScreen):
     def _said(self, width: int) -> list[Content]:
         glyphs = self.glyphs
         if self._problem is not None:
-            lines = wrapped(f"{glyphs.bad} {_sentence(self._problem.problem)}", width, style=Tone.BAD)
+            lines = wrapped(f"{glyphs.bad} {self._problem.problem}", width, style=Tone.BAD)
             return lines + wrapped(self._problem.hint, width, style=Tone.ACCENT)
         if self._opened is None:
             own = self.backup.layout == "opsconsole"
@@ -192,9 +192,9 @@ class RestoreScreen(ActingScreen):
         if action in ("switch", "all_or_none"):
             return current is not None
         if action == "into":
-            return current is not None and bool(current.database)
+            return bool(self._database())
         if action == "keys":
-            return current is not None and current.part == "redis"
+            return any(one.kind == "redis" for one in self._pieces)
         if action == "fold":
             return any(one.kind == "collection" for one in self._pieces)
         return True
@@ -238,12 +238,10 @@ class RestoreScreen(ActingScreen):
         self._show()
 
     def action_into(self) -> None:
-        current = self.table.current
-        if current is None or not current.database:
+        database = self._database()
+        if not database:
             return
         from opsconsole.ui.screens.asking import AskingScreen
-
-        database = current.database
 
         def named(text: str | None) -> None:
             if text is not None:
@@ -261,6 +259,13 @@ class RestoreScreen(ActingScreen):
             ),
             named,
         )
+
+    def _database(self) -> str:
+        """Of MongoDB, under the cursor; else the only one."""
+        if (current := self.table.current) is not None and current.database:
+            return current.database
+        there = [one.name for one in self._pieces if one.kind == "database"]
+        return there[0] if len(there) == 1 else ""
 
     def action_keys(self) -> None:
         from dataclasses import replace
@@ -286,7 +291,3 @@ class RestoreScreen(ActingScreen):
     def action_close(self) -> None:
         if not self.table.back():
             self.dismiss()
-
-
-def _sentence(problem: str) -> str:
-    return f"{problem[:1].upper()}{problem[1:].rstrip('.')}."

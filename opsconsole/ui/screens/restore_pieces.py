@@ -17,6 +17,7 @@ FOLDED_FROM = 24
 """So many pieces and more are shown without their collections at first."""
 
 _FORBIDDEN = frozenset('/\\. "$*<>:|?')
+_USERS = "users"
 _LONGEST_NAME = 63  # bytes of a database's name
 _OF_THE_SERVER = ("admin", "config", "local")
 
@@ -71,19 +72,19 @@ def everything(pieces: Sequence[Piece]) -> Choice:
 
 
 def order(backup: str, pieces: Sequence[Piece], choice: Choice) -> RestoreOrder | None:
-    """What the boxes say; None when nothing is chosen."""
+    """What the boxes say; None when nothing is chosen. Users alone are nothing: they come with data of MongoDB."""
     on = choice.leaves
     kinds = tuple(
         kind
         for kind in ("mongo", "redis", "files", "config")
         if any(piece.leaves & on for piece in pieces if piece.kind == kind)
     )
-    users = any(piece.leaves & on for piece in pieces if piece.kind == "users")
-    if not kinds and not users:
+    if not kinds:
         return None
+    users = "mongo" in kinds and _USERS in on
     wanted = RestoreOrder(
         backup=backup,
-        parts=() if on == everything(pieces).leaves else kinds or ("mongo",),
+        parts=() if on == everything(pieces).leaves else kinds,
         users=users,
         redis_keys=choice.patterns if "redis" in kinds else (),
     )
@@ -147,10 +148,9 @@ def pieces(opened: Opened, databases: Sequence[DatabaseStatus] = ()) -> tuple[Pi
         found += _redis(servers, databases)
     found += [_files(part) for part in by_kind.get("files", ())]
     if by_kind.get("config"):
-        said = "compose and env files of then; the ones of now stay unless this is chosen"
-        found.append(_leaf("config", "config", "config", "config", "Configuration", held=said))
+        found.append(_leaf("config", "config", "config", "config", "Configuration", held="compose, env"))
     if by_kind.get("mongo"):
-        found.append(_leaf("users", "users", "mongo", "users", "Users and roles of MongoDB", held="others stay"))
+        found.append(_leaf(_USERS, "users", "mongo", "users", "Users and roles of MongoDB", held="others stay"))
     return tuple(found)
 
 
@@ -273,7 +273,7 @@ def said(chosen: Sequence[Piece], choice: Choice) -> Iterator[str]:
         return
     for top in (piece for piece in chosen if piece.depth == 0):
         on = top.leaves & choice.leaves
-        if not on:
+        if not on or (top.kind == "users" and not any(key.startswith("mongo") for key in choice.leaves)):
             continue
         if on == top.leaves or top.kind not in ("mongo", "redis"):
             yield f"{top.title} whole" if top.kind in DATA else top.title
