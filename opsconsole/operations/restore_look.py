@@ -12,7 +12,7 @@ from opsconsole.backups.mongo_choosing import loadable
 from opsconsole.backups.opening import Opened, open_backup
 from opsconsole.model import Backup
 from opsconsole.operations.places import state_directory
-from opsconsole.operations.restore_acts import room
+from opsconsole.operations.restore_servers import room
 
 
 def look_into(directory: Path, backup: Backup) -> Opened:

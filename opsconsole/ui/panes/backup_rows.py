@@ -32,8 +32,15 @@ _TONE = {
     BackupState.INCOMPLETE: Tone.WARNING,
     BackupState.DAMAGED: Tone.BAD,
     BackupState.UNFINISHED: Tone.ACCENT,
+    BackupState.INCREMENTAL: Tone.GOOD,
 }
-RANK = {BackupState.DAMAGED: 0, BackupState.INCOMPLETE: 1, BackupState.UNFINISHED: 2, BackupState.GOOD: 3}
+RANK = {
+    BackupState.DAMAGED: 0,
+    BackupState.INCOMPLETE: 1,
+    BackupState.UNFINISHED: 2,
+    BackupState.INCREMENTAL: 3,
+    BackupState.GOOD: 4,
+}
 _PARTS = {
     "mongo": "MongoDB",
     "redis": "Redis",
