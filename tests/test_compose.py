@@ -11,11 +11,12 @@ import pytest
 
 from opsconsole.config import Config
 from opsconsole.model import Mount, Port, SourceError
-from opsconsole.stack import compose, envfile, files, plain_file, rendered, yaml_text
+from opsconsole.stack import compose, compose_program, envfile, files, plain_file, rendered, yaml_text
 from opsconsole.stack.compose import ComposeCommand, ComposeFiles
 from opsconsole.stack.plain_file import interpolate
 from opsconsole.stack.reading import best_rendering
 from tests.parts.engine import Engine
+from tests.parts.machine import run
 from tests.parts.stacks import STACKS
 
 SHOP = """
@@ -85,6 +86,53 @@ def rewrite(wanted: ComposeFiles, text: str) -> None:
 def test_the_plugin_is_found_with_its_version(command: ComposeCommand) -> None:
     assert str(command).startswith("docker compose 2.") or command.major > 2
     assert command.words[-1] == "compose"
+
+
+def test_the_plugin_is_asked_itself_and_says_what_the_docker_command_says(
+    command: ComposeCommand, shop: ComposeFiles
+) -> None:
+    assert Path(*command.direct).name == "docker-compose"
+    slower = ComposeCommand(command.words, command.version)
+    assert compose.render(slower, shop) == compose.render(command, shop)
+    short = [run(*words, "version", "--short").stdout for words in (command.words, command.direct)]
+    assert short[0] == short[1]
+
+
+@pytest.fixture
+def docker(tmp_path: Path) -> tuple[str, dict[str, str]]:
+    """A docker command with a plugin in the directory of its settings, and the environment that names it."""
+    for name in ("docker", "cli-plugins/docker-compose"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy("/bin/true", tmp_path / name)
+    return str(tmp_path / "docker"), {"DOCKER_CONFIG": str(tmp_path)}
+
+
+def test_the_plugin_behind_the_docker_command_is_the_first_that_it_would_find(
+    docker: tuple[str, dict[str, str]], tmp_path: Path
+) -> None:
+    own = str(tmp_path / "cli-plugins" / "docker-compose")
+    assert compose_program.plugin_behind(*docker) == own
+    assert compose_program.plugin_behind(docker[0], {"HOME": str(tmp_path)}) != own
+    (tmp_path / "config.json").write_text('{"auths": {}}')
+    assert compose_program.plugin_behind(*docker) == own
+
+
+@pytest.mark.parametrize("how", ["a script", "another name", "more directories", "broken settings", "a plugin script"])
+def test_where_another_docker_command_may_look_elsewhere_it_is_asked_itself(
+    docker: tuple[str, dict[str, str]], tmp_path: Path, how: str
+) -> None:
+    program, environment = docker
+    if how == "a script":
+        Path(program).write_text('#!/bin/sh\nexec podman "$@"\n')
+    elif how == "another name":
+        Path(program).rename(tmp_path / "snap")
+        Path(program).symlink_to("snap")
+    elif how == "a plugin script":
+        (tmp_path / "cli-plugins" / "docker-compose").write_text("#!/bin/sh\n")
+    else:
+        settings = '{"cliPluginsExtraDirs": ["/opt/plugins"]}' if how == "more directories" else "{"
+        (tmp_path / "config.json").write_text(settings)
+    assert compose_program.plugin_behind(program, environment) == ""
 
 
 def test_no_compose_at_all_is_none(tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def test_a_compose_that_hangs_is_given_up_once_and_tried_again_later(
     program.write_text(f"#!/bin/sh\n[ $2 = version ] && exec echo 2.40.3\necho x >> {calls}\nexec sleep 60\n")
     program.chmod(0o755)
     (copy / ".env.production.local").write_text("A=1\n")  # more than one way to render
-    monkeypatch.setattr("opsconsole.stack.compose.TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr("opsconsole.stack.compose_program.TIMEOUT_SECONDS", 0.5)
     discovery = StackDiscovery(copy, Config(), environment={"PATH": f"{tmp_path}:/usr/bin:/bin"})
     seen = discovery.look(())
     assert [problem for problem in seen.problems if "did not answer within" in problem]

@@ -1,4 +1,4 @@
-"""Docker Compose as a program: which one this host has, and what it makes of the stack's files.
+"""What Docker Compose makes of the stack's files.
 
 Only reads: `version` and `config`, never `up` and never `--dry-run` (which has been seen to swap containers).
 """
@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,43 +17,20 @@ import msgspec
 
 from opsconsole.model import SourceError
 from opsconsole.stack import rendered, yaml_text
+from opsconsole.stack.compose_program import NO_COMPOSE_HINT as NO_COMPOSE_HINT
+from opsconsole.stack.compose_program import ComposeCommand as ComposeCommand
+from opsconsole.stack.compose_program import ComposeHangs as ComposeHangs
+from opsconsole.stack.compose_program import ask
+from opsconsole.stack.compose_program import find as find
 from opsconsole.stack.rendered import Rendered
 from opsconsole.text import mask_text, printable
 
-TIMEOUT_SECONDS = 15.0
-
-NO_COMPOSE_HINT = (
-    "install Docker Compose: `apt-get install docker-compose-plugin` (Docker's packages), "
-    "`apt-get install docker-compose-v2` (Ubuntu) or `apt-get install docker-compose` (Debian)"
-)
-
-_VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+)")
 _UNSET = re.compile(r'(?:The \\?"?)(?P<name>[A-Za-z_]\w*)\\?"? variable is not set')
 _LOG_LINE = re.compile(r'^time="[^"]*" level=(?P<level>\w+) msg="(?P<message>(?:[^"\\]|\\.)*)"')
 # Of an env file that it cannot read, Compose quotes the line to its end: the value, which may be a password.
 _QUOTED_LINE = re.compile(r"(unterminated quoted value|in variable name) .*")
 # Compose v1 does the same with a service's whole environment when one variable of it is missing.
 _QUOTED_MAPPING = re.compile(r" interpolating \{.*\}(?= in )")
-
-
-class ComposeHangs(SourceError):
-    """Compose was asked and did not answer in time: asking it again at once would take as long."""
-
-
-class ComposeCommand(msgspec.Struct, frozen=True):
-    """A Compose that answers: the words to call it with and its version."""
-
-    words: tuple[str, ...]
-    version: str
-
-    def __str__(self) -> str:
-        name = "docker compose" if len(self.words) > 1 else "docker-compose"
-        return f"{name} {self.version}"
-
-    @property
-    def major(self) -> int:
-        """1 for the old Python program, 2 and later for the Go one."""
-        return int(self.version.partition(".")[0])
 
 
 class ComposeFiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,24 +40,6 @@ class ComposeFiles(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...]
     project: str
     env_files: tuple[str, ...] = ()  # () lets Compose take `.env` by itself
-
-
-def find(environment: Mapping[str, str] | None = None) -> ComposeCommand | None:
-    """The Compose of this host, the plugin before the standalone program. None when there is none that answers."""
-    env = dict(os.environ if environment is None else environment)
-    docker = shutil.which("docker", path=env.get("PATH"))
-    standalone = shutil.which("docker-compose", path=env.get("PATH"))
-    for words in ((docker, "compose"), (standalone,)):
-        if words[0] is None:
-            continue
-        known = tuple(word for word in words if word is not None)
-        try:
-            answer = _run((*known, "version", "--short"), env, cwd=None)
-        except SourceError:
-            continue
-        if answer.returncode == 0 and (found := _VERSION.search(answer.stdout)):
-            return ComposeCommand(known, found[1])
-    return None
 
 
 def render(
@@ -103,7 +60,7 @@ def render(
     asked = ("config",) if command.major < 2 else ("config", "--format", "json")
     with ThreadPoolExecutor(2) as both:
         hashing = both.submit(_hashes, (*options, "config", "--hash", "*"), env, wanted.directory)
-        answer = _run((*options, *asked), env, wanted.directory)
+        answer = ask((*options, *asked), env, wanted.directory)
         hashes = hashing.result()
     if answer.returncode != 0:
         raise SourceError(
@@ -138,7 +95,7 @@ def render_copy(
     """
     env = dict(os.environ if environment is None else environment)
     asked = ("config",) if command.major < 2 else ("config", "--format", "json")
-    answer = _run((*_options(command, wanted), *asked), env, wanted.directory)
+    answer = ask((*_options(command, wanted), *asked), env, wanted.directory)
     if answer.returncode != 0:
         raise SourceError(f"the compose configuration cannot be read: {complaint(answer.stderr.replace(copy, ''))}")
     try:
@@ -192,7 +149,7 @@ def missing_variables(stderr: str) -> tuple[str, ...]:
 
 
 def _options(command: ComposeCommand, wanted: ComposeFiles) -> tuple[str, ...]:
-    options = [*command.words, "--project-directory", wanted.directory, "--project-name", wanted.project]
+    options = [*command.asking, "--project-directory", wanted.directory, "--project-name", wanted.project]
     for file in wanted.files:
         options += ["--file", file]
     for env_file in wanted.env_files[-1:] if command.major < 2 else wanted.env_files:
@@ -207,30 +164,6 @@ def _shown(command: ComposeCommand, wanted: ComposeFiles) -> tuple[str, ...]:
     name = ("docker", "compose") if len(command.words) > 1 else ("docker-compose",)
     env_files = [word for file in wanted.env_files for word in ("--env-file", Path(file).name)]
     return (*name, *env_files)
-
-
-def _run(
-    words: Sequence[str], env: dict[str, str], cwd: str | None, stdin: str = ""
-) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            words,
-            env={**env, "COMPOSE_ANSI": "never", "NO_COLOR": "1"},
-            cwd=cwd,
-            input=stdin,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=TIMEOUT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ComposeHangs(
-            f"Compose did not answer within {TIMEOUT_SECONDS:.0f} s",
-            "the host is overloaded, or a file is on a dead mount",
-        ) from None
-    except OSError as error:
-        raise SourceError(f"Compose cannot be started: {error.strerror}", NO_COMPOSE_HINT) from None
 
 
 def _unlike(hashes: Mapping[str, str], carried: Mapping[str, frozenset[str]]) -> bool:
@@ -261,7 +194,7 @@ def _resolved_hashes(
 def _hashes(words: Sequence[str], env: dict[str, str], cwd: str, stdin: str = "") -> dict[str, str]:
     """A Compose that cannot tell them (v1 without an engine) costs the drift, not the stack."""
     try:
-        answer = _run(words, env, cwd, stdin)
+        answer = ask(words, env, cwd, stdin)
     except SourceError:
         return {}
     if answer.returncode != 0:
