@@ -24,7 +24,8 @@ $(STAMP): pyproject.toml
 run: $(STAMP) ## open the console (ARGS="--stack /srv/shop" for another one); a demo stack when there is none
 	@$(BIN)/opsconsole --or-demo $(ARGS)
 
-test: $(STAMP) lint parts ## everything: lint, types, and all tests on real engines and databases
+test: $(STAMP) ## everything: lint, types, and all tests on real engines and databases
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint parts
 	$(BIN)/python -m tests.suite $(ARGS)
 
 lint: $(STAMP) ## style and types

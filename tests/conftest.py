@@ -17,6 +17,7 @@ from typing import Protocol
 import hypothesis
 import pytest
 
+from tests import shared_stacks as shared
 from tests import spreading
 from tests.parts import engine as engines
 from tests.parts import images, leftovers
@@ -25,7 +26,8 @@ from tests.parts.engine import Engine
 from tests.parts.install import install, install_newer_engine
 from tests.parts.machine import wait_until as wait_until
 from tests.parts.servers import Server, start_mongod, start_redis
-from tests.parts.stacks import Stack, copy_stack, running_stack
+from tests.parts.stacks import Stack, copy_stack
+from tests.shared_stacks import SharedStacks
 
 # Started in the background of a script, Ctrl+C is ignored by us and by every program that we start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -126,15 +128,27 @@ def stack_factory(engine: Engine, tmp_path: Path) -> Iterator[StackFactory]:
         stack.down()
 
 
-def _shared(name: str) -> Callable[..., Iterator[Stack]]:
-    """A fixture with a running stack for the whole session: to look at, not to change."""
+@pytest.fixture(scope="session")
+def shared_stacks(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedStacks]:
+    """The running stacks that tests of many files look at."""
+    with shared.shared_stacks(engine, tmp_path_factory) as made:
+        yield made
 
-    @pytest.fixture(scope="session", name=name.replace("-", "_"))
-    def shared(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-        with running_stack(name, engine, tmp_path_factory.mktemp(name)) as stack:
-            yield stack
 
-    return shared
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """After the fixtures of the test itself."""
+    shared.close_unused(item, nextitem)
+
+
+def _shared(name: str) -> Callable[[SharedStacks], Stack]:
+    """A fixture with a running stack: to look at, not to change."""
+
+    @pytest.fixture(name=name.replace("-", "_"))
+    def look_at(shared_stacks: SharedStacks) -> Stack:
+        return shared_stacks.get(name)
+
+    return look_at
 
 
 thynk = _shared("thynk")

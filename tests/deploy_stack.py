@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,7 +31,7 @@ services:
     restart: unless-stopped
     environment: {{STORE_PASSWORD: "${{STORE_PASSWORD}}"}}
     volumes: ["{name}-data:/store"]
-    healthcheck: {{test: ["CMD-SHELL", "test -e /store/kept"], interval: 300ms, timeout: 5s, retries: 30}}
+    healthcheck: {{test: ["CMD-SHELL", "test -e /store/kept"], interval: 1500ms, timeout: 5s, retries: 30}}
   migrate:
     build: {{context: ., dockerfile_inline: "FROM {fixture}\\nLABEL version={version}"}}
     command: {job}
@@ -50,7 +50,7 @@ services:
     depends_on:
       store: {{condition: service_healthy}}
       migrate: {{condition: service_completed_successfully}}
-    healthcheck: {{test: {test}, interval: 300ms, timeout: 5s, retries: 2}}
+    healthcheck: {{test: {test}, interval: 500ms, timeout: 5s, retries: 2}}
 volumes:
   {name}-data:
     name: {name}-data
@@ -65,7 +65,7 @@ services:
     command: ["sh", "-c", "test -e /store/kept || date > /store/kept; exec sleep 3600"]
     stop_grace_period: 1s
     volumes: ["{name}-data:/store"]
-    healthcheck: {{test: ["CMD-SHELL", "test -e /store/kept"], interval: 200ms, timeout: 5s, retries: 30}}
+    healthcheck: {{test: ["CMD-SHELL", "test -e /store/kept"], interval: 1500ms, timeout: 5s, retries: 30}}
   web:
     image: {name}-web:{version}
     pull_policy: never
@@ -74,7 +74,7 @@ services:
     stop_grace_period: 1s
     environment: {{LEVEL: "{version}"}}
     depends_on: [store]
-    healthcheck: {{test: {test}, interval: 200ms, timeout: 5s, retries: 2}}
+    healthcheck: {{test: {test}, interval: 500ms, timeout: 5s, retries: 2}}
 volumes:
   {name}-data:
     name: {name}-data
@@ -154,6 +154,14 @@ class DeployStack(OperationStack):
 
     def name(self, service: str, number: int = 1) -> str:
         return f"{self.project}-{service}-{number}"
+
+
+def make_images(engine: Engine, project: str, versions: Sequence[str]) -> None:
+    """An image of its own for the web service of SMALL in each of these versions."""
+    for version in versions:
+        container = engine.docker("create", "--label", f"version={version}", FIXTURE, "x")
+        engine.docker("commit", "--change", f"LABEL version={version}", container, f"{project}-web:{version}")
+        engine.docker("rm", container)
 
 
 @contextmanager

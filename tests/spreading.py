@@ -14,7 +14,7 @@ from collections import defaultdict
 
 import pytest
 
-# Fixtures of conftest.py that take seconds to make, once in each process.
+# Fixtures of conftest.py that take seconds to make.
 SHARED = ("mps", "troubled", "thynk", "english_chat", "smokava", "smokava_rs", "newer_engine")
 
 GUESSES = (
@@ -38,6 +38,11 @@ def spread(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(_shared(item) or item.path.stem))
             groups[_group(item)] += _seconds(item)
     items.sort(key=lambda item: -groups.get(_group(item), math.inf))
+
+
+def ends_a_shared_group(item: pytest.Item, following: pytest.Item) -> bool:
+    """Whether this was the last test, of all processes, that looks at one of the shared stacks."""
+    return in_worker() and _group(item) in SHARED and _group(following) != _group(item)
 
 
 def _group(item: pytest.Item) -> str:

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.parts.borrowed import borrowed_engine
 from tests.parts.machine import PartsError
 
 # Most tests wait for something most of the time.
-PROCESSES = (os.cpu_count() or 1) + 1
+PROCESSES = (os.cpu_count() or 1) + 2
 
 SPREAD = ("-m", "not alone", f"--numprocesses={PROCESSES}", "--dist=loadgroup")
 ALONE = ("-m", "alone")
@@ -28,14 +29,33 @@ ALONE = ("-m", "alone")
 def main() -> int:
     """Run both halves; 1 when either has failed."""
     began = time.monotonic()
+    words = sys.argv[1:]
+    compiling = None if words else _compile_tests()
     try:
         with contextlib.nullcontext() if offline() else borrowed_engine():
-            codes = [_pytest(*half, *sys.argv[1:]) for half in (SPREAD, ALONE)]
+            if compiling:
+                compiling.wait()
+            alone = () if any(Path(word.partition("::")[0]).exists() for word in words) else _files_with_tests_alone()
+            codes = [_pytest(*half, *words) for half in (SPREAD, (*ALONE, *alone))]
     except PartsError as problem:
         print(f"tests: {problem}", file=sys.stderr)
         return 1
+    finally:
+        if compiling:
+            compiling.kill()
     print(f"both halves together took {time.monotonic() - began:.0f} s")
     return _together(codes)
+
+
+def _compile_tests() -> subprocess.Popen[bytes]:
+    """Let pytest read all tests once while the engine starts: in a new clone every process would compile them all."""
+    words = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "-p", "no:cacheprovider"]
+    return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _files_with_tests_alone() -> tuple[str, ...]:
+    """Where the second half is: to read all the other files again takes as long as some of its tests."""
+    return tuple(sorted(str(path) for path in Path("tests").glob("test_*.py") if "mark.alone" in path.read_text()))
 
 
 def _pytest(*words: str) -> int:

@@ -308,7 +308,7 @@ services:
     init: true
     command: ["sleep", "3600"]
     environment: {{LEVEL: "{level}"}}
-    healthcheck: {{test: {test}, interval: 300ms, timeout: 5s, retries: 2}}
+    healthcheck: {{test: {test}, interval: 700ms, timeout: 5s, retries: 2}}
   side:
     image: opsconsole-fixture/app:1
     pull_policy: never
@@ -316,14 +316,14 @@ services:
     command: ["sleep", "3600"]
     network_mode: service:web
     depends_on: [web]
-    healthcheck: {{test: ["CMD-SHELL", "true"], interval: 300ms, timeout: 5s}}
+    healthcheck: {{test: ["CMD-SHELL", "true"], interval: 700ms, timeout: 5s}}
   worker:
     image: opsconsole-fixture/app:1
     pull_policy: never
     init: true
     command: ["sleep", "3600"]
     depends_on: {{web: {{condition: service_healthy, restart: true}}}}
-    healthcheck: {{test: ["CMD-SHELL", "true"], interval: 300ms, timeout: 5s}}
+    healthcheck: {{test: ["CMD-SHELL", "true"], interval: 700ms, timeout: 5s}}
   tools:
     image: opsconsole-fixture/app:1
     pull_policy: never

@@ -15,8 +15,7 @@ from opsconsole.cli import main
 from opsconsole.operations import chain, journal, lock, releases, unfinished
 from opsconsole.operations.plan import Plan
 from opsconsole.operations.steps import DECLARED
-from tests.deploy_stack import SMALL, DeployStack, deploy_stack
-from tests.operation_stack import FIXTURE
+from tests.deploy_stack import SMALL, DeployStack, deploy_stack, make_images
 from tests.parts.engine import Engine
 from tests.parts.machine import wait_until
 
@@ -29,10 +28,7 @@ def stack(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """Version 1 runs, by a deploy."""
     with deploy_stack(engine, tmp_path_factory.mktemp("killed"), "killed") as made:
         made.template = SMALL
-        for version in VERSIONS:
-            container = engine.docker("create", "--label", f"version={version}", FIXTURE, "x")
-            engine.docker("commit", "--change", f"LABEL version={version}", container, f"{made.project}-web:{version}")
-            engine.docker("rm", container)
+        make_images(engine, made.project, VERSIONS)
         made.write(version="1", settings=SETTINGS)
         assert main(["deploy", "--yes", "--stack", str(made.directory)]) == 0
         yield made

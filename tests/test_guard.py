@@ -41,13 +41,13 @@ services:
     image: mongo:6.0
     pull_policy: never
     stop_grace_period: 5s
-    healthcheck: {{test: ["CMD-SHELL", "nc -w 1 127.0.0.1 27017 < /dev/null"], interval: 500ms, retries: 60}}
+    healthcheck: {{test: ["CMD-SHELL", "nc -w 1 127.0.0.1 27017 < /dev/null"], interval: 800ms, retries: 40}}
     ports: ["127.0.0.1:{mongo}:27017"]
     volumes: ["data:/data/db"]
   cache:
     image: redis:7
     pull_policy: never
-    healthcheck: {{test: ["CMD", "redis-cli", "ping"], interval: 500ms, retries: 60}}
+    healthcheck: {{test: ["CMD", "redis-cli", "ping"], interval: 800ms, retries: 40}}
     command: redis-server --save 3600 1
     stop_grace_period: 2s
     ports: ["127.0.0.1:{redis}:6379"]
@@ -58,7 +58,7 @@ services:
     init: true
     command: ["sleep", "3600"]
     stop_grace_period: 1s
-    healthcheck: {{test: ["CMD", "true"], interval: 500ms}}
+    healthcheck: {{test: ["CMD", "true"], interval: 1s}}
     volumes: ["./files:/app/files", "shared:/app/shared"]
 volumes: {{data: {{}}, cache: {{}}, shared: {{}}}}
 """

@@ -30,7 +30,7 @@ ASKED = "Type its name to agree"
 SETTINGS = "[deploy]\nsoak_seconds = 0.2\ngate_seconds = 60\n"
 # No registry is asked: another image of this name would be another database. And a gate without a healthcheck takes
 # 10 s each time; only the last deploy of smokava has those.
-_QUICK = "{test: ['CMD-SHELL', 'true'], interval: 300ms, start_period: 1s}"
+_QUICK = "{test: ['CMD-SHELL', 'true'], interval: 700ms, start_period: 1s}"
 _ASKS = "wget -q -O /dev/null http://127.0.0.1:5000/api/health"
 OVERRIDES = {
     "thynk": {"backend": "healthcheck: {start_period: 1s}", "frontend": f"healthcheck: {_QUICK}"},
