@@ -318,6 +318,15 @@ def test_a_broken_file_is_one_line_with_its_place(tmp_path: Path) -> None:
         assert "\n" not in raised.value.problem
 
 
+def test_what_compose_v1_writes_keeps_its_numbers_and_yes_and_no() -> None:
+    """It quotes each text that YAML 1.1 takes for something else."""
+    written = "init: true\nports: ['22:22']\nretries: 2\nanswer: 'yes'\ncpus: 0.5\nday: 2024-01-01\nmode: '0777'\n"
+    assert yaml_text.load(written, by_program=True) == {
+        "init": True, "ports": ["22:22"], "retries": 2, "answer": "yes", "cpus": 0.5, "day": "2024-01-01",
+        "mode": "0777",
+    }  # fmt: skip
+
+
 def test_yaml_reads_ports_and_words_as_they_are_written() -> None:
     found = yaml_text.load("a: 22:22\nb: no\nc: 0777\nd: ~\ne: !reset [1]\nf: 2024-01-01\n<<: {g: 1}")
     assert found == {"a": "22:22", "b": "no", "c": "0777", "d": None, "e": ["1"], "f": "2024-01-01", "g": "1"}

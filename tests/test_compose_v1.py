@@ -1,4 +1,5 @@
-"""Stacks that the old Compose (1.29, `docker-compose`) started: seen, and no drift claimed where nobody can tell."""
+"""Stacks that the old Compose (1.29, `docker-compose`) started: seen, no drift claimed where nobody can tell, and
+deployed with it where there is no other."""
 
 from __future__ import annotations
 
@@ -9,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from opsconsole.cli import main
+from tests.deploy_stack import SMALL, DeployStack, deploy_stack
+from tests.operation_stack import FIXTURE
 from tests.parts.engine import Engine
 from tests.parts.install import COMPOSE_V1, find, install_compose_v1
 from tests.parts.machine import run
@@ -127,3 +131,63 @@ def test_without_any_compose_the_stack_is_seen_all_the_same(stack: Stack, tmp_pa
     assert drift(seen) == {"backend": "", "mongodb": ""}
     assert seen["stack"]["problems"][0].startswith("Docker Compose is not installed")
     assert [one["reachable"] for one in seen["databases"]] == [True]
+
+
+# --- deploys -----------------------------------------------------------------------------------------
+
+BUILDS = SMALL.replace(
+    "image: {name}-web:{version}\n    pull_policy: never", 'build: {{context: ., args: {{VERSION: "{version}"}}}}'
+)
+
+
+@pytest.fixture
+def deployed(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeployStack]:
+    """Version 1 of a stack, deployed on a host whose docker command knows no Compose."""
+    install_compose_v1()
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "docker-compose").symlink_to(COMPOSE_V1)
+    (programs / "git").symlink_to(find("git") or "/usr/bin/git")
+    docker = f'#!/bin/sh\n[ "$1" = compose ] && exit 1\nexec {find("docker")} "$@"\n'
+    (programs / "docker").write_text(docker)
+    (programs / "docker").chmod(0o755)
+    with deploy_stack(engine, tmp_path, "old") as made, monkeypatch.context() as host:
+        host.setenv("PATH", str(programs))
+        host.setenv("DOCKER_CONFIG", str(programs))
+        (made.directory / "Dockerfile").write_text(f"FROM {FIXTURE}\nARG VERSION\nLABEL version=$VERSION\n")
+        made.template = BUILDS
+        made.write(version="1")
+        assert main(["deploy", "--yes", "--stack", str(made.directory)]) == 0
+        yield made
+
+
+def runs(stack: DeployStack) -> dict[str, tuple[str, str]]:
+    """By container: the version of its image, and the one in its environment."""
+    found = {}
+    for name, one in stack.inspected().items():
+        config: Any = one["Config"]
+        level = [line.removeprefix("LEVEL=") for line in config["Env"] if line.startswith("LEVEL=")]
+        found[name.removeprefix(f"{stack.project}_")] = (config["Labels"].get("version", ""), "".join(level))
+    return found
+
+
+@pytest.mark.timeout(600)
+def test_the_old_compose_deploys_and_comes_back_from_a_bad_version(
+    deployed: DeployStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It takes the image's id into its fingerprints, and refuses keys of compose files that the newer ones write."""
+    here = ["--stack", str(deployed.directory)]
+    assert runs(deployed) == {"store_1": ("", ""), "web_1": ("1", "1")}
+    store, kept = deployed.ids()[f"{deployed.project}_store_1"], deployed.images()
+    deployed.write(version="2", test='["CMD-SHELL", "exit 1"]')
+    assert main(["deploy", "--yes", *here]) == 3, capsys.readouterr().out
+    assert runs(deployed) == {"store_1": ("", ""), "web_1": ("1", "1")} and deployed.images() == kept
+    capsys.readouterr()
+    deployed.write(version="3")
+    assert main(["deploy", "--plan", *here]) == 0
+    plan = capsys.readouterr().out
+    assert "--file compose.yaml up" in plan and "back to r1 if it fails" in plan, "the files of the stack count again"
+    assert "environment.LEVEL: 1 -> 3" in plan and "stays as it is: store" in plan
+    assert main(["deploy", "--yes", *here]) == 0, capsys.readouterr().out
+    assert runs(deployed)["web_1"] == ("3", "3") and deployed.ids()[f"{deployed.project}_store_1"] == store
+    assert list(deployed.releases().values()).count("good") == 2

@@ -63,6 +63,18 @@ def test_the_files_that_the_containers_were_started_with_count_while_they_exist(
     assert names(chosen(tmp_path, one)) == ["compose.yaml"]
 
 
+@pytest.mark.parametrize("written", ["{directory}/", ""], ids=["compose v2", "compose v1"])
+def test_a_container_from_a_kept_release_leads_to_the_files_that_the_release_was_made_from(
+    tmp_path: Path, written: str
+) -> None:
+    kept = tmp_path / ".opsconsole" / "releases" / "r2" / "compose.yaml"
+    kept.parent.mkdir(parents=True)
+    kept.write_text(f'{{"x-opsconsole": {{"compose_files": ["{tmp_path}/prod.yml"], "env_files": []}}}}')
+    write(tmp_path, compose_yaml="services: {}\n", prod_yml="services: {}\n")
+    label = written.format(directory=tmp_path) + ".opsconsole/releases/r2/compose.yaml"
+    assert names(chosen(tmp_path, started(tmp_path, files=label))) == ["prod.yml"]
+
+
 def test_what_is_configured_comes_first(tmp_path: Path) -> None:
     write(tmp_path, compose_yaml="", x_yml="")
     config = Config(stack=StackSection(name="mine", compose_files=("x.yml",), profiles=("full",)))

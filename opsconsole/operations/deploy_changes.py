@@ -67,7 +67,12 @@ def _change(look: Look, service: Service, known: Known) -> ServiceChange:
     if why := tuple(_surely(look, service, own, known)):
         return ServiceChange(service=service.name, fate=Fate.RECREATE, why=why)
     if how or not service.config_hash:
-        why = (f"image {service.image}{how}",) if how else ("it shares something of another service's container",)
+        unknown = (
+            "Compose v1 tells only when it does it"
+            if look.rendered.separator == "_"
+            else "it shares something of another service's container"
+        )
+        why = (f"image {service.image}{how}" if how else unknown,)
         return ServiceChange(service=service.name, fate=Fate.PERHAPS, why=why)
     if not service.one_shot and any(one.state not in RUNNING for one in own):
         return ServiceChange(service=service.name, fate=Fate.START)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -105,7 +106,7 @@ def look(directory: Path, config: Config, *, project: str = "") -> Look:
         compose_files=choice.compose_files,
         variables=choice.variables(environment),
         facts=Facts(
-            compose={service.name: service.config_hash for service in services},
+            compose=_configurations(command, rendered, services),
             files=_file_hashes(directory, read),
             containers=container_facts(own),
             commit=Repository(directory).look().id,
@@ -399,6 +400,18 @@ def _words(
         options += ["--profile", profile]
     # By name, as it was found on PATH: what is shown can be typed.
     return (Path(command.words[0]).name, *command.words[1:], *options)
+
+
+def _configurations(command: ComposeCommand, rendered: Rendered, services: Sequence[Service]) -> dict[str, str]:
+    """Service -> hash of its configuration. Compose v1 takes the image's id into its own, so that a build alone would
+    look like another configuration; of what it renders the image is no part."""
+    if command.major >= 2:
+        return {service.name: service.config_hash for service in services}
+    bodies = rendered.raw.get("services") or {}
+    return {
+        one.name: hashlib.sha256(json.dumps(bodies.get(one.name), sort_keys=True, default=str).encode()).hexdigest()
+        for one in services
+    }
 
 
 def _hashes(containers: Sequence[Container]) -> dict[str, frozenset[str]]:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,18 +18,27 @@ from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import Step
 from opsconsole.operations.stack_plans import RUNNING
 
+if TYPE_CHECKING:
+    from opsconsole.stack.discover import StackDiscovery
+
 _BEFORE = "probes-before.json"
 _POLL_SECONDS = 1.0
 _SAY_SECONDS = 5.0
 
 
-def probes_now(operation: Operation) -> tuple[Probe, ...]:
-    """Every health endpoint of the stack, asked once. Raises SourceError when the stack cannot be looked at."""
-    from opsconsole.sources.http import HttpProbes
+def discovery(operation: Operation) -> StackDiscovery:
+    """What knows the endpoints: one for all questions of an act, for it asks Compose once."""
     from opsconsole.stack.discover import StackDiscovery
 
+    return StackDiscovery(operation.directory, operation.config, project=operation.project)
+
+
+def probes_now(operation: Operation, known: StackDiscovery) -> tuple[Probe, ...]:
+    """Every health endpoint of the stack, asked once. Raises SourceError when the stack cannot be looked at."""
+    from opsconsole.sources.http import HttpProbes
+
     containers = operation.containers()
-    stack = StackDiscovery(operation.directory, operation.config, project=operation.project).look(containers)
+    stack = known.look(containers)
     asked = HttpProbes()
     try:
         return asked.look(stack, containers)
@@ -39,7 +49,7 @@ def probes_now(operation: Operation) -> tuple[Probe, ...]:
 def remember(operation: Operation) -> None:
     """Keep which endpoints fail before anything is changed: those are not the deploy's doing."""
     with suppress(SourceError, OSError):
-        ill = [one.endpoint.url for one in probes_now(operation) if not one.ok]
+        ill = [one.endpoint.url for one in probes_now(operation, discovery(operation)) if not one.ok]
         fd = journal.open_private(operation.place / _BEFORE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         with open(fd, "wb") as file:
             file.write(msgspec.json.encode(ill))
@@ -47,12 +57,12 @@ def remember(operation: Operation) -> None:
 
 def probes(operation: Operation, one: Step) -> Fields:
     """Wait until every endpoint answers. One that was found, not configured, and failed before, is only named."""
-    known = _ill_before(operation)
+    ill, endpoints = _ill_before(operation), discovery(operation)
     began = time.monotonic()
     while True:
-        found = probes_now(operation)
+        found = probes_now(operation, endpoints)
         bad = [probe for probe in found if not probe.ok]
-        counted = [probe for probe in bad if counts(probe, operation.config, known)]
+        counted = [probe for probe in bad if counts(probe, operation.config, ill)]
         if not counted:
             named = f"; as before: {_said(bad)}" if bad else ""
             return {"text": f"{len(found) - len(bad)} of {len(found)} endpoints answer{named}" if found else "none"}
@@ -71,7 +81,7 @@ def counts(probe: Probe, config: Config, ill_before: Sequence[str]) -> bool:
 
 def soak(operation: Operation, one: Step) -> Fields:
     """Watch. A container that ends, starts again, is replaced or gets ill fails the deploy, and so does a probe."""
-    known = _ill_before(operation)
+    ill, endpoints = _ill_before(operation), discovery(operation)
     first = {container.name: container for container in operation.containers() if container.service in one.services}
     began = last_said = last_probed = time.monotonic()
     while (passed := time.monotonic() - began) < one.seconds:
@@ -80,7 +90,7 @@ def soak(operation: Operation, one: Step) -> Fields:
             raise acts.cancelled(operation, one)
         if passed and time.monotonic() - last_probed >= _SAY_SECONDS:
             last_probed = time.monotonic()
-            _probe_again(operation, known, passed)
+            _probe_again(operation, endpoints, ill, passed)
         if time.monotonic() - last_said >= _SAY_SECONDS:
             last_said = time.monotonic()
             operation.progress("watching", done=int(passed), total=int(one.seconds), unit="seconds")
@@ -115,13 +125,13 @@ def worse(first: dict[str, Container], now: Sequence[Container]) -> tuple[str, s
     return "", ""
 
 
-def _probe_again(operation: Operation, known: Sequence[str], passed: float) -> None:
-    bad = [probe for probe in probes_now(operation) if not probe.ok and counts(probe, operation.config, known)]
+def _probe_again(operation: Operation, known: StackDiscovery, ill: Sequence[str], passed: float) -> None:
+    bad = [probe for probe in probes_now(operation, known) if not probe.ok and counts(probe, operation.config, ill)]
     if not bad:
         return
     time.sleep(_POLL_SECONDS)  # one lost answer is no failure
     urls = {probe.endpoint.url for probe in bad}
-    again = [probe for probe in probes_now(operation) if not probe.ok and probe.endpoint.url in urls]
+    again = [probe for probe in probes_now(operation, known) if not probe.ok and probe.endpoint.url in urls]
     if again:
         raise Failed({}, Stopped(Result.FAILED, f"after {passed:.0f} s {_said(again)}", "See `opsconsole logs`."))
 

@@ -229,7 +229,7 @@ def _made(
     )
     compose = {
         "x-opsconsole": {"compose_files": look.compose_files, "env_files": look.env_files},
-        "name": look.name,
+        **({} if look.rendered.separator == "_" else {"name": look.name}),  # Compose v1 refuses it
         "services": {one.name: _kept_body(bodies[one.name], one, bodies) for one in kept},
         **{part: value for part, value in shared.items() if value},
     }

@@ -212,7 +212,7 @@ def _joins_another(service: Any) -> bool:
 
 
 def _loaded(text: str, command: ComposeCommand) -> dict[str, Any]:
-    raw = json.loads(text) if command.major >= 2 else yaml_text.load(text)
+    raw = json.loads(text) if command.major >= 2 else yaml_text.load(text, by_program=True)
     if not isinstance(raw, dict):
         raise ValueError("no mapping")
     return raw

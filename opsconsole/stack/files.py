@@ -31,8 +31,8 @@ OVERRIDES = (
     "docker-compose.override.yml",
     "docker-compose.override.yaml",
 )
-KEPT_FILE = re.compile(r"^.*/\.opsconsole/releases/(?P<release>r\d+)/compose\.yaml$")
-"""The compose file of a release, as Compose writes it on a container."""
+KEPT_FILE = re.compile(r"^(?:.*/)?\.opsconsole/releases/(?P<release>r\d+)/compose\.yaml$")
+"""The compose file of a release, as Compose writes it on a container; v1 as it was typed."""
 
 _LOOKS_LIKE_ONE = re.compile(r"^(?:docker-)?compose[\w.-]*\.ya?ml$")
 _NAME_KEY = re.compile(r"""^name:[ \t]*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<plain>[^\s#]+))""", re.MULTILINE)
@@ -125,17 +125,17 @@ def _labels_of(directory: Path, containers: Iterable[Container], project: str) -
         labels = dict(container.labels)
         at = labels.get(WORKING_DIRECTORY, "")
         if (project and labels.get(PROJECT) == project) or (at and _same_place(at, directory)):
-            found.append(_as_the_operator_would(labels))
+            found.append(_as_the_operator_would(directory, labels))
     return found
 
 
-def _as_the_operator_would(labels: dict[str, str]) -> dict[str, str]:
+def _as_the_operator_would(directory: Path, labels: dict[str, str]) -> dict[str, str]:
     """A container that came back from a kept release names the kept file: what counts are the files that the release
     was made from, which that file names."""
     if not (kept := KEPT_FILE.search(labels.get(CONFIG_FILES, ""))):
         return labels
     try:
-        made_from = json.loads(Path(kept[0]).read_bytes())["x-opsconsole"]
+        made_from = json.loads(Path(directory, kept[0]).read_bytes())["x-opsconsole"]
         own = {CONFIG_FILES: ",".join(made_from["compose_files"]), ENVIRONMENT_FILE: ",".join(made_from["env_files"])}
     except (OSError, ValueError, KeyError, TypeError):
         own = {CONFIG_FILES: "", ENVIRONMENT_FILE: ""}

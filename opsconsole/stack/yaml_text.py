@@ -15,12 +15,15 @@ class YamlError(ValueError):
     """The text is not YAML, or not a mapping. Its message is one line with the place."""
 
 
-def load(text: str) -> dict[str, Any]:
-    """The mapping in a YAML text; {} for an empty one. Numbers stay text, Compose's `!reset` tags are passed over."""
+def load(text: str, *, by_program: bool = False) -> dict[str, Any]:
+    """The mapping in a YAML text; {} for an empty one. Numbers stay text, Compose's `!reset` tags are passed over.
+
+    `by_program`: Compose v1 wrote it, with quotes around every text that could be taken for a number or a yes.
+    """
     import yaml
 
     try:
-        raw = yaml.load(text, Loader=_loader())
+        raw = yaml.load(text, Loader=_loader(by_program))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}: " if mark else ""
@@ -48,13 +51,14 @@ def _written_out(value: Any, known: dict[int, int]) -> int:
 
 
 @cache
-def _loader() -> Any:
+def _loader(by_program: bool) -> Any:
     import yaml
 
     class ComposeLoader(yaml.SafeLoader):
         """SafeLoader without numbers, times and the words of YAML 1.1 that became booleans."""
 
-    kept = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
+    names = ("null", "merge", *(("bool", "int", "float") if by_program else ()))
+    kept = {f"tag:yaml.org,2002:{name}" for name in names}
     ComposeLoader.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag in kept]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
