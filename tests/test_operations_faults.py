@@ -152,11 +152,30 @@ def fill(place: Path, *, leave: int = 0) -> Path:
 
 @pytest.mark.timeout(300)
 def test_the_disk_is_full_in_mid_deploy(engine: Engine, tmp_path: Path) -> None:
+    """What is kept back is enough to go back and to record it."""
+    with first_version(engine, tmp_path, "filled") as made, small_disk(made.directory / ".opsconsole"):
+        deployed(made)
+        kept = made.kept()
+        process = begin_deploy(made)
+        fill(made.directory / ".opsconsole")
+        let_go(made)
+        said = process.communicate(timeout=120)[0]
+        assert process.returncode == 3 and "ROLLED-BACK after" in said, said
+        assert f"the disk of {made.directory}/.opsconsole is full" in said
+        last = journal.read(newest(made))[-1]
+        assert last.result is Result.ROLLED_BACK and not unfinished.unfinished(made.directory)
+        assert version(made) == "1" and made.kept() == kept
+        assert chain.verify(made.directory) == ()
+
+
+@pytest.mark.timeout(300)
+def test_the_disk_is_full_and_what_was_kept_back_is_gone_too(engine: Engine, tmp_path: Path) -> None:
     with first_version(engine, tmp_path, "full") as made, small_disk(made.directory / ".opsconsole"):
         deployed(made)
         kept = made.kept()
         process = begin_deploy(made)
         place = newest(made)
+        (made.directory / ".opsconsole" / "reserve").unlink()
         filler = fill(made.directory / ".opsconsole")
         let_go(made)
         said = process.communicate(timeout=120)[0]

@@ -12,10 +12,11 @@ is and skipped by readers. `chain.py` links the journals with each other.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +28,8 @@ from opsconsole.durable import sync_directory, write_all
 from opsconsole.model import SourceError
 from opsconsole.operations.plan import Plan
 from opsconsole.operations.who import Who
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 START = "0" * 64
 """What the first record carries instead of a hash."""
@@ -96,11 +99,16 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Journal:
-    """The writing end. One process, one journal."""
+    """The writing end. One process, one journal. `make_room` is called once when the disk is full; where that helps,
+    `short_of_room` is true from then on."""
 
-    def __init__(self, directory: Path, secrets: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, directory: Path, secrets: tuple[str, ...] = (), make_room: Callable[[], bool] = lambda: False
+    ) -> None:
         self.directory = directory
         self.secrets = secrets
+        self.short_of_room = False
+        self._make_room = make_room
         self._file = open_private(directory / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL)
         self._n = 0
         self.head = START
@@ -116,6 +124,25 @@ class Journal:
             **self._masked(fields),  # type: ignore[arg-type]
         )
         line = msgspec.json.encode(entry)
+        try:
+            self._append(line)
+        except OSError as error:
+            if error.errno not in _FULL or self.short_of_room or not self.make_room():
+                raise
+            self._append(line)
+        self._n += 1
+        self.head = hashlib.sha256(line).hexdigest()
+        return entry
+
+    def make_room(self) -> bool:
+        """On a disk that is full, or nearly so. Whether there is some now, for the last records."""
+        self.short_of_room = self.short_of_room or self._make_room()
+        return self.short_of_room
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _append(self, line: bytes) -> None:
         end = os.fstat(self._file).st_size
         try:
             write_all(self._file, line + b"\n")
@@ -123,12 +150,6 @@ class Journal:
         except OSError:
             os.ftruncate(self._file, end)  # a disk that is full: the next record must not join half a line
             raise
-        self._n += 1
-        self.head = hashlib.sha256(line).hexdigest()
-        return entry
-
-    def close(self) -> None:
-        os.close(self._file)
 
     def _masked(self, fields: dict[str, object]) -> dict[str, object]:
         from opsconsole.text import mask_text

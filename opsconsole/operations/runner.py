@@ -32,6 +32,7 @@ from opsconsole.operations import (
     plan,
     preflight,
     probing,
+    reserve,
     return_acts,
     tree_acts,
     unfinished,
@@ -63,7 +64,8 @@ class _Runner:
         self.plan: Plan = journal.read_plan(place)
         self.project = project or self.plan.stack
         self.secrets = facts.env_file_secrets(directory, config, self.project)
-        self._journal = Journal(place, self.secrets)
+        reserve.keep(directory)
+        self._journal = Journal(place, self.secrets, lambda: reserve.give_up(directory))
         self._output = commands.Output(place, self.secrets)
         self._guard = Guard(directory, place, self.plan, config, self.project)
         self._signalled = ""
@@ -243,6 +245,7 @@ class _Runner:
         fields: dict[str, object] = {}
         problem: Stopped | None = None
         try:
+            self._refuse_on_a_full_disk()
             fields = self._act(one)
         except Failed as failed:
             fields, problem = failed.fields, failed.stopped
@@ -258,6 +261,13 @@ class _Runner:
         step("O07")
         if problem:
             raise problem
+
+    def _refuse_on_a_full_disk(self) -> None:
+        """What was kept back is for the way back and the last records. A stop in an emergency does not mind."""
+        short = self._journal.short_of_room or (reserve.is_needed(self.directory) and self._journal.make_room())
+        if short and self.plan.bound and not self._turned_back and not self._settled:
+            problem = f"the disk of {self.directory}/.opsconsole is full"
+            raise Failed({}, Stopped(Result.FAILED, problem, "Make room there before the next operation."))
 
     def _act(self, one: Step) -> acts.Fields:
         if one.act in (Act.EVIDENCE, Act.STOP_ALL):
