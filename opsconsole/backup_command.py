@@ -45,6 +45,7 @@ def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) 
     _add_prune(what, add_stack_options, find)
     _add_copy(what, add_stack_options, find)
     _add_pins(what, add_stack_options, find)
+    _add_replica_set(what, add_stack_options, find)
 
 
 def _add_create(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
@@ -64,6 +65,11 @@ def _add_create(what: Commands, add_stack_options: AddOptions, find: Find) -> No
         choices=[one.value for one in BackupClass],
         default=BackupClass.MANUAL.value,
         help="manual (default), scheduled or safety: each has its own rule for how long it is kept",
+    )
+    parser.add_argument(
+        "--incremental",
+        action="store_true",
+        help="only what MongoDB wrote since the last backup; needs a replica set and a full backup",
     )
     parser.add_argument("--critical", action="store_true", help="keep it for ever")
     parser.add_argument("--why", default="", metavar="TEXT", help="a word about it, kept in its manifest")
@@ -116,6 +122,18 @@ def _add_copy(what: Commands, add_stack_options: AddOptions, find: Find) -> None
     parser.set_defaults(run=lambda arguments: run_copy(arguments, find))
 
 
+def _add_replica_set(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
+    parser = what.add_parser(
+        "replica-set",
+        help="what incremental backups of a standalone MongoDB take: the steps for this stack",
+        description="Print the steps that make a standalone MongoDB a replica set of one node, with the lines for this "
+        "stack. Nothing is changed, but with --initiate the last step is done: on a server that was started for it.",
+    )
+    add_stack_options(parser)
+    parser.add_argument("--initiate", action="store_true", help="make the server, started with --replSet, a set")
+    parser.set_defaults(run=lambda arguments: run_replica_set(arguments, find))
+
+
 def _add_pins(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
     for verb, words in {"pin": "keep one until it is unpinned", "unpin": "let retention decide again"}.items():
         parser = what.add_parser(verb, help=words, description=f"{words[0].upper()}{words[1:]}.")
@@ -139,6 +157,7 @@ def run_create(arguments: argparse.Namespace, find: Find) -> int:
         backup_class=BackupClass(arguments.backup_class),
         why=arguments.why,
         critical=arguments.critical,
+        incremental=arguments.incremental,
         parts=tuple(dict.fromkeys(arguments.part)),
     )
     return ask_for(site, Request(what="backup", backup=order), arguments)
@@ -146,6 +165,8 @@ def run_create(arguments: argparse.Namespace, find: Find) -> int:
 
 def run_list(arguments: argparse.Namespace, find: Find) -> int:
     import msgspec
+
+    from opsconsole.backups import oplog_ranges
 
     backups = _backups(site_of(arguments, find))
     if arguments.json:
@@ -156,6 +177,9 @@ def run_list(arguments: argparse.Namespace, find: Find) -> int:
         print(printable(_line(number, one)))
         if one.problem or one.check_problem:
             print(printable(f"      {one.problem or one.check_problem}"))
+    for shown in oplog_ranges.ranges(backups):
+        first, last = (moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") for moment in (shown.first, shown.last))
+        print(printable(f"{shown.part}: every second from {first} to {last} can be restored (restore --at)"))
     if not backups:
         print("no backup yet: `opsconsole backup create` takes one")
     return 0
@@ -196,6 +220,20 @@ def run_pin(arguments: argparse.Namespace, find: Find, *, pinned: bool) -> int:
     one = named(_backups(site), arguments.backup)
     marks.pin(one, pinned=pinned, why=getattr(arguments, "why", ""))
     print(printable(f"{one.id} is {'pinned: nothing removes it until it is unpinned' if pinned else 'not pinned'}"))
+    return 0
+
+
+def run_replica_set(arguments: argparse.Namespace, find: Find) -> int:
+    from opsconsole.operations import replica_sets, requests
+
+    site = site_of(arguments, find)
+    found = requests.scope_of(site)
+    if not arguments.initiate:
+        print(replica_sets.guide_of(found), end="")
+        return 0
+    if site.config().console.read_only:
+        raise NotConfirmed("this stack's settings refuse everything that changes something")
+    print(printable(f"MongoDB is the set {replica_sets.initiate(found)} and takes writes"))
     return 0
 
 

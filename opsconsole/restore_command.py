@@ -15,6 +15,8 @@ from opsconsole.model import SourceError
 from opsconsole.operations_command import AddOptions, Find, add_plan_options, ask_for, say_unfinished, site_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from opsconsole.operations.plan import RestoreOrder
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -53,6 +55,12 @@ def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) 
     parser.add_argument(
         "--files", action="append", default=[], metavar="NAME", help="only these files, as `--plan` names them"
     )
+    parser.add_argument(
+        "--at",
+        default="",
+        metavar="TIME",
+        help="MongoDB as it was at the end of this second (2026-01-31T14:05:00; local time, or with Z); ID is left out",
+    )
     parser.add_argument("--users", action="store_true", help="users and roles of MongoDB, too")
     add_plan_options(parser)
     parser.set_defaults(run=lambda arguments: run_restore(arguments, find))
@@ -77,7 +85,9 @@ def _order(arguments: argparse.Namespace) -> RestoreOrder:
     chosen = (arguments.part, arguments.db, arguments.collection, arguments.to, arguments.redis_db, arguments.redis_key)
     if arguments.undo and (arguments.backup or any(chosen) or arguments.files or arguments.users):
         raise SourceError("--undo takes no backup and no choice", "It brings back all that the restore replaced.")
-    if not arguments.undo and not arguments.backup:
+    if arguments.at and (arguments.undo or arguments.backup or arguments.redis_db or arguments.redis_key):
+        raise SourceError("--at goes without ID, --undo and Redis", "It is of MongoDB, from the backups that reach it.")
+    if not arguments.undo and not arguments.backup and not arguments.at:
         raise SourceError("which backup?", "Name one, or `latest`; `opsconsole backup list` lists them.")
     for path in arguments.collection:
         if not all(path.partition(".")):
@@ -96,7 +106,19 @@ def _order(arguments: argparse.Namespace) -> RestoreOrder:
         redis_keys=tuple(dict.fromkeys(arguments.redis_key)),
         files=tuple(dict.fromkeys(arguments.files)),
         users=arguments.users,
+        at=_moment(arguments.at) if arguments.at else None,
     )
+
+
+def _moment(text: str) -> datetime:
+    """A time by this host's clock, or with its own offset; in UTC."""
+    from datetime import UTC, datetime
+
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise SourceError(f"--at {text} is no time", "Write it as 2026-01-31T14:05:00, or with Z for UTC.") from None
+    return at.astimezone(UTC).replace(microsecond=0)
 
 
 def _renamed(text: str, databases: tuple[str, ...]) -> tuple[str, str]:

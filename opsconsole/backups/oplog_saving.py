@@ -15,6 +15,7 @@ from typing import Any
 
 from pymongo.errors import OperationFailure
 
+from opsconsole.backups.encryption import NOBODY, Recipients
 from opsconsole.backups.manifest import HeldFile, HeldOplog, Part, PartKind
 from opsconsole.backups.mongo_oplog import (
     OPLOG,
@@ -58,6 +59,7 @@ class SliceSaver:
         after: Sequence[Resume],
         *,
         file: str = SLICE,
+        recipients: Recipients = NOBODY,
         progress: OnProgress | None = None,
         cancelled: IsCancelled | None = None,
         answer_seconds: float = ANSWER_SECONDS,
@@ -67,7 +69,8 @@ class SliceSaver:
         self.name = after[0].part
         self._connection = connection
         self._after = after
-        self._file = file
+        self._file = file + recipients.suffix
+        self._recipients = recipients
         self._watching = (progress, cancelled)
         self._answer_seconds = answer_seconds
 
@@ -95,7 +98,7 @@ class SliceSaver:
         ends = max(committed(client), timestamp(after.after))
         watch = Watch(*self._watching)
         watch.begin(0, _estimate(client, after))
-        file = PackedFile(path, Packing.GZIP)
+        file = PackedFile(path, Packing.GZIP, self._recipients)
         try:
             entries, size = _copy(client, after, ends, file, watch)
             sha256 = file.finish()

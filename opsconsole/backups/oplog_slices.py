@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from opsconsole.backups.bson_documents import check_documents
+from opsconsole.backups.encryption import NO_KEYS, Keys
 from opsconsole.backups.manifest import HeldOplog, Part
 from opsconsole.backups.mongo_oplog import moment_of_entry
 from opsconsole.backups.packed_files import UnpackedFile
@@ -19,10 +20,11 @@ _LARGEST_ENTRY = 16 * 1024 * 1024 + 16 * 1024  # a document of 16 MiB, and the m
 _READ = 1 << 20
 
 
-def entries(path: Path) -> Iterator[tuple[OplogTime, bytes]]:
-    """Each entry of a slice and when it was written, in the order of time. Raises Corrupt and OSError."""
+def entries(path: Path, keys: Keys = NO_KEYS) -> Iterator[tuple[OplogTime, bytes]]:
+    """Each entry of a slice and when it was written, in the order of time. `keys`: of an encrypted one. Raises Corrupt
+    and OSError."""
     last = OplogTime(time=0, increment=0)
-    with UnpackedFile(path) as source:
+    with UnpackedFile(path, keys=keys) as source:
         held, at = b"", 0
         while True:
             if len(held) - at < 4:
@@ -47,13 +49,15 @@ def entries(path: Path) -> Iterator[tuple[OplogTime, bytes]]:
             yield moment, entry
 
 
-def check_slice(directory: Path, part: Part, held: HeldOplog, watch: Watch | None = None) -> tuple[Fault, ...]:
+def check_slice(
+    directory: Path, part: Part, held: HeldOplog, watch: Watch | None = None, keys: Keys = NO_KEYS
+) -> tuple[Fault, ...]:
     """Parse every entry: what differs from the manifest. Never raises for what the file holds."""
     if len(part.files) != 1:
         return (Fault(path=part.name, problem="is a slice of an oplog that is not one file"),)
     name, count = part.files[0].path, 0
     try:
-        for moment, entry in entries(directory / name):
+        for moment, entry in entries(directory / name, keys):
             check_documents(entry)
             if not held.begins < moment <= held.ends:
                 return (Fault(path=name, problem="has an entry from a time that the manifest does not list"),)

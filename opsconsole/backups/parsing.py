@@ -33,7 +33,7 @@ def _parsed(directory: Path, part: Part, required: Sequence[str], keys: Keys) ->
         case "mongo" if part.oplog is not None and part.is_slice:
             from opsconsole.backups.oplog_slices import check_slice
 
-            return check_slice(directory, part, part.oplog)
+            return check_slice(directory, part, part.oplog, keys=keys)
         case "mongo":
             from opsconsole.backups.mongo_part import check_mongo_part
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 from pymongo.errors import OperationFailure
 
+from opsconsole.backups.encryption import NO_KEYS, Keys
 from opsconsole.backups.manifest import HeldOplog, Part
 from opsconsole.backups.mongo_archive import Batch, Entry
 from opsconsole.backups.mongo_catalog import Selection, database_names, is_of_users
@@ -65,6 +66,7 @@ def materialise(
     target: Path,
     *,
     packing: Packing = Packing.GZIP,
+    keys: Keys = NO_KEYS,
     progress: OnProgress | None = None,
     cancelled: IsCancelled | None = None,
 ) -> Materialised:
@@ -79,12 +81,12 @@ def materialise(
     _check_chain(base, slices, second)
     with bulk_client(scratch, answer_seconds=None) as client:
         _check_scratch(client)
-        users = _load(client, base, Watch(progress, cancelled))
+        users = _load(client, base, keys, Watch(progress, cancelled))
         watch = Watch(progress, cancelled)
         watch.begin(sum(one.oplog.entries for one in slices), sum(one.part.content_size for one in slices))
         done = replay(
             client,
-            _entries(slices),
+            _entries(slices, keys),
             after=base.oplog.begins,
             tolerant=base.oplog.ends,
             second=second,
@@ -134,10 +136,10 @@ def _check_scratch(client: RawClient) -> None:
         raise Explained("the throw-away server does not let its TTL monitor be turned off", "see its log") from error
 
 
-def _load(client: RawClient, base: Held, watch: Watch) -> list[Given]:
+def _load(client: RawClient, base: Held, keys: Keys, watch: Watch) -> list[Given]:
     """Put the base in place under the real names; returns its users and roles."""
     try:
-        with open_dump(base.path) as dump:
+        with open_dump(base.path, keys) as dump:
             keeping = _Users(dump)
             watch.begin(sum(one.documents for one in base.part.collections), base.part.content_size)
             loaded = load_mongo(client, keeping, watch=watch, selection=Selection(), expected=expected_of(base.part))
@@ -169,9 +171,9 @@ class _Users:
         return [Given(entry, data, documents) for entry, (data, documents) in self._kept.items()]
 
 
-def _entries(slices: Sequence[Held]) -> Iterator[tuple[OplogTime, bytes]]:
+def _entries(slices: Sequence[Held], keys: Keys) -> Iterator[tuple[OplogTime, bytes]]:
     for one in slices:
         try:
-            yield from entries(one.path)
+            yield from entries(one.path, keys)
         except Corrupt as fault:
             raise Corrupt(f"{one.directory.name}/{one.path.name} {fault.problem}", cut=fault.cut) from fault

@@ -28,7 +28,9 @@ MAY_TAKE_SECONDS = 24 * 3600.0
 def backup(found: Scope, config: Config, order: BackupOrder, *, prune: bool = True) -> Plan:
     """One recovery point of the stack, or of some kinds of its parts. Raises SourceError."""
     recipients(config)
-    kinds = chosen_kinds(found, order.parts)
+    if order.incremental and order.parts:
+        raise SourceError("an incremental backup is of MongoDB alone", "Leave --part out.")
+    kinds = chosen_kinds(found, ("mongo",) if order.incremental else order.parts)
     if not order.parts and kinds == ("config",):
         raise SourceError(
             "there is nothing to back up: no database and no directory with data was found",
@@ -37,7 +39,7 @@ def backup(found: Scope, config: Config, order: BackupOrder, *, prune: bool = Tr
     steps = [save_step(found, order)]
     if order.backup_class is not BackupClass.SAFETY and config.copy.chosen:
         steps.append(copy_step(found, config))
-    if prune and not order.parts and order.backup_class is not BackupClass.SAFETY:
+    if prune and not order.parts and not order.incremental and order.backup_class is not BackupClass.SAFETY:
         steps.append(
             Step(
                 id="prune",
@@ -64,7 +66,9 @@ def backup(found: Scope, config: Config, order: BackupOrder, *, prune: bool = Tr
 def save_step(found: Scope, order: BackupOrder, *, act: Act = Act.SAVE) -> Step:
     """The step that makes a backup: its own, or the safety backup of another operation."""
     what = "Safety backup" if act is Act.SAFETY_BACKUP else "Backup"
-    names = ", ".join(part_names(found, chosen_kinds(found, order.parts)))
+    if order.incremental:
+        what = "Incremental backup"
+    names = ", ".join(part_names(found, chosen_kinds(found, ("mongo",) if order.incremental else order.parts)))
     return Step(
         id="safety-backup" if act is Act.SAFETY_BACKUP else "backup",
         title=f"{what} of {names}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -64,6 +65,7 @@ class Act(StrEnum):
     PRUNE = "prune"  # remove the backups that the plan names and that may still go
     COPY = "copy"  # a backup to the place that the settings name, and the copy read again
     CHECK_BACKUP = "check-backup"  # every byte of what will be restored
+    PUT_TOGETHER = "put-together"  # a database as it was at a second, in a throw-away server
     LOAD = "load"  # data of a backup beside the live data, compared
     SWAP = "swap"  # what was loaded takes the place of what is live
     SWAP_BACK = "swap-back"  # what was live takes its place again
@@ -192,6 +194,7 @@ class BackupOrder(Record, frozen=True):
     backup_class: BackupClass = BackupClass.MANUAL
     why: str = ""
     critical: bool = False  # kept for ever
+    incremental: bool = False  # only what a replica set wrote since the last backup
     parts: tuple[str, ...] = ()  # kinds; () is everything that the stack has
     databases: tuple[str, ...] = ()  # of a MongoDB beside the stack, besides the stack's own
 
@@ -210,6 +213,8 @@ class RestoreOrder(Record, frozen=True):
     redis_keys: tuple[str, ...] = ()  # patterns as KEYS takes them
     files: tuple[str, ...] = ()  # names of files parts
     users: bool = False  # MongoDB's users and roles, too
+    at: datetime | None = None  # MongoDB as it was at the end of this second: `backup` and then `slices`
+    slices: tuple[str, ...] = ()  # ids of incremental backups, oldest first
     undoes: str = ""  # id of the restore that is undone by this one
 
 
@@ -361,7 +366,8 @@ def title(plan: Plan) -> str:
     if plan.restore is not None and plan.restore.undoes:
         return f"undo of {plan.restore.undoes} by the backup {plan.restore.backup} in the stack {plan.stack}"
     if plan.restore is not None:
-        return f"restore of {plan.restore.backup} into the stack {plan.stack}"
+        at = f" up to {plan.restore.at:%Y-%m-%d %H:%M:%S} UTC" if plan.restore.at else ""
+        return f"restore of {plan.restore.backup}{at} into the stack {plan.stack}"
     if plan.backups:
         words = plan.backups[0] if len(plan.backups) == 1 else f"{len(plan.backups)} backups"
         return f"{plan.kind.value} of {words} of the stack {plan.stack}"

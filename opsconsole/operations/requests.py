@@ -291,7 +291,10 @@ def _restore(site: Site, request: Request) -> Plan:
 
     found, order = scope_of(site), request.restore
     assert order is not None
-    backup = named(backup_acts.listed(found), order.backup)
+    backups = backup_acts.listed(found)
+    if order.at is not None:
+        order = restore_plans.up_to(found, backups, order)
+    backup = named(backups, order.backup)
     return restore_plans.restore(found, site.config(), backup, order)
 
 

@@ -6,16 +6,26 @@ import shutil
 from pathlib import Path
 from types import ModuleType
 
-from opsconsole.backups.opening import open_backup
+from opsconsole.backups.encryption import Keys
+from opsconsole.backups.opening import Told, open_backup
 from opsconsole.backups.progress import Cancelled
+from opsconsole.backups.verifying import Level, verify
 from opsconsole.durable import replace_private
 from opsconsole.model import SourceError
-from opsconsole.operations import acts, backup_acts, restore_files, restore_mongo, restore_redis, restore_state
+from opsconsole.operations import (
+    acts,
+    backup_acts,
+    restore_files,
+    restore_moment,
+    restore_mongo,
+    restore_redis,
+    restore_state,
+)
 from opsconsole.operations.acts import Fields, Operation
 from opsconsole.operations.backup_acts import in_bytes
 from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_scope import Scope
-from opsconsole.operations.plan import Act, Step
+from opsconsole.operations.plan import Act, RestoreOrder, Step
 from opsconsole.operations.restore_servers import FILES, MONGO, REDIS, chosen, order_of, room
 from opsconsole.operations.restore_state import CLEARED, SETTLED
 from opsconsole.operations.steps import step
@@ -39,8 +49,21 @@ def check(operation: Operation, one: Step) -> Fields:
     opened = open_backup(backup, scratch, room(scratch), keys=keys, told=in_bytes(operation))
     if opened.identity != order.identity:
         raise SourceError(f"the backup {backup.id} is another one than the plan was made of", "Look at the plan again.")
+    if order.slices:
+        _check_slices(found, order, keys, in_bytes(operation))
     restore_state.write(home, "opened.json", opened)
     return {"text": f"{backup.id}: every document, key and file was read"}
+
+
+def put_together(operation: Operation, one: Step) -> Fields:
+    """Act.PUT_TOGETHER: the database as it was at a second becomes the archive that is restored."""
+    home, found, order = restore_state.home(operation.place), operation.scope(), order_of(operation)
+    try:
+        opened, said = restore_moment.put_together(operation, home, found, order)
+    except Cancelled:
+        raise acts.cancelled(operation, one) from None
+    restore_state.write(home, "opened.json", opened)
+    return {"text": said}
 
 
 def load(operation: Operation, one: Step) -> Fields:
@@ -99,6 +122,7 @@ def users(operation: Operation, one: Step) -> Fields:
 
 ACTS: dict[Act, acts.Act] = {
     Act.CHECK_BACKUP: check,
+    Act.PUT_TOGETHER: put_together,
     Act.LOAD: load,
     Act.SWAP: swap,
     Act.SWAP_BACK: swap_back,
@@ -113,3 +137,10 @@ def _clear(found: Scope, home: Path) -> None:
     restore_mongo.clear(home, found)
     shutil.rmtree(home / "opened", ignore_errors=True)
     replace_private(home / CLEARED, b"")
+
+
+def _check_slices(found: Scope, order: RestoreOrder, keys: Keys, told: Told) -> None:
+    for name in order.slices:
+        seen = verify(found.directory / name, Level.PARSED, told=told, keys=keys)
+        if seen.faults:
+            raise SourceError(f"the incremental backup {name} is not right: {seen.faults[0]}", "Choose another moment.")

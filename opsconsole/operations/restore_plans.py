@@ -17,11 +17,11 @@ from pathlib import Path
 
 import msgspec
 
+from opsconsole.backups import oplog_ranges
 from opsconsole.backups.encryption import NO_KEYS, Keys
 from opsconsole.backups.findings import counted, some_of
-from opsconsole.backups.mongo_choosing import Choice, choose, loadable
-from opsconsole.backups.mongo_live import LiveCollection, live_collections
-from opsconsole.backups.opening import Opened, OpenPart, open_backup
+from opsconsole.backups.mongo_choosing import loadable
+from opsconsole.backups.opening import Opened, open_backup
 from opsconsole.config import Config
 from opsconsole.model import Backup, BackupClass, Container, SourceError
 from opsconsole.operations import backup_acts, backup_plans, journal, restore_state
@@ -44,15 +44,20 @@ from opsconsole.operations.plan import (
     RestoreOrder,
     Step,
 )
+from opsconsole.operations.restore_effects import (
+    DATA,
+    files_said,
+    has,
+    kinds_of,
+    mongo_effects,
+    notes,
+    redis_effects,
+    safety_parts,
+)
 from opsconsole.operations.restore_files import file_targets
-from opsconsole.operations.restore_servers import FILES, MONGO, REDIS, pairs, room
-from opsconsole.operations.saving import reachable
+from opsconsole.operations.restore_servers import FILES, MONGO, REDIS, room
 from opsconsole.operations.stack_plans import RUNNING, gate_step
 from opsconsole.roles import role_of
-from opsconsole.sources.connection import Connection
-
-_DATA = (MONGO, REDIS, FILES)
-_MOST_NAMES = 8
 
 
 def restore(found: Scope, config: Config, backup: Backup, order: RestoreOrder) -> Plan:
@@ -62,9 +67,9 @@ def restore(found: Scope, config: Config, backup: Backup, order: RestoreOrder) -
     """
     keys = private_keys(config)
     opened = read(found, backup, keys)
-    kinds = _kinds(opened, order)
+    kinds = kinds_of(opened, order)
     order = msgspec.structs.replace(order, backup=backup.id, path=backup.path, identity=opened.identity, parts=kinds)
-    effects = [*_mongo_effects(found, opened, order), *_redis_effects(found, opened, order)]
+    effects = [*mongo_effects(found, opened, order), *redis_effects(found, opened, order)]
     files = config_files(found, opened, keys) if "config" in kinds else ()
     targets = file_targets(opened, found, order) if FILES in kinds else ()
     effects += [
@@ -72,7 +77,7 @@ def restore(found: Scope, config: Config, backup: Backup, order: RestoreOrder) -
             name=one.live,
             what="directory",
             effect=Effect.REPLACED,
-            why=f"by {one.part}: {_files_said(opened, one.part)}; what is there now is in the safety backup",
+            why=f"by {one.part}: {files_said(opened, one.part)}; what is there now is in the safety backup",
         )
         for one in targets
     ]
@@ -91,7 +96,7 @@ def restore(found: Scope, config: Config, backup: Backup, order: RestoreOrder) -
         downtime=tuple(Downtime(service=name) for name in dict.fromkeys(one.service for one in stopping)),
         running_before=tuple(one.name for one in found.look.containers if one.state in RUNNING),
         services=tuple(dict.fromkeys(one.service for one in stopping)),
-        notes=(*found.notes, *_notes(backup, opened, order, kinds)),
+        notes=(*found.notes, *notes(backup, opened, order, kinds)),
         way_back=tuple(_way_back(found, kinds, stopping, files)),
         returns_to="the data of before",
         files=tuple(files),
@@ -99,11 +104,30 @@ def restore(found: Scope, config: Config, backup: Backup, order: RestoreOrder) -
         backup=BackupOrder(
             backup_class=BackupClass.SAFETY,
             why=f"before the restore of {backup.id}",
-            parts=_safety_parts(found, kinds),
+            parts=safety_parts(found, kinds),
             databases=tuple(new for _, new in order.to),
         ),
         confirm=found.stack.name,
     )
+
+
+def up_to(found: Scope, backups: Sequence[Backup], order: RestoreOrder) -> RestoreOrder:
+    """The order with the backups that reach its moment. Raises SourceError for one outside of every range."""
+    assert order.at is not None
+    servers = [one.target.name for one in found.connections if one.target.kind == "mongodb"]
+    shown = oplog_ranges.ranges(backups)
+    chain = next((one for name in servers if (one := oplog_ranges.chain_to(backups, name, order.at))), None)
+    if chain is None:
+        said = [
+            f"{one.first.astimezone():%Y-%m-%d %H:%M:%S} to {one.last.astimezone():%Y-%m-%d %H:%M:%S}" for one in shown
+        ]
+        raise SourceError(
+            f"{order.at.astimezone():%Y-%m-%d %H:%M:%S} cannot be restored to the second",
+            f"What can: {'; '.join(said)}."
+            if said
+            else "It takes a replica set, a full backup and incremental ones: `opsconsole backup replica-set`.",
+        )
+    return msgspec.structs.replace(order, backup=chain.base, slices=chain.slices, parts=(MONGO,))
 
 
 def undoing(directory: Path, operation: str = "") -> RestoreOrder:
@@ -123,7 +147,7 @@ def undoing(directory: Path, operation: str = "") -> RestoreOrder:
         to = dict(old.to)
         return RestoreOrder(
             backup=safety,
-            parts=tuple(kind for kind in old.parts if kind in _DATA),
+            parts=tuple(kind for kind in old.parts if kind in DATA),
             databases=tuple(to.get(name, name) for name in _databases(home, old)),
             collections=tuple(_renamed(path, to) for path in old.collections),
             redis_databases=old.redis_databases,
@@ -183,7 +207,7 @@ def read(found: Scope, backup: Backup, keys: Keys = NO_KEYS) -> Opened:
         known = (backup.checked_level or 0) >= NEEDED_LEVEL
         opened = open_backup(backup, scratch, room(scratch), check=not known, keys=keys)
         # What lies in the scratch directory is gone in a moment; where a part goes is told by what it looks like now.
-        file_targets(opened, found, RestoreOrder(backup=backup.id)) if _has(opened, FILES) else ()
+        file_targets(opened, found, RestoreOrder(backup=backup.id)) if has(opened, FILES) else ()
         return opened
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -195,7 +219,7 @@ def read(found: Scope, backup: Backup, keys: Keys = NO_KEYS) -> Opened:
 def _steps(
     found: Scope, order: RestoreOrder, kinds: Sequence[str], stopping: Sequence[Container], files: Sequence[NewFile]
 ) -> Iterator[Step]:
-    data = [kind for kind in kinds if kind in _DATA]
+    data = [kind for kind in kinds if kind in DATA]
     yield Step(
         id="check",
         title=f"Read every byte of {order.backup}",
@@ -204,10 +228,20 @@ def _steps(
         seconds=MAY_TAKE_SECONDS,
     )
     if data:
-        safety = BackupOrder(backup_class=BackupClass.SAFETY, parts=_safety_parts(found, kinds))
+        safety = BackupOrder(backup_class=BackupClass.SAFETY, parts=safety_parts(found, kinds))
         yield backup_plans.save_step(found, safety, act=Act.SAFETY_BACKUP)
     if stopping:
         yield _compose(found, "stop", "Stop", stopping, "Nobody writes meanwhile; databases stay up.")
+    if order.at is not None:
+        yield Step(
+            id="put-together",
+            title=f"Put MongoDB together as it was at {order.at:%Y-%m-%d %H:%M:%S} UTC",
+            act=Act.PUT_TOGETHER,
+            effect=f"{order.backup} and {counted(len(order.slices), 'incremental backup')} after it, in a throw-away "
+            "server; the live one is not touched.",
+            seconds=MAY_TAKE_SECONDS,
+            turns_back=True,
+        )
     for kind in data:
         yield Step(
             id=f"load:{kind}",
@@ -262,7 +296,7 @@ def _steps(
 def _way_back(
     found: Scope, kinds: Sequence[str], stopping: Sequence[Container], files: Sequence[NewFile]
 ) -> Iterator[Step]:
-    data = [kind for kind in kinds if kind in _DATA]
+    data = [kind for kind in kinds if kind in DATA]
     if stopping:
         yield msgspec.structs.replace(_compose(found, "stop", "Stop", stopping, ""), id="stop-again", turns_back=False)
     if files:
@@ -325,109 +359,3 @@ def _is_database(found: Scope, container: Container) -> bool:
 
 def _touches_live(order: RestoreOrder, effects: Sequence[DataEffect]) -> bool:
     return any(one.effect is not Effect.SAFE for one in effects)
-
-
-# --- what is chosen, and what becomes of the data --------------------------------------------------
-
-
-def _kinds(opened: Opened, order: RestoreOrder) -> tuple[str, ...]:
-    there = [kind for kind in (*_DATA, "config") if _has(opened, kind)]
-    wanted = set(order.parts)
-    if order.databases or order.collections or order.to:
-        wanted.add(MONGO)
-    if order.redis_databases or order.redis_keys:
-        wanted.add(REDIS)
-    if order.files:
-        wanted.add(FILES)
-    for kind in wanted:
-        if kind not in there and not order.undoes:
-            raise SourceError(f"the backup {opened.id} has no {kind}", f"It has: {', '.join(there) or 'nothing'}.")
-    # The configuration is put back only when it is asked for: what runs may need the one of today.
-    return tuple(kind for kind in there if kind in (wanted or _DATA))
-
-
-def _safety_parts(found: Scope, kinds: Sequence[str]) -> tuple[str, ...]:
-    """What is replaced; () where that is all the data that there is: then it is a whole backup."""
-    data = tuple(kind for kind in kinds if kind in _DATA)
-    return () if set(data) == set(found.kinds) - {"config"} else data
-
-
-def _has(opened: Opened, kind: str) -> bool:
-    return any(one.kind == kind for one in opened.parts)
-
-
-def _mongo_effects(found: Scope, opened: Opened, order: RestoreOrder) -> Iterator[DataEffect]:
-    if MONGO not in order.parts:
-        return
-    for part, connection in pairs(opened.parts, found.connections, MONGO):
-        live = live_collections(reachable(connection), since=opened.taken_at)
-        names: dict[str, list[str]] = {}
-        for one in live:
-            names.setdefault(one.database, []).append(one.name)
-        choice = choose(
-            part.collections,
-            names,
-            databases=order.databases,
-            collections=order.collections,
-            to=dict(order.to),
-            undoing=bool(order.undoes),
-        )
-        yield _mongo_effect(connection, part, choice, live)
-
-
-def _mongo_effect(connection: Connection, part: OpenPart, choice: Choice, live: Sequence[LiveCollection]) -> DataEffect:
-    taken = choice.taken(part.collections)
-    places = {(choice.target(one.database), one.name) for one in taken}
-    replaced = [one for one in live if (one.database, one.name) in places]
-    newer = sum(one.newer or 0 for one in replaced)
-    documents = sum(one.documents for one in taken)
-    databases = sorted({choice.target(one.database) for one in taken})
-    said = [
-        f"{counted(len(taken), 'collection')} of {some_of(databases) or 'nothing'} with {documents:,} documents come "
-        f"in place of {counted(len(replaced), 'collection')} with {sum(one.documents or 0 for one in replaced):,}",
-    ]
-    if newer:
-        said.append(f"about {counted(newer, 'document')} newer than the backup would go (an estimate, by _id)")
-    if choice.aside:
-        names = [f"{database}.{name}" for database, name in choice.aside]
-        said.append(f"only live, and only in the safety backup afterwards: {some_of(names, _MOST_NAMES)}")
-    touched = bool(replaced or choice.aside)
-    return DataEffect(
-        name=connection.target.name,
-        what="MongoDB",
-        effect=Effect.REPLACED if touched else Effect.SAFE,
-        why="; ".join(said),
-        database="mongodb" if touched else "",
-    )
-
-
-def _redis_effects(found: Scope, opened: Opened, order: RestoreOrder) -> Iterator[DataEffect]:
-    if REDIS not in order.parts:
-        return
-    for part, connection in pairs(opened.parts, found.connections, REDIS):
-        held = sum(one.keys for one in part.keys)
-        if order.redis_databases or order.redis_keys:
-            which = [*(f"database {one}" for one in order.redis_databases), *order.redis_keys]
-            why = f"keys of the backup that match {', '.join(which)} are given back; all others stay as they are"
-        else:
-            why = f"{held:,} keys of the backup come in place of all that are there now"
-        yield DataEffect(name=connection.target.name, what="Redis", effect=Effect.REPLACED, why=why, database="redis")
-
-
-def _files_said(opened: Opened, name: str) -> str:
-    part = next(one for one in opened.parts if one.kind == FILES and one.name == name)
-    return f"{part.members:,} files and directories, {part.size:,} bytes"
-
-
-def _notes(backup: Backup, opened: Opened, order: RestoreOrder, kinds: Sequence[str]) -> Iterator[str]:
-    yield f"{backup.id} was taken {opened.taken_at.astimezone():%Y-%m-%d %H:%M:%S}: everything since then is put aside"
-    if MONGO in kinds and not order.users:
-        yield "users and roles of MongoDB stay as they are (--users takes those of the backup)"
-    left = [kind for kind in ("config", *_DATA) if _has(opened, kind) and kind not in kinds]
-    if left:
-        yield f"also in the backup and left alone: {', '.join(left)}"
-    if "config" in kinds:
-        yield "containers keep the configuration that they have: `opsconsole deploy` brings the new one to them"
-    without = [one for one in opened.parts if one.kind == MONGO and not loadable(one.collections)]
-    if without:
-        yield "the MongoDB part of the backup holds no collection"

@@ -410,7 +410,7 @@ ACTS: dict[Act, acts.Act] = {
     **backup_acts.ACTS,
     **{
         act: acts.late("restore_acts", act)
-        for act in (Act.CHECK_BACKUP, Act.LOAD, Act.SWAP, Act.SWAP_BACK, Act.CLEAR_BESIDE, Act.USERS)
+        for act in (Act.CHECK_BACKUP, Act.PUT_TOGETHER, Act.LOAD, Act.SWAP, Act.SWAP_BACK, Act.CLEAR_BESIDE, Act.USERS)
     },
     Act.PREFLIGHT: preflight.preflight,
     Act.PULL: deploy_acts.pull,

@@ -67,7 +67,7 @@ def save(
             opsconsole=__version__,
             encrypted_to=recipients(config).keys,
         ),
-        list(savers(found, config, order, progress)),
+        list(savers(found, config, order, progress, earlier)),
         around,
     )
 
@@ -79,7 +79,7 @@ def doubt(made: Manifest, earlier: Sequence[Backup]) -> str:
         for one in earlier
         if one.state is BackupState.GOOD and one.layout == "opsconsole" and not one.asked and one.id != made.id
     ]
-    return "" if made.asked else suspicion(made.size, like)
+    return "" if made.asked or made.incremental else suspicion(made.size, like)
 
 
 def described(made: Manifest) -> str:
@@ -87,7 +87,9 @@ def described(made: Manifest) -> str:
     collections = [one for part in made.parts for one in part.collections]
     keys = sum(one.keys for part in made.parts for one in part.keys)
     members = sum(part.members for part in made.parts)
+    entries = [part.oplog.entries for part in made.parts if part.is_slice and part.oplog is not None]
     parts = [
+        counted(sum(entries), "entry").replace("entrys", "entries") + " of the oplog" if entries else "",
         counted(len(collections), "collection") if collections else "",
         counted(sum(one.documents for one in collections), "document") if collections else "",
         counted(keys, "key") if any(part.kind == "redis" for part in made.parts) else "",
@@ -99,8 +101,13 @@ def described(made: Manifest) -> str:
 # --- one saver for each part -----------------------------------------------------------------------
 
 
-def savers(found: Scope, config: Config, order: BackupOrder, progress: _Progress) -> Iterator[Saver]:
+def savers(
+    found: Scope, config: Config, order: BackupOrder, progress: _Progress, earlier: Sequence[Backup] = ()
+) -> Iterator[Saver]:
     """In the order in which they are saved."""
+    if order.incremental:
+        yield from _slices(found, recipients(config), progress, earlier)
+        return
     kinds = chosen_kinds(found, order.parts)
     packing, to = Packing(config.backups.compression), recipients(config)
     if "mongo" in kinds:
@@ -131,6 +138,29 @@ def _mongo(
             packing=packing,
             recipients=to,
             selection=Selection(databases=own),
+            progress=progress.mongo,
+            cancelled=progress.cancelled,
+        )
+
+
+def _slices(found: Scope, to: Recipients, progress: _Progress, earlier: Sequence[Backup]) -> Iterator[Saver]:
+    from opsconsole.backups.oplog_ranges import resume
+    from opsconsole.backups.oplog_saving import SLICE, SliceSaver
+
+    for number, connection in enumerate(one for one in found.connections if one.target.kind == "mongodb"):
+        name = connection.target.name
+        after = resume(earlier, name)
+        if not after:
+            raise SourceError(
+                f"there is no full backup of {name} as a replica set that an incremental one could continue",
+                "`opsconsole backup create` takes a full one; `opsconsole backup replica-set` says what a standalone "
+                "server lacks.",
+            )
+        yield SliceSaver(
+            reachable(connection),
+            after,
+            file=SLICE if not number else SLICE.replace(".", f"-{name}.", 1),
+            recipients=to,
             progress=progress.mongo,
             cancelled=progress.cancelled,
         )

@@ -13,6 +13,7 @@ from opsconsole.schedule.records import Log
 
 COMMANDS: dict[Kind, tuple[str, ...]] = {
     Kind.BACKUP: ("backup", "create", "--class", "scheduled", "--yes"),
+    Kind.INCREMENTAL: ("backup", "create", "--incremental", "--class", "scheduled", "--yes"),
     Kind.VERIFY: ("backup", "verify", "latest", "--level", "3"),
     Kind.PRUNE: ("backup", "prune", "--yes"),
 }
