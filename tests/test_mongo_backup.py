@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -487,6 +488,19 @@ def test_a_collection_that_is_dropped_again_and_again_fails_in_the_end(standalon
             save(standalone, tmp_path / "archive", SCRATCH, progress=replace)
         client.drop_database("scratch")
     assert not list(tmp_path.iterdir())
+
+
+def test_several_threads_read_with_one_client(standalone: Server) -> None:
+    """Each cursor goes on in its own session, whatever the others do meanwhile."""
+    fill_pages(standalone, 4000)
+    with raw(standalone.uri) as client:
+
+        def read(number: int) -> int:
+            return sum(count for _ in range(5) for _, count in mongo_raw.raw_batches(client.large, {"find": "a"}))
+
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(read, range(4))) == [5 * 4000] * 4
+        client.drop_database("large")
 
 
 # --- when it goes wrong ----------------------------------------------------------------------------

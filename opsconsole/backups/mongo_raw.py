@@ -7,7 +7,7 @@ document. Batches of about 1.3 MB stay in the processor's cache.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import bson
@@ -45,6 +45,13 @@ def raw_batches(
 
     Raises the driver's errors. Close it when it is not read to its end: that ends the server's cursor.
     """
+    with _of_one(database, session) as own:
+        yield from _batches(database, find, own)
+
+
+def _batches(
+    database: RawDatabase, find: dict[str, Any], session: ClientSession
+) -> Generator[tuple[bytes, int], None, None]:
     size, documents, taken = _FIRST_BATCH, 0, 0
     reply = _ask(database, {**find, "batchSize": size}, session)
     while True:
@@ -70,18 +77,30 @@ def answers(
 ) -> list[dict[str, Any]]:
     """Everything that a command with a cursor answers, decoded: for lists that are short."""
     found: list[dict[str, Any]] = []
-    reply = _ask(database, {**command, "cursor": {}}, session)
-    while True:
-        data, cursor, collection = _opened(reply)
-        found += bson.decode_all(data, DECODED)
-        if not cursor:
-            return found
-        reply = _ask(database, {"getMore": Int64(cursor), "collection": collection}, session)
+    with _of_one(database, session) as own:
+        reply = _ask(database, {**command, "cursor": {}}, own)
+        while True:
+            data, cursor, collection = _opened(reply)
+            found += bson.decode_all(data, DECODED)
+            if not cursor:
+                return found
+            reply = _ask(database, {"getMore": Int64(cursor), "collection": collection}, own)
 
 
 def ask(database: RawDatabase, command: dict[str, Any]) -> dict[str, Any]:
     """The decoded answer to a command."""
     return bson.decode(_ask(database, command, None), _REPLY)
+
+
+@contextlib.contextmanager
+def _of_one(database: RawDatabase, session: ClientSession | None) -> Iterator[ClientSession]:
+    """A cursor is read in the session that opened it: with none of ours the driver takes any that is free, and while
+    other threads ask too that is another one each time."""
+    if session is not None:
+        yield session
+        return
+    with database.client.start_session(causal_consistency=False) as own:
+        yield own
 
 
 def _ask(database: RawDatabase, command: dict[str, Any], session: ClientSession | None) -> bytes:
