@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import psutil
 import pymongo
+import pyrage
 import pytest
 import redis
 from bson import Decimal128
@@ -22,6 +23,7 @@ from opsconsole.backups import manifest, marks, proving_files, verified_backups
 from opsconsole.backups.bson_documents import DocumentDigest, document_ends
 from opsconsole.backups.catalog import Catalog
 from opsconsole.backups.config_part import ConfigSaver
+from opsconsole.backups.encryption import keys_in, recipients_of
 from opsconsole.backups.files_part import FilesSaver
 from opsconsole.backups.manifest import HeldFile, HeldKeys, Manifest, Part
 from opsconsole.backups.marks import Check
@@ -55,7 +57,7 @@ LIBRARY = "#!lua name=shop\nredis.register_function('total', function(keys, args
 # Other test runs use the same engine.
 OPERATION = f"proof-test-{os.getpid()}"
 PROVEN = Asked(level=Level.RESTORED, operation=OPERATION)
-WHOLE = msgspec.structs.replace(PROVEN, required=("zoo.values",))
+WHOLE = Asked(level=Level.RESTORED, required=("zoo.values",), operation=OPERATION)
 
 
 @pytest.fixture(scope="module")
@@ -592,6 +594,40 @@ def test_no_live_server_is_loaded_into_that_may_not_be(
     huge = MongoDump(name="mongodb", path=place / "mongodb.archive.gz", shown="x", size=1 << 50)
     with pytest.raises(SourceError, match="would need 2,147,484,672 MiB of its disk"):
         prove_mongo(huge, trial)
+
+
+def test_an_encrypted_backup_is_proven_with_its_key(
+    mongod: Server, redis_server: Server, tmp_path: Path, only: Callable[..., None]
+) -> None:
+    """Its parts are unpacked as they are read; what was written of them in the clear is gone afterwards."""
+    only(MONGOD, str(find("redis-server")))
+    key = pyrage.x25519.Identity.generate()
+    (tmp_path / "key.txt").write_text(f"{key}\n")
+    (tmp_path / "key.txt").chmod(0o600)
+    to = recipients_of([str(key.to_public())])
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "uploads" / "a").write_bytes(b"A" * 1000)
+    place = tmp_path / "backups"
+    for rendered, complaint in (("services: {web: {}}", ""), ("services: [", "config/rendered.yml.age is no YAML: ")):
+        savers = [
+            MongoSaver(
+                "mongodb", connection("mongodb", mongod.uri), selection=Selection(frozenset({"shop"})), recipients=to
+            ),
+            RedisSaver("redis", redis_server.uri, recipients=to),
+            FilesSaver("uploads", tmp_path / "uploads", recipients=to),
+            ConfigSaver(rendered=rendered, recipients=to),
+        ]
+        order = Order(backup_class=BackupClass.SCHEDULED, encrypted_to=to.keys)
+        made = place / make(place, order, savers).id
+        found = looked_at(made, [], Asked(level=Level.RESTORED, keys=keys_in(tmp_path / "key.txt")))
+        assert found.proof is not None
+        assert found.proof.words == (
+            "3 collections, 1 view, 3,050 documents, 5 indexes; 648 keys, 1 function library; 1 entry; 2 files"
+        )
+        assert [str(fault).startswith(complaint) for fault in found.faults] == ([True] if complaint else [])
+    with pytest.raises(SourceError, match="is encrypted, and there is no key to read it with"):
+        looked_at(made, [], PROVEN)
+    assert len(list(place.iterdir())) == 3
 
 
 # --- older layouts ---------------------------------------------------------------------------------

@@ -9,17 +9,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from opsconsole.backups.config_part import check_config_part
+from opsconsole.backups.encryption import SUFFIX, Keys
 from opsconsole.backups.files_loading import extract
 from opsconsole.backups.files_part import check_files_part
 from opsconsole.backups.manifest import Part
+from opsconsole.backups.packed_files import UnpackedFile
 from opsconsole.backups.proof import ProvenPart, Trial, is_corrupt
-from opsconsole.backups.reading import LimitReached
+from opsconsole.backups.reading import Corrupt, LimitReached, up_to
 from opsconsole.backups.verifying import Fault
 from opsconsole.model import SourceError
 from opsconsole.sources.throwaway_places import private_directory
 
 _RESERVE = 1 << 30
 _PER_MEMBER = 4096
+_LARGEST = 16 << 20
 _RENDERED = "config/rendered.yml"
 
 
@@ -66,8 +69,8 @@ def prove_files(directory: Path, part: Part, trial: Trial) -> ProvenPart:
 def prove_config(directory: Path, part: Part, trial: Trial) -> ProvenPart:
     """Every file is read, and what Compose made of its own files is YAML with services."""
     faults = list(check_config_part(directory, part, trial.keys))
-    if any(file.path == _RENDERED for file in part.files):
-        faults += [Fault(path=_RENDERED, problem=problem) for problem in _rendered(directory / _RENDERED)]
+    for path in (file.path for file in part.files if file.path.removesuffix(SUFFIX) == _RENDERED):
+        faults += [Fault(path=path, problem=problem) for problem in _rendered(directory / path, trial.keys)]
     return ProvenPart(
         kind="config", name=part.name, counts=((len(part.files), "file"),), way="parsed", faults=tuple(faults)
     )
@@ -82,17 +85,21 @@ def prove_unpacked(kind: str, name: str, path: Path) -> ProvenPart:
     )
 
 
-def _rendered(path: Path) -> Iterator[str]:
+def _rendered(path: Path, keys: Keys) -> Iterator[str]:
     from opsconsole.stack.yaml_text import YamlError, load
 
     try:
-        services = load(path.read_text(errors="surrogateescape")).get("services")
+        with UnpackedFile(path, keys=keys) as reader:
+            text = up_to(reader, _LARGEST).decode("utf-8", "surrogateescape")
+        services = load(text).get("services")
     except YamlError as error:
         yield f"is no YAML: {error}"
         return
-    except OSError as error:
-        yield f"cannot be read: {error.strerror}"
+    except Corrupt as fault:
+        yield fault.problem
         return
+    except OSError as error:
+        raise SourceError(f"{path.name} cannot be read: {error.strerror}") from None
     if not isinstance(services, dict):
         yield "has no services"
 
