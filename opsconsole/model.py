@@ -631,6 +631,7 @@ class BackupContents(Record, frozen=True):
     release: str = ""
     made_by: str = ""  # the version of opsconsole
     seconds: float | None = None  # it took so long
+    encrypted_to: tuple[str, ...] = ()  # public keys
     problem: str = ""  # why there is no manifest to tell from
 
 

@@ -21,6 +21,7 @@ from opsconsole.operations.plan import (
     Fate,
     Kind,
     Plan,
+    RestoreOrder,
     ServiceChange,
     Step,
 )
@@ -106,6 +107,49 @@ LOSING = msgspec.structs.replace(
                    why="this Redis saves nothing (no RDB, no AOF)"),
     ),
     notes=("no release has what runs now: it is recorded as r7 first",),
+)  # fmt: skip
+
+RESTORE = Plan(
+    kind=Kind.RESTORE,
+    stack="harbour",
+    directory="/srv/harbour",
+    facts=Facts(files={"docker-compose.yml": "4f2c91e"}, commit="4f2c91e0"),
+    steps=(
+        Step(id="check", title="Read every byte of 20260312_113200", act=Act.CHECK_BACKUP,
+             effect="Hashes, documents, keys and files. Nothing is touched when anything is wrong."),
+        Step(id="safety-backup", title="Safety backup of MongoDB, Redis, uploads/", act=Act.SAFETY_BACKUP,
+             effect="Into /srv/harbour/backups; published once every byte is on the disk and reads back."),
+        Step(id="stop-applications", title="Stop api, worker, nginx", services=("api", "worker", "nginx"),
+             commands=(("docker", "stop", "harbour-api-1", "harbour-worker-1", "harbour-nginx-1"),),
+             effect="Nobody writes meanwhile; databases stay up.", turns_back=True),
+        Step(id="load:mongo", title="Load MongoDB beside the live data and compare", act=Act.LOAD, turns_back=True),
+        Step(id="load:redis", title="Load Redis beside the live data and compare", act=Act.LOAD, turns_back=True),
+        Step(id="load:files", title="Load files beside the live data and compare", act=Act.LOAD, turns_back=True),
+        Step(id="swap:mongo", title="Put MongoDB in place", act=Act.SWAP, cuttable=False, turns_back=True),
+        Step(id="swap:redis", title="Put Redis in place", act=Act.SWAP, cuttable=False, turns_back=True),
+        Step(id="swap:files", title="Put files in place", act=Act.SWAP, cuttable=False, turns_back=True),
+        Step(id="start-applications", title="Start api, worker, nginx", services=("api", "worker", "nginx")),
+        Step(id="gate", title="Gate: wait until api, worker, nginx is well", act=Act.GATE),
+        Step(id="clear:new-stays", title="Remove what was there before", act=Act.CLEAR_BESIDE, cuttable=False,
+             effect="The safety backup keeps it: `opsconsole restore --undo` brings it back."),
+    ),
+    way_back=(Step(id="swap-back", title="Put the data of before back in its place", act=Act.SWAP_BACK),),
+    returns_to="the data of before",
+    data=(
+        DataEffect(name="mongodb", what="MongoDB", effect=Effect.REPLACED, database="mongodb",
+                   why="12 collections of harbour with 8,603,483 documents come in place of 12 collections with "
+                   "8,607,552; about 4,069 documents newer than the backup would go (an estimate, by _id)"),
+        DataEffect(name="redis", what="Redis", effect=Effect.REPLACED, database="redis",
+                   why="48,522 keys of the backup come in place of all that are there now"),
+        DataEffect(name="/srv/harbour/uploads", what="directory", effect=Effect.REPLACED,
+                   why="by uploads: 140,233 files and directories; what is there now is in the safety backup"),
+    ),
+    downtime=(Downtime(service="api"), Downtime(service="worker"), Downtime(service="nginx")),
+    services=("api", "worker", "nginx"),
+    notes=("20260312_113200 was taken 2026-03-12 11:32:00: everything since then is put aside",
+           "users and roles of MongoDB stay as they are (--users takes those of the backup)"),
+    restore=RestoreOrder(backup="20260312_113200", parts=("mongo", "redis", "files")),
+    confirm="harbour",
 )  # fmt: skip
 
 

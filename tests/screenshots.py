@@ -18,16 +18,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
+from opsconsole.backups.manifest import HeldCollection, HeldKeys
+from opsconsole.backups.opening import Opened, OpenPart
 from opsconsole.demo import demo_sources
-from opsconsole.model import Snapshot, SourceState
+from opsconsole.model import BackupState, Snapshot, SourceState
 from opsconsole.monitor import Monitor
 from opsconsole.operations.plan import Plan
 from opsconsole.operations.requests import Site
 from opsconsole.ui.app import ConsoleApp
 from opsconsole.ui.panes.logs import LogsPane
 from opsconsole.ui.screens.plan import PlanScreen
+from opsconsole.ui.screens.restore import RestoreScreen
 from tests import operation_samples
-from tests.operation_samples import DEPLOY, LOSING
+from tests.operation_samples import DEPLOY, LOSING, RESTORE
 
 FOLDER = Path(__file__).parents[1] / "screenshots"
 MOMENT = datetime(2026, 3, 12, 14, 32, 10, tzinfo=UTC)
@@ -44,6 +49,7 @@ class Picture:
     ascii_only: bool = False
     operations: str = ""  # "past", "running", "half done": what lies in the stack's directory
     plan: Plan | None = None  # shown before the keys
+    restore: bool = False  # the newest good backup is restored by the keys
 
 
 PICTURES = (
@@ -55,7 +61,11 @@ PICTURES = (
     Picture("metrics", ["m"]),
     Picture("alerts", ["m"], size=(160, 50)),
     Picture("databases", ["D"]),
-    Picture("backups", ["b"]),
+    Picture("backups", ["b"], size=(160, 40)),
+    Picture("backup", ["b", "enter"], size=(120, 50)),
+    Picture("restore", ["j", "j", "j", "space"], operations="past", restore=True),
+    Picture("plan-restore", ["b"], operations="past", plan=RESTORE),
+    Picture("backups-80x24", ["b"], size=(80, 24)),
     Picture("deploy", ["d"]),
     Picture("plan", ["d"], operations="past", plan=DEPLOY),
     Picture("plan-loss", ["enter"], operations="past", plan=LOSING),
@@ -101,6 +111,26 @@ def site_of(picture: Picture) -> Iterator[Site | None]:
             made.close()
 
 
+def restoring(app: ConsoleApp) -> RestoreScreen:
+    """The screen that a restore is chosen on, for the newest good backup of the demo."""
+    assert app.snapshot is not None
+    backup = next(one for one in app.snapshot.backups if one.state is BackupState.GOOD)
+    inside = app.sources.backups.look_inside(backup)
+    parts = tuple(
+        OpenPart(
+            kind=part.kind,
+            name=part.name,
+            path=part.files[0].path,
+            collections=tuple(msgspec.convert(one, HeldCollection, from_attributes=True) for one in part.collections),
+            keys=tuple(msgspec.convert(one, HeldKeys, from_attributes=True) for one in part.keys),
+            members=part.members,
+            size=part.content_size,
+        )
+        for part in inside.parts
+    )
+    return RestoreScreen(backup, Opened(id=backup.id, taken_at=backup.taken_at, parts=parts))
+
+
 @asynccontextmanager
 async def painted(picture: Picture) -> AsyncIterator[ConsoleApp]:
     """The console after the keys of a picture, when it has stopped changing."""
@@ -113,6 +143,9 @@ async def painted(picture: Picture) -> AsyncIterator[ConsoleApp]:
                 await pilot.pause(0.05)
             if picture.plan is not None:
                 app.push_screen(PlanScreen("", plan=picture.plan))
+                await pilot.pause()
+            if picture.restore:
+                app.push_screen(restoring(app))
                 await pilot.pause()
             await pilot.press(*picture.keys)
             # The visible pane decides how many processes are listed: see a sample that was taken for it.

@@ -38,4 +38,5 @@ def look_inside(backup: Backup) -> BackupContents:
         release=held.release,
         made_by=held.opsconsole,
         seconds=held.duration_seconds,
+        encrypted_to=held.encrypted_to,
     )

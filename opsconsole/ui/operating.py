@@ -131,7 +131,12 @@ class Operating:
 
     def restore(self, backup: Backup) -> None:
         """Choose what of a backup is restored; then its plan."""
+        from opsconsole.ui.panes.backup_rows import is_restorable
+
         if self.refused(changes=True):
+            return
+        if not is_restorable(backup):
+            self.app.report(f"{backup.id} is {backup.state}: it cannot be restored by itself.", Tone.WARNING)
             return
         from opsconsole.ui.screens.restore import RestoreScreen
 

@@ -4,7 +4,7 @@ it is kept. Pure functions."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from textual.content import Content
 
@@ -17,6 +17,7 @@ from opsconsole.model import (
     DatabaseStatus,
     HeldPart,
     MongoStatus,
+    OplogSpan,
     RedisStatus,
 )
 from opsconsole.text import printable
@@ -69,6 +70,8 @@ def detail(backup: Backup, now: datetime, width: int, glyphs: Glyphs) -> list[Co
         fact("path", shorten_middle(backup.path, max(16, width - 5), ellipsis=glyphs.ellipsis)),
     ]
     lines += flowed(facts, width, gap=3)
+    for span in backup.oplog:
+        lines += wrapped(_span(span), width, style=Tone.MUTED)
     if backup.kept:
         lines += wrapped(f"{glyphs.good} kept: {backup.kept}", width, style=Tone.MUTED)
     elif backup.goes:
@@ -76,6 +79,14 @@ def detail(backup: Backup, now: datetime, width: int, glyphs: Glyphs) -> list[Co
     for part in backup.parts:
         lines.append(_part(part, width, glyphs))
     return lines
+
+
+def _span(span: OplogSpan) -> str:
+    """Which seconds of MongoDB it holds."""
+    first, last = (local_time(datetime.fromtimestamp(one.time, UTC)) for one in (span.begins, span.ends))
+    if span.continues:
+        return f"{span.part}: every change from {first} to {last}, after {span.continues}"
+    return f"{span.part}: as of {last}, to which later changes can be added (replica set {span.replica_set})"
 
 
 def _wrong(backup: Backup, tone: Tone, width: int, glyphs: Glyphs) -> list[Content]:
@@ -127,6 +138,7 @@ def contents_lines(
         fact("on", contents.host) if contents.host else Content(""),
         fact("release", contents.release) if contents.release else Content(""),
         fact("by opsconsole", contents.made_by) if contents.made_by else Content(""),
+        fact("encrypted to", plural(len(contents.encrypted_to), "key")) if contents.encrypted_to else Content(""),
     ]
     if any(one.plain for one in made):
         lines += [Content(""), section("Made", width, glyphs), *flowed(made, width, gap=3)]

@@ -50,6 +50,11 @@ _PARTS = {
 }
 
 
+def is_restorable(backup: Backup) -> bool:
+    """Whether it can be restored by itself."""
+    return backup.state not in (BackupState.UNFINISHED, BackupState.INCREMENTAL)
+
+
 def part_name(kind: str) -> str:
     return _PARTS.get(kind, kind)
 
@@ -144,7 +149,7 @@ def _kinds(backup: Backup) -> frozenset[str]:
 def change_said(backup: Backup, backups: Sequence[Backup]) -> CellText:
     """`+3 %` against the one before of its like; a fall that is no ordinary one is a warning."""
     earlier = [one.size_bytes for one in earlier_like(backup, backups)]
-    if not earlier or not earlier[0] or backup.state is BackupState.UNFINISHED:
+    if not earlier or not earlier[0] or not is_restorable(backup):
         return ""
     change = backup.size_bytes / earlier[0] - 1
     percent = round(100 * change)
@@ -164,8 +169,9 @@ def sizes(backups: Sequence[Backup]) -> list[int]:
 # --- above the rows --------------------------------------------------------------------------------
 
 
-def summary(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Content]:
-    """The alarm about the age of the newest good backup, if there is one; then how many, how good and where."""
+def summary(snapshot: Snapshot, width: int, glyphs: Glyphs, schedule: Sequence[Content] = ()) -> list[Content]:
+    """The alarm about the age of the newest good backup, if there is one; then how many, how good, what comes next by
+    the `schedule`, and where."""
     lines: list[Content] = []
     for alert in snapshot.alerts:
         if alert.rule == AGE_RULE and alert.state is not AlertState.RESOLVED:
@@ -173,13 +179,16 @@ def summary(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Content]:
     if not snapshot.backups:
         return [*lines, *wrapped(empty_said(snapshot), width, style=Tone.MUTED)]
     good = [backup for backup in snapshot.backups if backup.state is BackupState.GOOD and not backup.in_future]
-    counted = f"{plural(len(snapshot.backups), 'backup')}, {len(good)} good"
+    more = sum(1 for backup in snapshot.backups if backup.state is BackupState.INCREMENTAL)
+    counted = f"{plural(len(snapshot.backups) - more, 'backup')}, {len(good)} good"
+    counted += f", {more} incremental" if more else ""
     total = size(sum(backup.size_bytes for backup in snapshot.backups))
     where = snapshot.stack.backup_directory if snapshot.stack else ""
     where = shorten_middle(where, max(16, width - 3), ellipsis=glyphs.ellipsis)
     facts = [
         Content.styled(counted, Tone.STRONG),
         *_newest(good, snapshot.sampled_at),
+        *schedule,
         fact("together", total),
         _chart(snapshot.backups, glyphs),
         fact("in", where) if where else Content(""),

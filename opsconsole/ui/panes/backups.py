@@ -4,6 +4,7 @@ in a plan; only a pin is written at once."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from textual.content import Content
 
@@ -17,6 +18,7 @@ from opsconsole.ui.panes.backup_rows import (
     change_said,
     class_said,
     copies_said,
+    is_restorable,
     kept_said,
     level_said,
     local_time,
@@ -25,6 +27,7 @@ from opsconsole.ui.panes.backup_rows import (
     state_of,
     summary,
 )
+from opsconsole.ui.panes.backup_schedule import schedule_said
 from opsconsole.ui.panes.rows_and_detail import RowsAndDetail
 from opsconsole.ui.screens.choosing import Choice, ChoosingScreen
 from opsconsole.ui.widgets.columns import CellText, Column
@@ -51,6 +54,8 @@ class BackupsPane(RowsAndDetail[Backup]):
                footer=17),
         Action("undo_restore", ("U",), "undo restore", "Bring back what the last restore replaced; a plan comes first.",
                footer=18, changes=True),
+        Action("copy_away", (), "copy off this host", "Copy this backup to the place that the settings name.",
+               changes=True),
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -58,6 +63,8 @@ class BackupsPane(RowsAndDetail[Backup]):
         self._snapshot: Snapshot | None = None
         self._inside: tuple[Backup, BackupContents] | None = None
         self._asked: Backup | None = None
+        self._schedule: tuple[Content, ...] = ()
+        self._scheduled_for: datetime | None = None  # the look at the backups that it was read for
 
     def make_table(self) -> RowTable[Backup]:
         return RowTable(
@@ -116,9 +123,36 @@ class BackupsPane(RowsAndDetail[Backup]):
     def show(self, snapshot: Snapshot) -> None:
         glyphs = self.glyphs
         self._snapshot = snapshot
-        self.show_rows(snapshot.backups, snapshot.sampled_at, lambda width: summary(snapshot, width, glyphs))
+        self._read_schedule(snapshot)
+        self.show_rows(
+            snapshot.backups, snapshot.sampled_at, lambda width: summary(snapshot, width, glyphs, self._schedule)
+        )
         if self.detail.is_open:
             self._look_inside()
+
+    def _read_schedule(self, snapshot: Snapshot) -> None:
+        """What comes next, read again with each look at the backups: a few files, and `crontab -l`."""
+        site, now = self.console_app.operating.site, self.console_app.clock()
+        looked = snapshot.readings["backups"].sampled_at if "backups" in snapshot.readings else None
+        if site is None or looked is None or looked == self._scheduled_for:
+            return
+        self._scheduled_for = looked
+
+        def read() -> tuple[Content, ...]:
+            from opsconsole.schedule.state import state
+
+            try:
+                return tuple(schedule_said(state(site.directory, site.config(), now, project=site.project), now))
+            except SourceError:
+                return ()  # the settings cannot be read: whatever uses them says so
+
+        def have(found: tuple[Content, ...]) -> None:
+            if found != self._schedule:
+                self._schedule = found
+                if self._snapshot is not None and self.is_mounted:
+                    self.show(self._snapshot)
+
+        self.console_app.aside(read, have, "schedule")
 
     def detail_of(self, record: Backup, width: int) -> Sequence[Content]:
         lines = detail(record, self.now, width, self.glyphs)
@@ -156,8 +190,9 @@ class BackupsPane(RowsAndDetail[Backup]):
     # --- keys --------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("restore", "verify", "pin"):
-            return self.table.current is not None
+        if action in ("restore", "verify", "pin", "copy_away"):
+            current = self.table.current
+            return current is not None and (action != "restore" or is_restorable(current))
         if action == "prune":
             return bool(self._backups)
         return super().check_action(action, parameters)
@@ -187,6 +222,11 @@ class BackupsPane(RowsAndDetail[Backup]):
 
     def action_prune(self) -> None:
         self.console_app.operating.plan(Request(what="prune"), "prune")
+
+    def action_copy_away(self) -> None:
+        backup = self.table.current
+        if backup is not None and not self._refused():
+            self.console_app.operating.plan(Request(what="copy", backups=(backup.id,)), f"copy of {backup.id}")
 
     def action_undo_restore(self) -> None:
         if not self._refused():

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from opsconsole.model import Snapshot, SourceError, Stack
 from opsconsole.text import printable
 from opsconsole.ui.keys import Action
-from opsconsole.ui.panes.backup_rows import empty_said
+from opsconsole.ui.panes.backup_rows import empty_said, is_restorable
 from opsconsole.ui.panes.base import Pane
 from opsconsole.ui.panes.deploy_choices import choices, rollbacks
 from opsconsole.ui.panes.menu_options import EXIT, LOGS, OPTIONS, RESTORE, option
@@ -171,7 +171,7 @@ class DeployPane(Pane):
         app, snapshot = self.console_app, self._snapshot
         if app.operating.refused(changes=True):
             return
-        if snapshot is None or not snapshot.backups:
+        if snapshot is None or not any(map(is_restorable, snapshot.backups)):
             app.report(empty_said(snapshot) if snapshot is not None else "Looking for backups.", Tone.WARNING)
             return
         from opsconsole.ui.screens.backup_picking import BackupPicking

@@ -10,7 +10,7 @@ from textual import events
 from textual.content import Content
 
 from opsconsole.model import Backup
-from opsconsole.ui.panes.backup_rows import level_said, local_time, parts_said, state_of
+from opsconsole.ui.panes.backup_rows import is_restorable, level_said, local_time, parts_said, state_of
 from opsconsole.ui.screens.picking import PickingScreen
 from opsconsole.ui.widgets.columns import CellText, Column
 from opsconsole.ui.widgets.row_table import RowTable
@@ -27,10 +27,10 @@ class BackupPicking(PickingScreen[Numbered, Backup]):
     keys_line = "Enter takes it, a number goes to it   / filter   Esc back"
 
     def __init__(self, title: str, backups: Sequence[Backup], now: datetime) -> None:
-        """`backups` newest first, as the list numbers them."""
+        """`backups` newest first, as the list numbers them; those that cannot be restored are left out."""
         super().__init__()
         self._title = title
-        self._rows = [Numbered(number, one) for number, one in enumerate(backups, 1)]
+        self._rows = [Numbered(number, one) for number, one in enumerate(backups, 1) if is_restorable(one)]
         self._now = now
         self._typed = ""
 

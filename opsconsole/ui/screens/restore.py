@@ -53,9 +53,11 @@ class RestoreScreen(ActingScreen):
     RestoreScreen > .restore-said { height: auto; max-height: 5; padding: 0 1; background: $surface; }
     """
 
-    def __init__(self, backup: Backup) -> None:
+    def __init__(self, backup: Backup, opened: Opened | None = None) -> None:
+        """`opened`: what is in it, when that is known already."""
         super().__init__()
         self.backup = backup
+        self._ready = opened
         self.choice = Choice()
         self._opened: Opened | None = None
         self._problem: SourceError | None = None
@@ -98,14 +100,16 @@ class RestoreScreen(ActingScreen):
         self._since = time.monotonic()
         self._timer = self.set_interval(1.0, self._say)
         site, backup = self.console_app.operating.site, self.backup
-        if site is None:
+        if self._ready is not None:
+            self.have_read(self._ready)
+        if site is None or self._ready is not None:
             return
 
         def read() -> Opened | SourceError:
             from opsconsole.operations import restore_look
 
             try:
-                return restore_look.look_into(site.directory, backup)
+                return restore_look.look_into(site.directory, site.config(), backup)
             except SourceError as error:
                 return error
             except Exception as error:  # a fault of ours must be read, not lost on a thread
