@@ -11,9 +11,11 @@ from typing import Any
 
 import bson
 import pymongo
+import pyrage
 import pytest
 
 from opsconsole.backups import manifest, mongo_saving
+from opsconsole.backups.encryption import keys_in, recipients_of
 from opsconsole.backups.mongo_catalog import Selection
 from opsconsole.backups.mongo_digest import CollectionDigest, digest_mongo
 from opsconsole.backups.mongo_dumps import check_dump, open_dump
@@ -21,11 +23,15 @@ from opsconsole.backups.mongo_loading import load_mongo
 from opsconsole.backups.mongo_names import is_beside
 from opsconsole.backups.mongo_part import MongoSaver, check_mongo_part, expected_of, part_of
 from opsconsole.backups.mongo_swapping import plan_swaps, put_in_place, remove_beside, take_back
-from opsconsole.backups.oplog_ranges import chain_to
+from opsconsole.backups.opening import open_backup
+from opsconsole.backups.oplog_ranges import chain_to, resume
+from opsconsole.backups.oplog_saving import SliceSaver
 from opsconsole.backups.point_in_time import Held, Materialised, materialise
 from opsconsole.backups.progress import Cancelled, Progress, Watch
-from opsconsole.backups.publishing import make
+from opsconsole.backups.publishing import Order, make
 from opsconsole.backups.reading import Corrupt
+from opsconsole.backups.verifying import Level, verify
+from opsconsole.model import BackupClass, BackupState, SourceError
 from opsconsole.sources.network import Explained
 from tests.mongo_zoo import LONG_AGO, connection_to, fill, raw
 from tests.parts.machine import wait_until
@@ -215,11 +221,11 @@ class History:
         directory = self.place / name
         return Held(directory, manifest.read(directory).parts[0])
 
-    def restored(self, moment: datetime, scratch: Server, target: Path) -> Materialised:
+    def restored(self, moment: datetime, scratch: Server, target: Path, **options: Any) -> Materialised:
         chain = chain_to(listed(self.place), "mongodb", moment)
         assert chain is not None
         slices = [self.held(name) for name in chain.slices]
-        return materialise(self.held(chain.base), slices, moment, connection_to(scratch.uri), target)
+        return materialise(self.held(chain.base), slices, moment, connection_to(scratch.uri), target, **options)
 
 
 @pytest.fixture(scope="module")
@@ -328,6 +334,36 @@ def test_stopped_in_the_middle_of_replaying(history: History, scratch: Server, t
         )
     assert seen[-1].total_documents == sum(one.oplog.entries for one in slices)
     assert not (tmp_path / "archive").exists()
+
+
+def test_encrypted_all_the_way(source: Server, scratch: Server, tmp_path: Path) -> None:
+    identity = pyrage.x25519.Identity.generate()
+    (tmp_path / "key").write_text(str(identity))
+    (tmp_path / "key").chmod(0o600)
+    to, keys = recipients_of([str(identity.to_public())]), keys_in(tmp_path / "key")
+    order = Order(backup_class=BackupClass.MANUAL, encrypted_to=(str(identity.to_public()),))
+    found, connection = History(tmp_path / "backups"), connection_to(source.uri)
+    with client_of(source) as client:
+        client.secret.c.insert_one({"_id": 1})
+        make(found.place, order, [MongoSaver("mongodb", connection, recipients=to)])
+        client.secret.c.insert_one({"_id": 2})
+        found.note(source, "two documents")
+        client.secret.c.drop()
+        after = resume(listed(found.place), "mongodb")
+        made = make(found.place, order, [SliceSaver(connection, after, recipients=to)])
+    assert [file.path for file in made.parts[0].files] == ["oplog.bson.gz.age"]
+    (newest, _) = listed(found.place)
+    assert newest.state is BackupState.INCREMENTAL
+    assert verify(found.place / made.id, Level.PARSED, keys=keys).faults == ()
+    with pytest.raises(SourceError, match="is incremental"):
+        open_backup(newest, tmp_path / "scratch", 1 << 30, keys=keys)
+    moment = found.moments[0][1]
+    with pytest.raises(SourceError, match="key"):
+        found.restored(moment, scratch, tmp_path / "archive.age")
+    found.restored(moment, scratch, tmp_path / "archive.age", recipients=to, keys=keys)
+    with open_dump(tmp_path / "archive.age", keys) as dump:
+        held = {one.entry.path: one.documents for one in check_dump(dump)}
+    assert held["secret.c"] == 2
 
 
 # --- bases that were read over a time --------------------------------------------------------------------

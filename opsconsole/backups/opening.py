@@ -79,6 +79,11 @@ def _own(backup: Backup, check: bool, keys: Keys, told: Told) -> Opened:
     _refuse(backup, seen.faults)
     held = seen.manifest
     assert held is not None  # it has no faults
+    if held.incremental:
+        raise SourceError(
+            f"{held.id} is incremental: it holds only what was written since the backup before it",
+            "Restore the full backup, or a moment inside of a range that is shown.",
+        )
     if not check:
         check_keys(directory, held, keys)
     return Opened(

@@ -38,7 +38,8 @@ from opsconsole.sources.network import Explained
 from opsconsole.text import printable
 
 SLICE = "oplog.bson.gz"
-"""The file of the part. Always gzip, whatever the archives are packed with: everything that reads dumps takes it."""
+"""The file of the part, before the suffix of its encryption. Always gzip, whatever the archives are packed with:
+everything that reads dumps takes it."""
 
 FULL_BACKUP = "take a full backup: the incremental ones go on from there"
 _POSITION_LOST = 136  # CappedPositionLost: what we were about to read was removed

@@ -21,8 +21,8 @@ _READ = 1 << 20
 
 
 def entries(path: Path, keys: Keys = NO_KEYS) -> Iterator[tuple[OplogTime, bytes]]:
-    """Each entry of a slice and when it was written, in the order of time. `keys`: of an encrypted one. Raises Corrupt
-    and OSError."""
+    """Each entry of a slice and when it was written, in the order of time. `keys`: of an encrypted one.
+    Raises Corrupt, OSError and WrongKey."""
     last = OplogTime(time=0, increment=0)
     with UnpackedFile(path, keys=keys) as source:
         held, at = b"", 0
@@ -50,7 +50,7 @@ def entries(path: Path, keys: Keys = NO_KEYS) -> Iterator[tuple[OplogTime, bytes
 
 
 def check_slice(
-    directory: Path, part: Part, held: HeldOplog, watch: Watch | None = None, keys: Keys = NO_KEYS
+    directory: Path, part: Part, held: HeldOplog, *, watch: Watch | None = None, keys: Keys = NO_KEYS
 ) -> tuple[Fault, ...]:
     """Parse every entry: what differs from the manifest. Never raises for what the file holds."""
     if len(part.files) != 1:

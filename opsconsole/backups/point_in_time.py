@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from pymongo.errors import OperationFailure
 
-from opsconsole.backups.encryption import NO_KEYS, Keys
+from opsconsole.backups.encryption import NO_KEYS, NOBODY, Keys, Recipients
 from opsconsole.backups.manifest import HeldOplog, Part
 from opsconsole.backups.mongo_archive import Batch, Entry
 from opsconsole.backups.mongo_catalog import Selection, database_names, is_of_users
@@ -66,6 +66,7 @@ def materialise(
     target: Path,
     *,
     packing: Packing = Packing.GZIP,
+    recipients: Recipients = NOBODY,
     keys: Keys = NO_KEYS,
     progress: OnProgress | None = None,
     cancelled: IsCancelled | None = None,
@@ -73,9 +74,10 @@ def materialise(
     """Write an archive of what the database held at the end of the second of `moment`; users are those of the base.
 
     `scratch` is an empty server of the same release that nobody else uses, with the right to do anything on it; what
-    it holds afterwards, also after a failure, is for whoever started it to remove. `target` must not exist.
+    it holds afterwards, also after a failure, is for whoever started it to remove. `target` must not exist; `keys` are
+    those of encrypted backups, and where it is to be encrypted to `recipients` its name ends with .age.
 
-    Raises Explained, Corrupt (the name of the file first), Cancelled or OSError.
+    Raises Explained, Corrupt (the name of the file first), WrongKey, Cancelled or OSError.
     """
     second = int(moment.timestamp())
     _check_chain(base, slices, second)
@@ -93,7 +95,14 @@ def materialise(
             watch=watch,
         )
     saved = save_mongo(
-        scratch, target, packing=packing, progress=progress, cancelled=cancelled, users=users, answer_seconds=3600
+        scratch,
+        target,
+        packing=packing,
+        recipients=recipients,
+        progress=progress,
+        cancelled=cancelled,
+        users=users,
+        answer_seconds=3600,
     )
     # Nothing else writes to it, so it is one moment although no replica set vouches for it.
     one_point = tuple(msgspec.structs.replace(one, consistency=Consistency.ONE_POINT) for one in saved.collections)

@@ -81,6 +81,11 @@ def _proof(results: Sequence[ProvenPart | Unproven]) -> Proof:
 def _part(directory: Path, part: Part, trial: Trial) -> ProvenPart:
     trial.waiting()
     match part.kind:
+        case "mongo" if part.is_slice:
+            raise SourceError(
+                "a slice of the oplog is of use only together with the full backup before it",
+                "Prove that one; level 2 reads every entry of the slice.",
+            )
         case "mongo":
             from opsconsole.backups.mongo_part import expected_of
             from opsconsole.backups.proving_mongo import MongoDump, prove_mongo
