@@ -17,7 +17,7 @@ from opsconsole.backups.reading import Corrupt
 from opsconsole.model import SourceError
 from opsconsole.operations import restore_state
 from opsconsole.operations.acts import Operation
-from opsconsole.operations.backup_keys import private_keys
+from opsconsole.operations.backup_keys import private_keys, recipients
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.plan import RestoreOrder
 from opsconsole.operations.restore_servers import MONGO, in_documents
@@ -33,7 +33,8 @@ def put_together(operation: Operation, home: Path, found: Scope, order: RestoreO
     (base_part,) = (one for one in opened.parts if one.kind == MONGO)
     base = _held(found.directory / order.backup, base_part.name)
     slices = [_held(found.directory / name, base_part.name) for name in order.slices]
-    target = home / "opened" / "mongodb.archive.gz"
+    to = recipients(operation.config)  # what is encrypted in a backup is not left open for the time of a restore
+    target = home / "opened" / f"mongodb.archive.gz{to.suffix}"
     target.parent.mkdir(mode=0o700, exist_ok=True)
     target.unlink(missing_ok=True)  # of an attempt that was cut off
     images = {one.service: one.image_id or one.image for one in found.look.containers}
@@ -54,6 +55,7 @@ def put_together(operation: Operation, home: Path, found: Scope, order: RestoreO
                 order.at,
                 server.connection,
                 target,
+                recipients=to,
                 keys=private_keys(operation.config),
                 progress=in_documents(operation),
                 cancelled=lambda: bool(operation.cancel()),
