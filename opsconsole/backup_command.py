@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from opsconsole import export_command
 from opsconsole.model import BackupClass, BackupState
 from opsconsole.operations_command import (
     AddOptions,
@@ -45,6 +46,7 @@ def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) 
     _add_prune(what, add_stack_options, find)
     _add_copy(what, add_stack_options, find)
     _add_pins(what, add_stack_options, find)
+    export_command.add_commands(what, add_stack_options, find)
     _add_replica_set(what, add_stack_options, find)
 
 

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     PRUNE = "prune"
     COPY = "copy"
     RESTORE = "restore"
+    IMPORT = "import"
 
 
 class Act(StrEnum):
@@ -70,6 +71,7 @@ class Act(StrEnum):
     SWAP = "swap"  # what was loaded takes the place of what is live
     SWAP_BACK = "swap-back"  # what was live takes its place again
     CLEAR_BESIDE = "clear-beside"  # what lies beside the live data goes
+    IMPORT = "import"  # documents of a file into a collection
     USERS = "users"  # users and roles of MongoDB out of a backup
 
 
@@ -218,6 +220,15 @@ class RestoreOrder(Record, frozen=True):
     undoes: str = ""  # id of the restore that is undone by this one
 
 
+class ImportOrder(Record, frozen=True):
+    """Documents of a JSON file, and where they go."""
+
+    path: str
+    database: str
+    collection: str
+    mode: str = "new"  # "new", "add" or "upsert"
+
+
 class ContainerFact(Record, frozen=True):
     name: str
     id: str
@@ -271,6 +282,7 @@ class Plan(Record, frozen=True):
     confirm: str = ""  # what is typed in place of a yes; --yes answers it
     backup: BackupOrder | None = None
     restore: RestoreOrder | None = None
+    imports: ImportOrder | None = None
     backups: tuple[str, ...] = ()  # ids: that are verified, or removed
     level: int = 1  # to which they are verified
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from opsconsole.model import Record, SourceError
-from opsconsole.operations.plan import Act, BackupOrder, Basis, Kind, Plan, RestoreOrder, Step
+from opsconsole.operations.plan import Act, BackupOrder, Basis, ImportOrder, Kind, Plan, RestoreOrder, Step
 
 if TYPE_CHECKING:
     from opsconsole.config import Config
@@ -51,6 +51,7 @@ class Request(Record, frozen=True):
     backup: BackupOrder | None = None  # backup: which one
     backups: tuple[str, ...] = ()  # verify: ids, numbers, `latest`
     level: int = 1  # verify: to this one
+    imports: ImportOrder | None = None  # import: what
     restore: RestoreOrder | None = None  # restore: what; `backup` in it is an id, a number or `latest`
 
 
@@ -244,6 +245,14 @@ def _undo(site: Site, request: Request) -> Plan:
             f"a {old.kind.value} that was cut off has nothing to undo",
             f"`opsconsole operations finish {place.name}` does it again; what it left is removed by the next backup.",
         )
+    if old.kind is Kind.IMPORT:
+        raise SourceError(
+            "an import that was cut off is not undone by itself",
+            "Its safety backup holds what was there before: `opsconsole restore ID --collection "
+            f"{old.imports.database}.{old.imports.collection}`."
+            if old.imports
+            else "",
+        )
     look = _look_again(site, old)
     if old.kind is Kind.REMOVE:
         return remove_plans.back(look, old, place.name)
@@ -298,6 +307,13 @@ def _restore(site: Site, request: Request) -> Plan:
     return restore_plans.restore(found, site.config(), backup, order)
 
 
+def _import(site: Site, request: Request) -> Plan:
+    from opsconsole.operations import exporting
+
+    assert request.imports is not None
+    return exporting.import_plan(scope_of(site), request.imports)
+
+
 def _undo_restore(site: Site, request: Request) -> Plan:
     """The restore that is named, or the last one that was done, undone by its safety backup."""
     from opsconsole.operations import restore_plans
@@ -322,6 +338,7 @@ PLANS: dict[str, Callable[[Site, Request], Plan]] = {
     "prune": _prune,
     "copy": _copy,
     "restore": _restore,
+    "import": _import,
     "undo-restore": _undo_restore,
     "finish": _finish,
     "undo": _undo,

@@ -408,6 +408,7 @@ ACTS: dict[Act, acts.Act] = {
     **tree_acts.ACTS,
     **file_acts.ACTS,
     **backup_acts.ACTS,
+    Act.IMPORT: acts.late("exporting", Act.IMPORT),
     **{
         act: acts.late("restore_acts", act)
         for act in (Act.CHECK_BACKUP, Act.PUT_TOGETHER, Act.LOAD, Act.SWAP, Act.SWAP_BACK, Act.CLEAR_BESIDE, Act.USERS)

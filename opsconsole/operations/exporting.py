@@ -1,0 +1,165 @@
+"""Collections as JSON: out of a backup or the live database, and back by an operation with a safety backup."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from opsconsole.backups.mongo_json import Exported, Form, JsonSource, LiveDump, NewFile, Stream, Target, export_json
+from opsconsole.backups.naming import named
+from opsconsole.backups.opening import Opened, open_backup
+from opsconsole.backups.progress import Cancelled, Watch
+from opsconsole.backups.reading import Corrupt
+from opsconsole.config import Config
+from opsconsole.model import BackupClass, Record, SourceError
+from opsconsole.operations import acts, backup_acts, backup_plans
+from opsconsole.operations.acts import Fields, Operation
+from opsconsole.operations.backup_keys import private_keys
+from opsconsole.operations.backup_plans import MAY_TAKE_SECONDS
+from opsconsole.operations.backup_scope import Scope
+from opsconsole.operations.places import state_directory
+from opsconsole.operations.plan import Act, BackupOrder, DataEffect, Effect, ImportOrder, Kind, Plan, Step
+from opsconsole.operations.restore_servers import MONGO, in_documents, room
+from opsconsole.operations.saving import reachable
+from opsconsole.sources.connection import Connection
+
+
+class Wanted(Record, frozen=True):
+    """What is exported. `backup` "" is the live database; `paths`: "database.collection"."""
+
+    backup: str
+    paths: tuple[str, ...]
+    form: Form = Form()
+    replace: bool = False
+
+
+def export(found: Scope, config: Config, wanted: Wanted, where: Path | BinaryIO) -> dict[str, tuple[str, Exported]]:
+    """Write each collection, and say into which file and how much. All are written, or of files none stays.
+
+    Raises SourceError.
+    """
+    files: dict[str, str] = {}
+
+    def target(path: str) -> Callable[[], Target]:
+        if not isinstance(where, Path):
+            return lambda: Stream(where)
+        file = where / f"{path}.json" if where.is_dir() or len(wanted.paths) > 1 else where
+        files[path] = str(file)
+        return lambda: NewFile(file, replace=wanted.replace)
+
+    targets = {path: target(path) for path in wanted.paths}
+    watch = Watch(None, None)
+    try:
+        if not wanted.backup:
+            from opsconsole.sources.mongo_bulk import bulk_client
+
+            with bulk_client(reachable(server(found))) as client:
+                done = export_json(LiveDump(client, wanted.paths), targets, watch, wanted.form)
+        else:
+            done = _of_backup(found, config, wanted, targets, watch)
+    except OSError as error:
+        raise SourceError(
+            f"{error.filename or where} cannot be written: {error.strerror}", "Nothing was kept."
+        ) from None
+    return {path: (files.get(path, ""), one) for path, one in done.items()}
+
+
+def _of_backup(
+    found: Scope, config: Config, wanted: Wanted, targets: dict[str, Callable[[], Target]], watch: Watch
+) -> dict[str, Exported]:
+    from opsconsole.backups.mongo_dumps import open_dump
+
+    backup = named(backup_acts.listed(found), wanted.backup)
+    keys = private_keys(config)
+    scratch = Path(tempfile.mkdtemp(prefix="opened-", dir=state_directory(Path(found.look.directory))))
+    try:
+        opened = open_backup(backup, scratch, room(scratch), check=False, keys=keys)
+        with open_dump(Path(_part(opened)), keys) as dump:
+            return export_json(dump, targets, watch, wanted.form)
+    except Corrupt as fault:
+        raise SourceError(f"the backup {backup.id} {fault.problem}", "Verify it: `opsconsole backup verify`.") from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _part(opened: Opened) -> str:
+    parts = [one.path for one in opened.parts if one.kind == MONGO]
+    if len(parts) != 1:
+        raise SourceError(f"the backup {opened.id} has {len(parts)} parts of MongoDB, and not one", "Choose another.")
+    return parts[0]
+
+
+def server(found: Scope) -> Connection:
+    """The stack's MongoDB. Raises SourceError when there is not exactly one."""
+    servers = [one for one in found.connections if one.target.kind == "mongodb"]
+    if len(servers) != 1:
+        raise SourceError(f"this stack has {len(servers)} MongoDB servers, and not one", "See `opsconsole status`.")
+    return servers[0]
+
+
+# --- import ----------------------------------------------------------------------------------------
+
+
+def import_plan(found: Scope, order: ImportOrder) -> Plan:
+    """A safety backup of MongoDB, then the documents. Raises SourceError."""
+    safety = BackupOrder(
+        backup_class=BackupClass.SAFETY,
+        why=f"before the import into {order.database}.{order.collection}",
+        parts=(MONGO,),
+    )
+    words = {
+        "new": "The collection must have no documents.",
+        "add": "Beside the documents that are there; none of them is touched.",
+        "upsert": "A document with the same _id is replaced.",
+    }
+    replaces = order.mode == "upsert"
+    return Plan(
+        kind=Kind.IMPORT,
+        stack=found.stack.name,
+        directory=found.look.directory,
+        bound=False,
+        steps=(
+            backup_plans.save_step(found, safety, act=Act.SAFETY_BACKUP),
+            Step(
+                id="import",
+                title=f"Import {Path(order.path).name} into {order.database}.{order.collection}",
+                act=Act.IMPORT,
+                effect=f"The file is read to its end first. {words[order.mode]}",
+                seconds=MAY_TAKE_SECONDS,
+            ),
+        ),
+        data=(
+            DataEffect(
+                name=server(found).target.name,
+                what="MongoDB",
+                effect=Effect.REPLACED if replaces else Effect.BACKED_UP,
+                why=words[order.mode] if replaces else "",
+                database="mongodb" if replaces else "",
+            ),
+        ),
+        backup=safety,
+        imports=order,
+    )
+
+
+def run(operation: Operation, one: Step) -> Fields:
+    """Act.IMPORT."""
+    from opsconsole.backups.mongo_importing import Mode, import_json
+    from opsconsole.sources.mongo_bulk import bulk_client
+
+    order = operation.plan.imports
+    assert order is not None  # every plan with this act has one
+    source = JsonSource(path=Path(order.path), database=order.database, name=order.collection)
+    watch = Watch(in_documents(operation), lambda: bool(operation.cancel()))
+    try:
+        with bulk_client(reachable(server(operation.scope())), answer_seconds=None) as client:
+            done = import_json(client, source, watch, Mode(order.mode), keys=private_keys(operation.config))
+    except Cancelled:
+        raise acts.cancelled(operation, one) from None
+    return {"text": f"{done.added:,} documents added, {done.replaced:,} replaced"}
+
+
+ACTS: dict[Act, acts.Act] = {Act.IMPORT: run}
