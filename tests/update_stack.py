@@ -6,16 +6,21 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from opsconsole import config
 from opsconsole.config import Config
 from opsconsole.operations import facts, journal, places, requests
 from opsconsole.operations.plan import Plan
 from opsconsole.operations.requests import Request, Site
+from tests.deploy_stack import SLEEPS, SMALL
+from tests.deploy_stack import WELL as HEALTHY
 from tests.git_trees import Trees, git
 from tests.operation_stack import CANARY, FIXTURE, OperationStack
 from tests.parts.engine import Engine
 from tests.parts.leftovers import remove, run_name
+
+Made = TypeVar("Made", bound="UpdateStack")
 
 SETTINGS = "[deploy]\nsoak_seconds = 0.2\ngate_seconds = 20\n"
 WELL = "test ! -e /ill"
@@ -31,7 +36,7 @@ services:
     stop_grace_period: 1s
     environment: {{STORE_PASSWORD: "${{STORE_PASSWORD}}"}}
     volumes: ["{name}-data:/store"]
-    healthcheck: {{test: ["CMD-SHELL", "test -e /store/kept"], interval: 300ms, timeout: 5s, retries: 30}}
+    healthcheck: {{test: ["CMD-SHELL", "test -e /store/kept"], interval: 1500ms, timeout: 5s, retries: 30}}
   web:
     build: .
     init: true
@@ -39,7 +44,7 @@ services:
     stop_grace_period: 1s
     environment: {{LEVEL: "{level}"{more}}}
     depends_on: [store]
-    healthcheck: {{test: ["CMD-SHELL", "{test}"], interval: 300ms, timeout: 5s, retries: 2}}
+    healthcheck: {{test: ["CMD-SHELL", "{test}"], interval: 500ms, timeout: 5s, retries: 2}}
 volumes:
   {name}-data:
     name: {name}-data
@@ -103,13 +108,20 @@ class UpdateStack(OperationStack):
         (self.directory / ".env").chmod(0o640)
 
 
+class SmallUpdateStack(UpdateStack):
+    """The same without a build, its web service in an image per version: for what is updated dozens of times."""
+
+    def text(self, *, version: str = "1", command: str = SLEEPS) -> str:  # type: ignore[override]
+        return SMALL.format(name=self.project, fixture=FIXTURE, version=version, command=command, test=HEALTHY)
+
+
 @contextmanager
-def update_stack(engine: Engine, place: Path, word: str) -> Iterator[UpdateStack]:
+def update_stack(engine: Engine, place: Path, word: str, kind: type[Made] = UpdateStack) -> Iterator[Made]:
     """Running, clean, at the newest commit of its remote. Gone afterwards."""
     project = f"{run_name()}{word}"
     directory = place / project
     directory.mkdir()
-    stack = UpdateStack(directory, project, engine)
+    stack = kind(directory, project, engine)
     stack.write_env()
     (directory / "compose.yaml").write_text(stack.text())
     (directory / "Dockerfile").write_text(BUILT)

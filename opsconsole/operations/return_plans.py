@@ -68,7 +68,9 @@ def undone(look: Look, old: Plan, operation: str, kept: Sequence[Release], *, fi
     elif old.returns_to:
         # What an update did to the tree, or a rollback to the files, is undone all the same.
         steps = tuple(step for step in old.way_back if step.act is not Act.RETURN)
+        gone = f"{old.returns_to} is not kept any more: the containers stay as {old.release} has them"
         notes = ("nothing was recreated: there is nothing to undo",) if not steps else ()
+        notes = (gone,) if old.release in recorded else notes
     else:
         steps = _removal(look, old)
     return Plan(
