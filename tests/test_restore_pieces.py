@@ -171,5 +171,5 @@ def test_it_is_said_in_words_what_is_restored() -> None:
     choice = without("mongo/shop", "redis/1", "files/up").named("stock", "elsewhere")
     text = " / ".join(restore_pieces.said(PIECES, choice))
     assert "MongoDB: stock" in text and "shop" not in text.partition("/")[0]
-    assert "Redis: database 0, 7" in text and "Files media whole" in text and "Files up" not in text
+    assert "Redis without database 1" in text and "Files media whole" in text and "Files up" not in text
     assert "stock into elsewhere, so that stock stays" in text

@@ -26,7 +26,7 @@ PROVEN = 3
 
 _LONGEST_BANNER = 3  # lines
 _HISTORY = 24  # backups in the small chart of sizes
-_FALL = 0.5
+_FALL = 0.3  # of the size before: more is no ordinary day
 _TONE = {
     BackupState.GOOD: Tone.GOOD,
     BackupState.INCOMPLETE: Tone.WARNING,

@@ -35,14 +35,14 @@ class RestoreScreen(ActingScreen):
     actions = (
         Action("show_plan", ("enter",), "plan", "Show the plan of what is chosen; nothing runs yet.", footer=1,
                palette=False),
-        Action("switch", ("space",), "with/without", "Restore this piece too, or leave what is live.", footer=2,
+        Action("switch", ("space",), "on/off", "Restore this piece too, or leave what is live.", footer=2,
                palette=False),
-        Action("all_or_none", ("a",), "all/none", "Choose all that holds data, or nothing.", footer=4, palette=False),
-        Action("into", ("t",), "to another name", "Restore this database under another name; the live one stays.",
+        Action("all_or_none", ("a",), "all", "Choose all that holds data, or nothing.", footer=4, palette=False),
+        Action("into", ("t",), "into", "Restore this database under another name; the live one stays.",
                footer=5, palette=False),
         Action("keys", ("K",), "keys", "Restore only the Redis keys that match a pattern; all others stay.", footer=5,
                palette=False),
-        Action("fold", ("x",), "collections", "Show the collections of each database, or the databases alone.",
+        Action("fold", ("x",), "fold", "Show the collections of each database, or the databases alone.",
                footer=6, palette=False),
         Action("close", ("escape", "q"), "back", "Go back; nothing is done.", footer=3, palette=False),
         *ON_TOP,
@@ -120,8 +120,8 @@ class RestoreScreen(ActingScreen):
 
     def have_read(self, found: Opened | SourceError) -> None:
         """What is in the backup is known, or why it is not."""
-        if not self.is_mounted:
-            return
+        if not self.is_attached:
+            return  # it was left meanwhile
         self._timer.pause()
         if isinstance(found, SourceError):
             self._problem = found

@@ -18,6 +18,7 @@ FOLDED_FROM = 24
 
 _FORBIDDEN = frozenset('/\\. "$*<>:|?')
 _USERS = "users"
+_FEW = 4  # names in a sentence
 _LONGEST_NAME = 63  # bytes of a database's name
 _OF_THE_SERVER = ("admin", "config", "local")
 
@@ -278,10 +279,14 @@ def said(chosen: Sequence[Piece], choice: Choice) -> Iterator[str]:
         if on == top.leaves or top.kind not in ("mongo", "redis"):
             yield f"{top.title} whole" if top.kind in DATA else top.title
             continue
+        off = [piece.name for piece in chosen if piece.key in top.leaves - on]
+        if len(off) <= _FEW and len(off) < len(on):
+            yield f"{top.title} without {'database ' if top.kind == 'redis' else ''}{', '.join(off)}"
+            continue
         names = [piece.name for piece in chosen if piece.leaves <= on and piece.leaves and piece.depth == 1]
         whole = frozenset[str]().union(*(piece.leaves for piece in chosen if piece.depth == 1 and piece.name in names))
         names += [piece.name for piece in chosen if piece.depth == 2 and piece.key in on - whole]
-        few = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        few = ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW} more" if len(names) > _FEW else "")
         yield f"{top.title}: {'database ' if top.kind == 'redis' else ''}{few}"
     for old, new in choice.into:
         yield f"{old} into {new}, so that {old} stays"
