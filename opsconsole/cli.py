@@ -41,6 +41,8 @@ Without a command the console opens on the stack in this directory. Nothing is c
   opsconsole rollback previous-image   back to the release before; --to r4 names one, `releases` lists them
   opsconsole remove --plan       containers, networks and images go; volumes, directories and what others use stay
   opsconsole rollback emergency-stop   everything stopped within 10 s, evidence saved first
+  opsconsole backup create       databases, files and configuration in one; also list, verify, prune, pin, export
+  opsconsole restore latest --plan   what a restore would replace; --undo brings back what was there before
   opsconsole schedule install    backups by themselves: systemd timer or crontab, shown before it is written
   opsconsole history             who did what, when, from where, with what result; --verify checks every record
   opsconsole doctor              is everything here that the console needs, and how to mend what is not
