@@ -306,6 +306,7 @@ def test_killed_cancelled_or_full_nothing_is_left(small_set: Server, tmp_path: P
     base = full(place, small_set.uri)
     with client_of(small_set) as client:
         client.shop.a.insert_many([{"t": "x" * 2000, "n": n} for n in range(1000)])
+    tick(small_set)  # how much there is to read is told from how many seconds have passed
     seen: list[Progress] = []
     with pytest.raises(Cancelled):
         piece(place, small_set.uri, progress=seen.append, cancelled=lambda: len(seen) >= 2)
