@@ -151,9 +151,9 @@ def test_a_suspiciously_small_one_is_a_failure_and_nothing_older_goes(
 ) -> None:
     (stack.directory / "uploads" / "large.bin").write_bytes(os.urandom(1 << 20))
     for _ in range(3):
-        assert run(stack, "backup", "create", "--class", "scheduled", "--yes") == 0
+        assert run(stack, "backup", "create", "--yes") == 0
     (stack.directory / "uploads" / "large.bin").unlink()
-    assert run(stack, "backup", "create", "--class", "scheduled", "--yes") == 1
+    assert run(stack, "backup", "create", "--yes") == 1
     assert "is suspiciously small" in capsys.readouterr().out
     assert run(stack, "backup", "prune", "--yes") == 0
     assert "nothing is removed" in capsys.readouterr().out and len(stack.good()) == 4
@@ -161,17 +161,17 @@ def test_a_suspiciously_small_one_is_a_failure_and_nothing_older_goes(
 
 def test_prune_says_why_and_removes_only_what_was_shown(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(3):
-        assert run(stack, "backup", "create", "--class", "scheduled", "--yes") == 0
+        assert run(stack, "backup", "create", "--yes") == 0
     assert run(stack, "backup", "pin", "3") == 0
     settings = stack.directory / "opsconsole.toml"
     text = settings.read_text()
     names = [one.id for one in stack.listed()]
-    settings.write_text(text + "[retention]\nkeep_last = 1\n")
+    settings.write_text(text + "[retention]\nmanual_last = 1\nmanual_days = 0\n")
     try:
         capsys.readouterr()
         assert run(stack, "backup", "prune", "--plan") == 0
         said = capsys.readouterr().out
-        assert f"{names[1]}  backup" in said and "older than the last 1 backups" in said
+        assert f"{names[1]}  backup" in said and "older than the last 1 manual backups and 0 days" in said
         assert f"{names[2]} stays: pinned" in said and len(stack.good()) == 3
         assert run(stack, "backup", "prune", "--yes") == 0
     finally:
@@ -200,6 +200,15 @@ def test_verify_names_the_file_that_is_wrong_and_it_is_remembered(
     (one,) = stack.listed()
     assert one.state is BackupState.DAMAGED and "redis.rdb" in one.problem
     assert marks.read(stack.backups, one.id).fault
+
+
+def test_verify_tells_counts_to_scripts(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(stack, "backup", "create", "--yes") == 0
+    capsys.readouterr()
+    assert run(stack, "backup", "verify", "latest", "--level", "2", "--json") == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (ended,) = (one for one in records if one["event"] == "step-end")
+    assert ended["counts"][f"{DATABASE}.users"] == 14 and ended["result"] == "done"
 
 
 def test_the_list_for_scripts(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:

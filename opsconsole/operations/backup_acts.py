@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from opsconsole.backups import copying, marks, pruning
+from opsconsole.backups import copying, manifest, marks, pruning
 from opsconsole.backups.encryption import NO_KEYS
 from opsconsole.backups.findings import counted
 from opsconsole.backups.progress import Cancelled
@@ -81,7 +81,16 @@ def verify_backup(operation: Operation, one: Step) -> Fields:
         said += f"; restored in {seen.proof.seconds:.1f} s ({', '.join(dict.fromkeys(way_words(seen.proof)))})"
     if not seen.complete and asked.level is Level.RESTORED:
         raise SourceError(f"{name} could not be proven: {seen.note}", f"{said}. It says nothing against the backup.")
-    return {"text": said + "".join(f"; {text}" for text in (seen.note, seen.unrecorded) if text)}
+    text = said + "".join(f"; {more}" for more in (seen.note, seen.unrecorded) if more)
+    return {"text": text, "counts": _counts(found.directory / name) if seen.level >= Level.PARSED else {}}
+
+
+def _counts(directory: Path) -> dict[str, int]:
+    """Documents by "database.collection", as its manifest has them, which was found right; {} without one."""
+    if not directory.is_dir() or not (directory / manifest.NAME).exists():
+        return {}
+    collections = (one for part in manifest.read(directory).parts for one in part.collections)
+    return {f"{one.database}.{one.name}": one.documents for one in collections}
 
 
 def way_words(proof: Proof) -> Iterator[str]:
@@ -146,15 +155,26 @@ ACTS: dict[Act, acts.Act] = {
 
 def in_bytes(operation: Operation) -> Callable[[str, int, int], None]:
     """Tells watchers how far it is, once a second at most."""
-    next_at = 0.0
+    next_at, since = 0.0, 0.0
 
     def told(what: str, done: int, total: int) -> None:
-        nonlocal next_at
-        if what and time.monotonic() >= next_at:
-            next_at = time.monotonic() + 1.0
-            operation.progress(what, done, total or None, "bytes")
+        nonlocal next_at, since
+        now = time.monotonic()
+        since = since or now
+        if what and now >= next_at:
+            next_at = now + 1.0
+            operation.progress(what + speed(done, total, now - since), done, total or None, "bytes")
 
     return told
+
+
+def speed(done: int, total: int, seconds: float) -> str:
+    """`, 85.0 MB/s, about 14 s left`; "" before it can be told."""
+    if seconds < 1 or not done:
+        return ""
+    rate = done / seconds
+    left = f", about {max(1, round((total - done) / rate)):,} s left" if total > done else ""
+    return f", {rate / 1e6:,.1f} MB/s{left}"
 
 
 def listed(found: Scope, policy: Policy | None = None) -> tuple[Backup, ...]:

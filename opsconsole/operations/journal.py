@@ -96,6 +96,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     notes: tuple[str, ...] = ()  # the guard: what was not compared, shrinks by itself or went as the plan said
     release: str = ""  # "r4": recorded, marked good or returned to
     backup: str = ""  # id of the backup that the step made
+    counts: dict[str, int] = {}  # of a backup that was verified: documents by "database.collection"
 
 
 class Journal:

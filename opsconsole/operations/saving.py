@@ -278,7 +278,7 @@ class _Progress:
         return self._asked()
 
     def mongo(self, now: Progress) -> None:
-        self._told(f"MongoDB {now.collection}", now.bytes, now.total_bytes)
+        self._told(f"MongoDB {now.collection}, {now.documents:,} documents", now.bytes, now.total_bytes)
 
     def of_redis(self, name: str) -> Callable[[int, int], None]:
         return lambda done, total: self._part(f"Redis {name}", done, total)
