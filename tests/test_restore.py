@@ -117,12 +117,15 @@ def test_only_files(stack: BackupStack) -> None:
     }
 
 
-def test_the_env_file_comes_back_when_it_is_asked_for(stack: BackupStack) -> None:
+def test_the_env_file_comes_back_when_it_is_asked_for(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:
     path = stack.directory / ".env"
     before = path.read_bytes()
     path.write_bytes(before + b"MORE=1\n")
     assert run(stack, "restore", "latest", "--part", "config", "--yes") == 0
     assert path.read_bytes() == before
+    # An undo is of the last restore, and never of one before it.
+    assert run(stack, "restore", "--undo", "--yes") == 2
+    assert "put only configuration in place" in capsys.readouterr().err
 
 
 def test_nothing_is_touched_when_a_byte_is_wrong(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:

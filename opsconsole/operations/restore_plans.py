@@ -24,7 +24,7 @@ from opsconsole.backups.mongo_choosing import loadable
 from opsconsole.backups.opening import Opened, open_backup
 from opsconsole.config import Config
 from opsconsole.model import Backup, BackupClass, Container, SourceError
-from opsconsole.operations import backup_acts, backup_plans, journal, restore_state
+from opsconsole.operations import backup_acts, backup_plans, file_acts, journal, restore_state
 from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_plans import MAY_TAKE_SECONDS, NEEDED_LEVEL
 from opsconsole.operations.backup_scope import Scope
@@ -59,6 +59,8 @@ from opsconsole.operations.restore_servers import FILES, MONGO, REDIS, room
 from opsconsole.operations.stack_plans import RUNNING, gate_step
 from opsconsole.roles import role_of
 
+FILE = "file"
+
 
 def restore(found: Scope, config: Config, backup: Backup, order: RestoreOrder) -> Plan:
     """Read the backup (unless it was read to level 2 before) and what is live, and plan. Takes as long as that takes.
@@ -81,8 +83,8 @@ def restore(found: Scope, config: Config, backup: Backup, order: RestoreOrder) -
         )
         for one in targets
     ]
-    effects += [DataEffect(name=one.path, what="file", effect=Effect.REPLACED) for one in files]
-    stopping = _applications(found) if _touches_live(order, effects) else ()
+    effects += [DataEffect(name=one.path, what=FILE, effect=Effect.REPLACED) for one in files]
+    stopping = _applications(found) if _touches_data(effects) else ()
     steps = tuple(_steps(found, order, kinds, stopping, files))
     return Plan(
         kind=Kind.RESTORE,
@@ -136,13 +138,14 @@ def undoing(directory: Path, operation: str = "") -> RestoreOrder:
     for place in reversed(existing_operations(directory)):
         if f"-{Kind.RESTORE.value}-" not in place.name or (operation and not place.name.endswith(operation)):
             continue
-        records = journal.read(place)
-        if not records or records[-1].result is not journal.Result.DONE:
-            continue
-        home = restore_state.home(place)
-        old = journal.read_plan(home).restore
-        safety = backup_acts.made_by(place)
-        if old is None or not safety or journal.read_plan(place).as_undo:
+        home, records = restore_state.home(place), journal.read(place)
+        old, safety = journal.read_plan(home).restore, backup_acts.made_by(place)
+        if old is None or restore_state.settled(home) != "new" or not safety:
+            if records and records[-1].result is journal.Result.DONE and not journal.read_plan(place).as_undo:
+                raise SourceError(
+                    f"{place.name} put only configuration in place",
+                    f"The files of before are in {home / file_acts.KEPT}; --operation names another restore.",
+                )
             continue
         to = dict(old.to)
         return RestoreOrder(
@@ -357,5 +360,6 @@ def _is_database(found: Scope, container: Container) -> bool:
     return any(one.target.service == container.service for one in found.connections if one.target.service)
 
 
-def _touches_live(order: RestoreOrder, effects: Sequence[DataEffect]) -> bool:
-    return any(one.effect is not Effect.SAFE for one in effects)
+def _touches_data(effects: Sequence[DataEffect]) -> bool:
+    """A file of the configuration is put in place while everything runs."""
+    return any(one.effect is not Effect.SAFE and one.what != FILE for one in effects)
