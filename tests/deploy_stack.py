@@ -147,10 +147,10 @@ class DeployStack(OperationStack):
 
     def kept(self) -> str:
         """What the store wrote when its volume was new."""
-        return self.compose("exec", "-T", "store", "cat", "/store/kept")
+        return self.engine.docker("exec", self.name("store"), "cat", "/store/kept")
 
     def migrations(self) -> int:
-        return self.compose("exec", "-T", "store", "cat", "/store/migrations").count("ran")
+        return self.engine.docker("exec", self.name("store"), "cat", "/store/migrations").count("ran")
 
     def name(self, service: str, number: int = 1) -> str:
         return f"{self.project}-{service}-{number}"
