@@ -107,7 +107,7 @@ def test_to_a_commit_that_is_bad_brings_every_file_back(later: UpdateStack, caps
     assert "git will show compose.yaml as changed" in said and "environment.LEVEL: debug -> info" in said
 
 
-@pytest.mark.parametrize(("at", "answer"), [("D05.1", "undo"), ("T05.1", "finish")])
+@pytest.mark.parametrize(("at", "answer"), [("D05.1", "undo"), ("T04.1", "undo"), ("T05.1", "finish")])
 def test_killed_and_finished_or_undone(later: UpdateStack, at: str, answer: str) -> None:
     before, images = files(later), later.images()
     good: str = later.good  # type: ignore[attr-defined]
@@ -121,6 +121,19 @@ def test_killed_and_finished_or_undone(later: UpdateStack, at: str, answer: str)
         assert files(later) == before and "LEVEL=debug" in later.environment()
     else:
         assert files(later)["compose.yaml"][0].decode() == later.text() and "LEVEL=info" in later.environment()
+
+
+def test_killed_while_it_is_undone(later: UpdateStack) -> None:
+    """One of the two files is back, the other is not."""
+    before, images = files(later), later.images()
+    good: str = later.good  # type: ignore[attr-defined]
+    place, _ = later.run(later.plan("config", to=good), OPS_KILL_AT="T05.2")
+    killed, code = later.run(later.plan("undo", operation=place.name), OPS_KILL_AT="T06.1")
+    assert code == -signal.SIGKILL and files(later) != before
+    assert [one.operation for one in unfinished.unfinished(later.directory)] == [killed.name]
+    assert main(["operations", "undo", killed.name, "--yes", "--stack", str(later.directory)]) == 0
+    assert files(later) == before and later.images() == images and "LEVEL=debug" in later.environment()
+    assert unfinished.unfinished(later.directory) == ()
 
 
 def test_a_file_that_somebody_changed_since_is_not_overwritten_by_the_undo(later: UpdateStack) -> None:
