@@ -61,7 +61,7 @@ PICTURES = (
     Picture("metrics", ["m"]),
     Picture("alerts", ["m"], size=(160, 50)),
     Picture("databases", ["D"]),
-    Picture("backups", ["b"], size=(160, 40)),
+    Picture("backups", ["b"], size=(180, 44)),
     Picture("backup", ["b", "enter"], size=(120, 50)),
     Picture("restore", ["j", "j", "j", "space"], operations="past", restore=True),
     Picture("plan-restore", ["b"], operations="past", plan=RESTORE),

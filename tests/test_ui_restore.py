@@ -257,6 +257,27 @@ async def test_pieces_are_ticked_and_the_order_says_what_is_left(directory: Path
         )
 
 
+async def test_ticked_collections_are_written_as_json(directory: Path, asked: Asked) -> None:
+    out = directory / "out"
+    async with opened(directory) as (app, pilot):
+        await pilot.press("j", "R")
+        await shows(app, "mps_db_unified", "20 documents")
+        await pilot.press("j", "j", "space", "E")  # without its first collection
+        await shows(app, f"Export from {OLDER}", "3 collections as JSON")
+        app.screen.query_one(Input).value = str(out)
+        await pilot.press("enter", "escape")
+        await shows(app, f"{out} is no directory; nothing was exported.")
+        out.mkdir()
+        await pilot.press("R")
+        await shows(app, "20 documents")
+        await pilot.press("E")
+        await shows(app, "4 collections as JSON")
+        app.screen.query_one(Input).value = str(out)
+        await pilot.press("enter", "escape")
+        await shows(app, "4 files with 20 documents")
+        assert len(list(out.iterdir())) == 4 and asked.requests == []
+
+
 async def test_nothing_ticked_has_no_plan_and_a_brings_all_back(directory: Path, asked: Asked) -> None:
     async with opened(directory) as (app, pilot):
         await pilot.press("R")

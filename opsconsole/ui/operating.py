@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -164,6 +164,28 @@ class Operating:
                 self.restore(one)
 
         self.app.aside(look, found, "newest backup")
+
+    def export(self, backup: Backup, collections: Sequence[str], directory: str) -> None:
+        """Write collections of a backup as JSON into a directory, and say how that went."""
+        site = self.site
+        if site is None or self.refused(changes=True):
+            return
+
+        def write() -> tuple[str, Tone]:
+            from opsconsole.operations import exporting, requests
+
+            where = Path(directory).expanduser().absolute()
+            if not where.is_dir():
+                return f"{where} is no directory; nothing was exported.", Tone.BAD
+            wanted = exporting.Wanted(backup=backup.id, paths=tuple(collections))
+            try:
+                done = exporting.export(requests.scope_of(site), site.config(), wanted, where)
+            except SourceError as error:
+                return f"Nothing was exported: {error.problem}. {error.hint}", Tone.BAD
+            documents = sum(one.documents for _, one in done.values())
+            return f"{len(done)} files with {documents:,} documents of {backup.id} are in {where}.", Tone.GOOD
+
+        self.app.in_background(write, lambda said: self.app.report(*said), f"export from {backup.id}")
 
     def attach(self) -> None:
         """Watch what runs; else see to what is half done."""

@@ -81,7 +81,7 @@ class BackupsPane(RowsAndDetail[Backup]):
     def _columns(self) -> tuple[Column[Backup], ...]:
         """80 cells have room for those of priority 0 and 1."""
         return (
-            Column("state", "State", 12, self._state, order=lambda backup: RANK[backup.state]),
+            Column("state", "State", 13, self._state, order=lambda backup: RANK[backup.state]),
             Column("id", "Backup", 15, name_said, grow=True, most=29),
             Column("age", "Age", 7, self._age, align="right", order=lambda backup: backup.taken_at, descending=True),
             Column("size", "Size", 8, lambda backup: size(backup.size_bytes), priority=1, align="right",
@@ -90,7 +90,7 @@ class BackupsPane(RowsAndDetail[Backup]):
             Column("level", "Verified", 9, self._level, priority=1,
                    order=lambda backup: -1 if backup.checked_level is None else backup.checked_level, descending=True),
             Column("class", "Class", 9, class_said, priority=2, grow=True, most=18),
-            Column("parts", "Parts", 20, self._parts, priority=3, grow=True, most=50),
+            Column("parts", "Parts", 28, self._parts, priority=3, grow=True, most=50),
             Column("kept", "Why kept", 32, kept_said, priority=4, grow=True, most=70),
             Column("copies", "Copied to", 15, copies_said, priority=5, grow=True, most=40),
             Column("taken", "Taken (local)", 16, lambda backup: local_time(backup.taken_at)[:16], priority=6),

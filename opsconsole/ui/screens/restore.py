@@ -25,7 +25,7 @@ from opsconsole.ui.widgets.columns import CellText, Column
 from opsconsole.ui.widgets.lines import fact, flowed, joined, wrapped
 from opsconsole.ui.widgets.row_table import RowTable
 from opsconsole.ui.widgets.sheet import Sheet
-from opsconsole.ui.wording import Tone, ago, clock, sign
+from opsconsole.ui.wording import Tone, ago, clock, plural, sign
 
 
 class RestoreScreen(ActingScreen):
@@ -44,6 +44,8 @@ class RestoreScreen(ActingScreen):
                palette=False),
         Action("fold", ("x",), "fold", "Show the collections of each database, or the databases alone.",
                footer=6, palette=False),
+        Action("export", ("E",), "export", "Write the collections that are ticked as JSON files; nothing is restored.",
+               footer=7, palette=False),
         Action("close", ("escape", "q"), "back", "Go back; nothing is done.", footer=3, palette=False),
         *ON_TOP,
     )  # fmt: skip
@@ -199,6 +201,8 @@ class RestoreScreen(ActingScreen):
             return bool(self._database())
         if action == "keys":
             return any(one.kind == "redis" for one in self._pieces)
+        if action == "export":
+            return bool(restore_pieces.collections(self._pieces, self.choice))
         if action == "fold":
             return any(one.kind == "collection" for one in self._pieces)
         return True
@@ -291,6 +295,20 @@ class RestoreScreen(ActingScreen):
         ]
         hint = "Enter takes them; nothing is all keys. Esc leaves it as it is."
         self.app.push_screen(AskingScreen("Which keys", said, hint, " ".join(self.choice.patterns)), named)
+
+    def action_export(self) -> None:
+        paths = restore_pieces.collections(self._pieces, self.choice)
+        if not paths:
+            return
+        from opsconsole.ui.screens.asking import AskingScreen
+
+        def chosen(directory: str | None) -> None:
+            if directory:
+                self.console_app.operating.export(self.backup, paths, directory)
+
+        said = [f"{plural(len(paths), 'collection')} as JSON, one document in a line, into a directory that is there:"]
+        hint = "Enter writes them, Esc does not. Nothing is overwritten."
+        self.app.push_screen(AskingScreen(f"Export from {self.backup.id}", said, hint, "."), chosen)
 
     def action_close(self) -> None:
         if not self.table.back():

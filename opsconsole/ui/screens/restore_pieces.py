@@ -17,7 +17,7 @@ FOLDED_FROM = 24
 """So many pieces and more are shown without their collections at first."""
 
 _FORBIDDEN = frozenset('/\\. "$*<>:|?')
-_USERS = "users"
+_USERS, _VIEW = "users", "view"
 _FEW = 4  # names in a sentence
 _LONGEST_NAME = 63  # bytes of a database's name
 _OF_THE_SERVER = ("admin", "config", "local")
@@ -119,6 +119,12 @@ def _parts(wanted: RestoreOrder, pieces: Sequence[Piece], choice: Choice) -> Res
     )
 
 
+def collections(pieces: Sequence[Piece], choice: Choice) -> tuple[str, ...]:
+    """Those that are ticked and hold documents, as "database.collection"."""
+    ticked = (one for one in pieces if one.kind == "collection" and one.key in choice.leaves)
+    return tuple(one.name for one in ticked if one.held != _VIEW)
+
+
 def _is_partial(kind: str, pieces: Sequence[Piece], on: frozenset[str]) -> bool:
     """Whether some of it is chosen, and not all."""
     leaves = frozenset[str]().union(*(piece.leaves for piece in pieces if piece.kind == kind))
@@ -174,7 +180,7 @@ def _mongo(parts: Sequence[OpenPart], databases: Sequence[DatabaseStatus]) -> li
                 name=f"{one.database}.{one.name}",
                 title=one.name,
                 depth=2,
-                held="view" if one.kind == "view" else plural(one.documents, "document"),
+                held=_VIEW if one.kind == "view" else plural(one.documents, "document"),
                 now=_documents_now(live, f"{one.database}.{one.name}", one.kind),
                 leaves=frozenset({f"mongo/{one.database}.{one.name}"}),
             )
