@@ -62,7 +62,7 @@ PICTURES = (
     Picture("alerts", ["m"], size=(160, 50)),
     Picture("databases", ["D"]),
     Picture("backups", ["b"], size=(180, 44)),
-    Picture("backup", ["b", "enter"], size=(120, 50)),
+    Picture("backup", ["b", "j", "enter"], size=(120, 50)),
     Picture("restore", ["j", "j", "j", "space"], operations="past", restore=True),
     Picture("plan-restore", ["b"], operations="past", plan=RESTORE),
     Picture("backups-80x24", ["b"], size=(80, 24)),

@@ -22,6 +22,8 @@ from opsconsole.model import (
     HeldFile,
     HeldKeys,
     HeldPart,
+    OplogSpan,
+    OplogTime,
     Stack,
 )
 
@@ -49,6 +51,7 @@ def _backups(newest: datetime) -> tuple[Backup, ...]:
     update = _safety(newest - timedelta(hours=19), 0.8, "before the update of the stack harbour")
     kept = _manual(newest - 10 * _DAY + timedelta(hours=6), 9.7, "before the move to MongoDB 6")
     return (
+        _slice(newest, newest + timedelta(hours=2)),
         _good(newest, 0, copied=True),
         update,
         _nightly(newest - _DAY, 1, state=BackupState.DAMAGED, mongo=_CUT),
@@ -162,6 +165,33 @@ def _script(moment: datetime, days: float) -> Backup:
     return msgspec.structs.replace(one, layout="backup.sh")
 
 
+def _slice(base: datetime, moment: datetime) -> Backup:
+    """What the replica set wrote since a backup."""
+    name = _stamp(moment)
+    part = BackupPart(kind="mongo", path="oplog.bson.gz", size_bytes=31 * MB, note="38,114 changes")
+    span = OplogSpan(
+        part="mongodb",
+        replica_set="rs0",
+        set_id="",
+        server="MongoDB 6.0.19",
+        begins=OplogTime(time=int(base.timestamp()), increment=1),
+        ends=OplogTime(time=int(moment.timestamp()), increment=1),
+        continues=_stamp(base),
+    )
+    return Backup(
+        id=name,
+        path=f"{DIRECTORY}/backups/{name}",
+        layout="opsconsole",
+        taken_at=moment,
+        size_bytes=part.size_bytes,
+        state=BackupState.INCREMENTAL,
+        parts=(part, BackupPart(kind="manifest", path="manifest.json", size_bytes=0)),
+        checked_level=1,
+        checked_at=moment + timedelta(minutes=1),
+        oplog=(span,),
+    )
+
+
 def _partial(moment: datetime) -> Backup:
     name = f".partial-{_stamp(moment)}"
     part = BackupPart(kind="mongo", path="mongodb.archive.gz", size_bytes=930 * MB)
@@ -232,7 +262,7 @@ def _held(part: BackupPart, days: float) -> HeldPart:
                 consistency="one point in time",
                 server="MongoDB 6.0.19",
                 seconds=131.0,
-                collections=_collections(days) if part.ok else (),
+                collections=_collections(days) if part.ok and days >= 0 else (),
                 content_size=int(part.size_bytes * 2.9),
             )
         case "redis":
