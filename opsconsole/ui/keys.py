@@ -29,6 +29,7 @@ class Action:
     help: str  # one sentence, for help and palette
     footer: int = 0
     changes: bool = False  # changes the stack: hidden and refused with --read-only
+    opens: bool = False  # with `changes`: the key only opens a plan or a choice, and may be harmless elsewhere
     shown: str = ""  # how the keys are written, when not as `key_name` writes them
     palette: bool = True  # moving a cursor is no command
 

@@ -44,18 +44,18 @@ class BackupsPane(RowsAndDetail[Backup]):
     actions = (
         *RowsAndDetail.actions,
         Action("create", ("B",), "back up", "Make a backup: choose of what, a plan is shown first.", footer=12,
-               changes=True),
+               changes=True, opens=True),
         Action("restore", ("R",), "restore", "Restore this backup, whole or in part; a plan is shown first.", footer=13,
-               changes=True),
-        Action("verify", ("V",), "verify", "Verify this backup: choose how far.", footer=14, changes=True),
+               changes=True, opens=True),
+        Action("verify", ("V",), "verify", "Verify this backup: choose how far.", footer=14, changes=True, opens=True),
         Action("pin", ("p",), "pin/unpin", "Keep this backup whatever the rules say, or let the rules decide again.",
-               footer=16, changes=True),
+               footer=16, changes=True, opens=True),
         Action("prune", ("P",), "prune plan", "Show which backups no rule keeps and why; removing them is asked.",
                footer=17),
         Action("undo_restore", ("U",), "undo restore", "Bring back what the last restore replaced; a plan comes first.",
-               footer=18, changes=True),
+               footer=18, changes=True, opens=True),
         Action("copy_away", (), "copy off this host", "Copy this backup to the place that the settings name.",
-               changes=True),
+               changes=True, opens=True),
     )  # fmt: skip
 
     def __init__(self) -> None:

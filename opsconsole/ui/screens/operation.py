@@ -53,7 +53,7 @@ class OperationScreen(ActingScreen):
         Action("resolve('undo')", ("U",), "undo", "Show the plan that undoes a half-done operation.", footer=1,
                palette=False),
         Action("restore", ("R",), "restore", "Where data is missing: restore from the newest good backup, by a plan.",
-               footer=1, changes=True, palette=False),
+               footer=1, changes=True, opens=True, palette=False),
         Action("anew", ("p",), "plan anew", "After a refusal: make the plan anew.", footer=1, palette=False),
         Action("search", ("slash", "backslash", "ctrl+f"), "search", "Search the output; n and N go on.", footer=10,
                palette=False),
