@@ -310,7 +310,7 @@ def test_killed_cancelled_or_full_nothing_is_left(small_set: Server, tmp_path: P
     seen: list[Progress] = []
     with pytest.raises(Cancelled):
         piece(place, small_set.uri, progress=seen.append, cancelled=lambda: len(seen) >= 2)
-    assert seen[-1].total_bytes > seen[-1].bytes > 0
+    assert seen[-1].bytes > 0 and seen[-1].total_bytes > 0, "an estimate, which may be less than it turns out"
     with full_disk(5000), pytest.raises(BackupFailed, match="cannot be written"):
         piece(place, small_set.uri)
     after = resume(listed(place), "mongodb")
