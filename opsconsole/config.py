@@ -142,6 +142,9 @@ class RetentionSection(Section, frozen=True):
     manual_days: Annotated[int, Meta(description="... and all that are younger than so many days.", ge=0)] = 14
     safety_last: Annotated[int, Meta(description="So many safety backups are kept.", ge=1)] = 10
     safety_days: Annotated[int, Meta(description="... and all that are younger than so many days.", ge=0)] = 14
+    point_in_time_days: Annotated[
+        int, Meta(description="So far back every second can be restored, where there are incremental backups.", ge=0)
+    ] = 14
 
 
 class ScheduleSection(Section, frozen=True):

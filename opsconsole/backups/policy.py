@@ -18,6 +18,7 @@ def policy_of(config: Config) -> Policy:
         manual_days=kept.manual_days,
         safety_last=kept.safety_last,
         safety_days=kept.safety_days,
+        point_in_time_days=kept.point_in_time_days,
     )
 
 
