@@ -64,7 +64,23 @@ class MongoSaver:
 
 def part_of(name: str, file: str, saved: SavedDump) -> Part:
     """What a manifest tells of an archive that was saved as `file`."""
-    collections = tuple(
+    return Part(
+        kind="mongo",
+        name=name,
+        files=(HeldFile(path=file, size=saved.size, sha256=saved.sha256),),
+        consistency=saved.consistency.value,
+        server=f"MongoDB {saved.server_version}",
+        seconds=saved.seconds,
+        collections=held_collections(saved),
+        oplog=saved.oplog,
+        content_size=sum(one.bytes for one in saved.collections),
+        notes=tuple(_notes(saved)),
+    )
+
+
+def held_collections(saved: SavedDump) -> tuple[HeldCollection, ...]:
+    """What was saved, as a manifest lists it."""
+    return tuple(
         HeldCollection(
             database=one.database,
             name=one.name,
@@ -75,18 +91,6 @@ def part_of(name: str, file: str, saved: SavedDump) -> Part:
             indexes=one.indexes,
         )
         for one in saved.collections
-    )
-    return Part(
-        kind="mongo",
-        name=name,
-        files=(HeldFile(path=file, size=saved.size, sha256=saved.sha256),),
-        consistency=saved.consistency.value,
-        server=f"MongoDB {saved.server_version}",
-        seconds=saved.seconds,
-        collections=collections,
-        oplog=saved.oplog,
-        content_size=sum(one.bytes for one in saved.collections),
-        notes=tuple(_notes(saved)),
     )
 
 

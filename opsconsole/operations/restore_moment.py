@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from opsconsole.backups import manifest
-from opsconsole.backups.manifest import HeldCollection
+from opsconsole.backups.mongo_part import held_collections
 from opsconsole.backups.opening import Opened
 from opsconsole.backups.oplog_replaying import Replayed
 from opsconsole.backups.point_in_time import Held, materialise
@@ -65,18 +65,7 @@ def put_together(operation: Operation, home: Path, found: Scope, order: RestoreO
     part = msgspec.structs.replace(
         base_part,
         path=str(target),
-        collections=tuple(
-            HeldCollection(
-                database=one.database,
-                name=one.name,
-                kind=one.kind,
-                documents=one.documents,
-                size=one.bytes,
-                digest=one.digest,
-                indexes=one.indexes,
-            )
-            for one in made.saved.collections
-        ),
+        collections=held_collections(made.saved),
         size=sum(one.bytes for one in made.saved.collections),
     )
     others = tuple(part if one.kind == MONGO else one for one in opened.parts)
