@@ -20,7 +20,7 @@ from tests.parts.borrowed import borrowed_engine
 from tests.parts.machine import PartsError
 
 # Most tests wait for something most of the time.
-PROCESSES = (os.cpu_count() or 1) + 2
+PROCESSES = (os.cpu_count() or 1) + 1
 
 SPREAD = ("-m", "not alone", f"--numprocesses={PROCESSES}", "--dist=loadgroup")
 ALONE = ("-m", "alone")

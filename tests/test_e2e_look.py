@@ -178,7 +178,7 @@ FOOTERS = {
     "logs": "/ filter  \\ search  L level",
     "metrics": re.compile("^ Tab next pane  z full size", re.MULTILINE),
     "databases": "Enter fold  x fold all",
-    "backups": "Enter details  / filter  < > sort",
+    "backups": "Enter details  B back up  R restore  V verify",
     "deploy": "Enter choose  R roll back",
     "history": "/ filter  < > sort  Tab",
 }
@@ -193,7 +193,7 @@ def test_every_key_of_the_footer_does_something_visible(console: Console, pane: 
     for label, key in keys.items():
         console.go(pane, FOOTERS[pane])
         effect = Effect(console, pane, label, key)
-        getattr(effect, label.replace(" ", "_"))()
+        getattr(effect, label.replace(" ", "_").replace("/", "_"))()
 
 
 class Effect:
@@ -257,6 +257,24 @@ class Effect:
 
     def restart(self) -> None:
         self._opens("Restart backend?")
+
+    def back_up(self) -> None:
+        self._opens("Everything, kept for ever")
+
+    def restore(self) -> None:
+        self._opens("In the backup")
+
+    def verify(self) -> None:
+        self._opens("L3, prove it")
+
+    def pin_unpin(self) -> None:
+        self._opens("Nothing removes it until")
+
+    def prune_plan(self) -> None:
+        self._opens("Plan: prune")
+
+    def undo_restore(self) -> None:
+        self._opens("Plan: undo of the last restore")
 
     def stop(self) -> None:
         self._opens("Stop backend?")

@@ -9,6 +9,10 @@ from opsconsole.model import Backup, BackupState, SourceError
 from opsconsole.text import printable
 
 LATEST = "latest"
+
+BEFORE_RESTORE = "before the restore of "
+"""So the reason of a safety backup begins that holds what a restore has put aside: `latest` never means it."""
+
 _SUFFIX = re.compile(r"(?:\.(?:tar|tgz|archive|dump|rdb|bson|gz|zst))+$", re.IGNORECASE)
 
 
@@ -30,8 +34,9 @@ def named(backups: Sequence[Backup], wanted: str) -> Backup:
 
 
 def latest(backups: Sequence[Backup]) -> Backup:
-    """The newest good one. Raises SourceError when there is none."""
-    good = (one for one in backups if one.state is BackupState.GOOD and not one.in_future)
+    """The newest good one, but for what a restore has put aside. Raises SourceError when there is none."""
+    sound = (one for one in backups if one.state is BackupState.GOOD and not one.in_future)
+    good = (one for one in sound if not one.why.startswith(BEFORE_RESTORE))
     if (found := next(good, None)) is None:
         raise SourceError("there is no good backup", _listed(backups))
     return found

@@ -14,10 +14,10 @@ from opsconsole.operations.facts import from_here
 from opsconsole.operations.plan import NewFile
 
 
-def config_files(found: Scope, opened: Opened, keys: Keys) -> tuple[NewFile, ...]:
+def config_files(found: Scope, opened: Opened, backup: Path, keys: Keys) -> tuple[NewFile, ...]:
     """Env and compose files, each for the place that it was read from; those that are the same today are left out.
 
-    Raises SourceError for one that lay outside of the stack's directory.
+    `backup`: where it lies. Raises SourceError for one that lay outside of the stack's directory.
     """
     directory = Path(found.look.directory)
     files = []
@@ -25,6 +25,8 @@ def config_files(found: Scope, opened: Opened, keys: Keys) -> tuple[NewFile, ...
         if part.kind != "config":
             continue
         for stored, place in _stored(Path(part.path), found, keys):
+            if not stored.is_relative_to(backup):  # packed, and unpacked for the look only
+                raise SourceError(f"{part.name} is packed with other parts", "Unpack it by hand.")
             data = read_stored(stored, keys)
             target = directory / place
             if not target.resolve().is_relative_to(directory.resolve()):

@@ -13,14 +13,16 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from opsconsole.backups import oplog_ranges
-from opsconsole.backups.encryption import NO_KEYS, Keys
+from opsconsole.backups.encryption import Keys
 from opsconsole.backups.findings import counted, some_of
 from opsconsole.backups.mongo_choosing import loadable
+from opsconsole.backups.naming import BEFORE_RESTORE
 from opsconsole.backups.opening import Opened, open_backup
 from opsconsole.config import Config
 from opsconsole.model import Backup, BackupClass, Container, SourceError
@@ -47,7 +49,6 @@ from opsconsole.operations.plan import (
 from opsconsole.operations.restore_effects import (
     DATA,
     files_said,
-    has,
     kinds_of,
     mongo_effects,
     notes,
@@ -68,11 +69,15 @@ def restore(found: Scope, config: Config, backup: Backup, order: RestoreOrder) -
     Raises SourceError when the backup is not right, or does not have what was chosen.
     """
     keys = private_keys(config)
-    opened = read(found, backup, keys)
+    with _read(found, backup, keys) as opened:
+        return _planned(found, backup, order, opened, keys)
+
+
+def _planned(found: Scope, backup: Backup, order: RestoreOrder, opened: Opened, keys: Keys) -> Plan:
     kinds = kinds_of(opened, order)
     order = msgspec.structs.replace(order, backup=backup.id, path=backup.path, identity=opened.identity, parts=kinds)
     effects = [*mongo_effects(found, opened, order), *redis_effects(found, opened, order)]
-    files = config_files(found, opened, keys) if "config" in kinds else ()
+    files = config_files(found, opened, Path(backup.path), keys) if "config" in kinds else ()
     targets = file_targets(opened, found, order) if FILES in kinds else ()
     effects += [
         DataEffect(
@@ -105,7 +110,7 @@ def restore(found: Scope, config: Config, backup: Backup, order: RestoreOrder) -
         restore=order,
         backup=BackupOrder(
             backup_class=BackupClass.SAFETY,
-            why=f"before the restore of {backup.id}",
+            why=f"{BEFORE_RESTORE}{backup.id}",
             parts=safety_parts(found, kinds),
             databases=tuple(new for _, new in order.to),
         ),
@@ -203,15 +208,13 @@ def undone(old: Plan, look: Scope, operation: str, *, settled: str, finish: bool
     )
 
 
-def read(found: Scope, backup: Backup, keys: Keys = NO_KEYS) -> Opened:
-    """What the backup holds; an older layout is unpacked for the look and packed away again. Raises SourceError."""
+@contextmanager
+def _read(found: Scope, backup: Backup, keys: Keys) -> Iterator[Opened]:
+    """What the backup holds; an older layout is unpacked for the look, and gone afterwards. Raises SourceError."""
     scratch = Path(tempfile.mkdtemp(prefix="opened-", dir=state_directory(Path(found.look.directory))))
     try:
         known = (backup.checked_level or 0) >= NEEDED_LEVEL
-        opened = open_backup(backup, scratch, room(scratch), check=not known, keys=keys)
-        # What lies in the scratch directory is gone in a moment; where a part goes is told by what it looks like now.
-        file_targets(opened, found, RestoreOrder(backup=backup.id)) if has(opened, FILES) else ()
-        return opened
+        yield open_backup(backup, scratch, room(scratch), check=not known, keys=keys)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -18,10 +18,11 @@ def borrowed_engine() -> Iterator[Engine]:
     found, started = engines.ensure()
     leftovers.remove(found)
     images.build_all(found)
+    images.hold_all(found)
     try:
         yield found
     finally:
-        leftovers.remove(found)
+        leftovers.remove(found, also=leftovers.run_name())
         if started:
             engines.stop(found)
         elif not found.ours:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.parts.engine import LABEL, Engine
 from tests.parts.install import MONGOD, find
+from tests.parts.leftovers import run_name
 from tests.parts.machine import PartsError, locked, run, say
 
 ROOTFS = Path(__file__).parent / "rootfs"
@@ -87,6 +88,13 @@ def build_all(engine: Engine) -> None:
             content = _content(image)
             if label != content:
                 _import(engine, image, content)
+
+
+def hold_all(engine: Engine) -> None:
+    """Keep every image in use until this process ends: tests remove images that no container uses, as they should."""
+    name = run_name()
+    for number, image in enumerate(IMAGES):
+        engine.docker("create", "--name", f"{name}holds-{number}", image.tag, "true")
 
 
 def build(engine: Engine, tag: str) -> None:
