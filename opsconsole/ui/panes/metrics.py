@@ -57,10 +57,16 @@ class MetricsPane(Pane):
         yield Scrolled(self._alerts, Box(Box(*others, classes="metrics-left"), last, classes="metrics-columns"))
 
     def on_resize(self, event: events.Resize) -> None:
-        self.set_class(TWO_COLUMNS <= event.size.width < THREE_COLUMNS, "-two")
-        self.set_class(event.size.width >= THREE_COLUMNS, "-three")
+        self._stand_beside(event.size.width)
+
+    def _stand_beside(self, width: int) -> None:
+        """As many columns as there is room for."""
+        self.set_class(TWO_COLUMNS <= width < THREE_COLUMNS, "-two")
+        self.set_class(width >= THREE_COLUMNS, "-three")
 
     def show(self, snapshot: Snapshot) -> None:
+        # On a busy machine the first size has been seen to come while the pane was still hidden, and no other after it.
+        self._stand_beside(self.size.width)
         now, glyphs, tall = snapshot.sampled_at, self.glyphs, self.size.height >= TALL
         measured = snapshot.host is not None
         self._alerts.paint(lambda width: stack_lines.alerts(snapshot.alerts, now, width, glyphs, measured=measured))
