@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.terminal import OPSCONSOLE, Terminal, Wanted
+from tests.terminal import OPSCONSOLE, PATIENCE, Terminal, Wanted
 
 PANES = {
     "overview": "o", "containers": "c", "volumes": "v", "logs": "l",
@@ -92,7 +93,11 @@ class Console(Terminal):
         def both_are_shown(lines: list[str]) -> bool:
             return self.cursor_row() >= 0 and any(text in line for line in lines[2:-1])
 
-        lines = self.wait_for(both_are_shown)
-        steps = next(row for row, line in enumerate(lines) if row > TABS and text in line) - self.cursor_row()
-        self.type(*("j" if steps > 0 else "k" for _ in range(abs(steps))))
-        self.wait_for(lambda lines: text in self.cursor_line())
+        for seconds in (5, 5, PATIENCE):  # rows may change places while the keys are under way
+            lines = self.wait_for(both_are_shown)
+            steps = next(row for row, line in enumerate(lines) if row > TABS and text in line) - self.cursor_row()
+            self.type(*("j" if steps > 0 else "k" for _ in range(abs(steps))))
+            with contextlib.suppress(AssertionError):
+                self.wait_for(lambda lines: text in self.cursor_line(), seconds=seconds)
+                return
+        self.wait_for(lambda lines: text in self.cursor_line(), seconds=1)
