@@ -66,7 +66,9 @@ class MetricsPane(Pane):
 
     def show(self, snapshot: Snapshot) -> None:
         # On a busy machine the first size has been seen to come while the pane was still hidden, and no other after it.
-        self._stand_beside(self.size.width)
+        # A hidden pane has none: to go by that would style every section twice each time the pane is shown.
+        if self.size.width:
+            self._stand_beside(self.size.width)
         now, glyphs, tall = snapshot.sampled_at, self.glyphs, self.size.height >= TALL
         measured = snapshot.host is not None
         self._alerts.paint(lambda width: stack_lines.alerts(snapshot.alerts, now, width, glyphs, measured=measured))
