@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -25,11 +27,20 @@ PROCESSES = (os.cpu_count() or 1) + 1
 SPREAD = ("-m", "not alone", f"--numprocesses={PROCESSES}", "--dist=loadgroup")
 ALONE = ("-m", "alone")
 
+# When the engine or the disk is gone for everybody, each further test would wait until its time is over.
+MOST_FAILURES = "--maxfail=25"
+NEEDED_BYTES = 5 * 1024**3
+"""Free space below the directory for temporary files, where the engine of ours and the servers of the tests live."""
+
 
 def main() -> int:
     """Run both halves; 1 when either has failed."""
     began = time.monotonic()
     words = sys.argv[1:]
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    if free < NEEDED_BYTES:
+        print(f"tests: {tempfile.gettempdir()} has {free / 1024**3:.1f} GiB free, 5 are needed", file=sys.stderr)
+        return 1
     compiling = None if words else _compile_tests()
     try:
         with contextlib.nullcontext() if offline() else borrowed_engine():
@@ -60,7 +71,7 @@ def _files_with_tests_alone() -> tuple[str, ...]:
 
 def _pytest(*words: str) -> int:
     print(f"pytest {' '.join(words)}", flush=True)
-    return subprocess.run([sys.executable, "-m", "pytest", "--durations=15", *words]).returncode
+    return subprocess.run([sys.executable, "-m", "pytest", "--durations=15", MOST_FAILURES, *words]).returncode
 
 
 def _together(codes: list[int]) -> int:
