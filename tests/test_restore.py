@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,6 +13,7 @@ from opsconsole.operations import journal, places, restore_state, unfinished
 from opsconsole.operations.journal import Result
 from tests.backup_stack import DATABASE, BackupStack, backup_stack
 from tests.parts.engine import Engine
+from tests.parts.machine import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,9 @@ def test_everything_comes_back_and_the_undo_brings_back_what_was_there(stack: Ba
 
 
 def test_the_plan_says_what_goes(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:
+    (backup,) = stack.listed()
+    # What is made in the second of the backup counts as part of it.
+    wait_until(lambda: datetime.now(UTC) >= backup.taken_at + timedelta(seconds=1), 5, "the clock stands still")
     stack.change()
     capsys.readouterr()
     assert run(stack, "restore", "latest", "--plan") == 0

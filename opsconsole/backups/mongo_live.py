@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bson import ObjectId
 from pymongo.errors import OperationFailure, PyMongoError
@@ -57,7 +57,8 @@ def _counted(client: RawClient, database: str, name: str, kind: str, since: date
     try:
         documents = int(ask(client[database], {"count": name})["n"])
         if since is not None and kind == "collection":
-            query = {"_id": {"$gt": ObjectId.from_datetime(since)}}
+            # An _id tells the second only; most of what was made in the second of the backup is in it.
+            query = {"_id": {"$gte": ObjectId.from_datetime(since + timedelta(seconds=1))}}
             newer = int(ask(client[database], {"count": name, "query": query, "maxTimeMS": _PATIENCE_MS})["n"])
     except (OperationFailure, PyMongoError):
         pass  # it is an estimate: what cannot be counted is not told

@@ -16,6 +16,7 @@ from opsconsole.operations.release_making import of_service
 from opsconsole.operations.releases import KeptService, Release
 
 SHORT_SECONDS = 60.0
+STOP_SECONDS = 900.0  # a database that writes out its memory takes its grace period, whatever that is
 
 _HALF_MADE = re.compile(r"^[0-9a-f]{12}_(?P<name>.+)$")
 """What Compose calls a container while it replaces another one; the name stays when it is killed in between."""
@@ -61,14 +62,18 @@ def mend(operation: Operation, service: str) -> None:
         half = _HALF_MADE.match(one.name)
         if half is None:
             continue
-        # Where the old one is gone, the half-made one holds its volumes without a name: then it is kept.
-        command = ("docker", "rm", "--force", one.name) if half["name"] in names else ()
-        order(operation, command or ("docker", "rename", one.name, half["name"]))
+        if half["name"] in names:
+            # The engine may be stopping the old one still, and it would be taken for one that stays: wait for its end.
+            order(operation, ("docker", "stop", half["name"]), seconds=STOP_SECONDS)
+            order(operation, ("docker", "rm", "--force", one.name))
+        else:
+            # It holds the volumes of the old one without a name: then it is kept.
+            order(operation, ("docker", "rename", one.name, half["name"]))
 
 
-def order(operation: Operation, *commands: tuple[str, ...]) -> None:
+def order(operation: Operation, *commands: tuple[str, ...], seconds: float = SHORT_SECONDS) -> None:
     for command in commands:
-        ran = operation.run_command(command, SHORT_SECONDS, cuttable=False)
+        ran = operation.run_command(command, seconds, cuttable=False)
         if ran.exit_code:
             said = ran.last_lines[-1] if ran.last_lines else ran.problem
             raise Failed({}, Stopped(Result.FAILED, f"{plan.shown(command)}: {said}", "", ran.last_lines))
