@@ -16,12 +16,15 @@ ROOT = Path(opsconsole.__file__).parent
 
 FLOORS = {
     "model": 1, "text": 1, "history": 1, "roles": 1, "steps": 1, "durable": 1,
-    "log_levels": 1, "log_names": 1, "log_filter": 2, "log_store": 2, "log_index": 2,
+    "log_levels": 1, "log_names": 1, "log_saving": 1, "log_filter": 2, "log_store": 2, "log_index": 2,
     "config": 2, "sources": 2, "programs": 2,
-    "stack": 3, "backups": 3, "alert_findings": 3, "alert_rules": 3, "alert_services": 3, "alerts": 3, "notifying": 3,
+    "stack": 3, "backups": 3, "metrics": 3,
+    "alert_findings": 3, "alert_rules": 3, "alert_services": 3, "alerts": 3, "notifying": 3,
     "monitor": 4, "operations": 4, "demo": 4, "applied": 4, "real_sources": 4, "doctor": 4, "schedule": 4,
+    "collecting": 4,
     "ui": 5, "status_command": 5, "logs_command": 5, "history_command": 5, "operations_command": 5, "deploy_command": 5,
     "backup_command": 5, "export_command": 5, "restore_command": 5, "schedule_command": 5,
+    "collect_command": 5,
     "cli": 6, "__main__": 7, "__init__": 0,
 }  # fmt: skip
 
