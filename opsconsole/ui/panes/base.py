@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.geometry import Size
 from textual.widget import Widget
 
 from opsconsole.model import Snapshot, SourceState
@@ -52,6 +53,7 @@ class Pane(Vertical, can_focus=True):
 
     def __init__(self) -> None:
         super().__init__(id=f"pane-{self.pane_id}")
+        self._shown_in = Size(0, 0)
 
     # --- for subclasses ----------------------------------------------------------------------------
 
@@ -91,6 +93,16 @@ class Pane(Vertical, can_focus=True):
     def glyphs(self) -> Glyphs:
         return self.console_app.glyphs
 
+    @property
+    def room(self) -> Size:
+        """The size of the pane, also while it is hidden or new and has none yet: it fills the body."""
+        return self.size or self.console_app.body.size
+
+    def show_if_resized(self) -> None:
+        """For `on_resize`: show the Snapshot again, but not when the pane only came back as large as it was."""
+        if self.display and self.room != self._shown_in:
+            self.console_app.show_pane()
+
     def compose(self) -> ComposeResult:
         yield Sheet(classes="source-lines")
         yield from self.body()
@@ -102,4 +114,5 @@ class Pane(Vertical, can_focus=True):
         lines = self.query_one(".source-lines", Sheet)
         lines.paint(lambda width: source_lines(failed, snapshot.sampled_at, width, self.glyphs))
         lines.display = bool(failed)
+        self._shown_in = self.room
         self.show(snapshot)

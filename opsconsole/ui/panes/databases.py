@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from textual import events
-from textual.containers import Container as Box
 from textual.content import Content
 from textual.widget import Widget
 
@@ -17,7 +16,8 @@ from opsconsole.ui.panes.database_lines import lines_of
 from opsconsole.ui.widgets.lines import wrapped
 from opsconsole.ui.widgets.row_table import RowTable
 from opsconsole.ui.widgets.scrolled import Scrolled
-from opsconsole.ui.widgets.sheet import Sheet
+from opsconsole.ui.widgets.sheet import Painter
+from opsconsole.ui.widgets.side_by_side import SideBySide
 from opsconsole.ui.wording import Glyphs, Tone
 
 SIDE_BY_SIDE = 110  # cells
@@ -50,12 +50,7 @@ def nothing_said(snapshot: Snapshot) -> str:
 class DatabasesPane(Pane):
     DEFAULT_CSS = """
     DatabasesPane > Scrolled { height: auto; max-height: 50%; padding: 0 1; }
-    DatabasesPane .database-sides { height: auto; layout: vertical; }
-    DatabasesPane .database-sides Sheet { width: 1fr; }
-    DatabasesPane.-wide .database-sides { layout: horizontal; }
-    DatabasesPane.-wide .database-sides > .database-second.-beside { margin-left: 3; }
-    DatabasesPane > RowTable { height: 1fr; min-height: 5; margin-top: 1; }
-    DatabasesPane.-compact > RowTable { margin-top: 0; }
+    DatabasesPane > RowTable { height: 1fr; min-height: 5; }
     """
 
     pane_id = "databases"
@@ -79,13 +74,11 @@ class DatabasesPane(Pane):
 
     def __init__(self) -> None:
         super().__init__()
-        self._first = Sheet()
-        self._second = Sheet(classes="database-second")
-        self._facts = Scrolled(Box(self._first, self._second, classes="database-sides"))
+        self._servers = SideBySide(2, gap=3)
+        self._facts = Scrolled(self._servers)
         self._facts.can_focus = False
         self._table = CollectionTable(lambda: self.glyphs, self._is_open, self._refill)
         self._statuses: tuple[DatabaseStatus, ...] = ()
-        self._snapshot: Snapshot | None = None
         self._toggled: set[str] = set()  # open or closed by the operator, other than they begin
         self._filter = ""
 
@@ -102,13 +95,10 @@ class DatabasesPane(Pane):
             self.console_app.refresh_footer()
 
     def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.width >= SIDE_BY_SIDE, "-wide")
-        self.set_class(event.size.height < ROOMY, "-compact")
-        if self._snapshot is not None:
-            self._show_servers(self._snapshot)
+        self.show_if_resized()
 
     def show(self, snapshot: Snapshot) -> None:
-        self._snapshot, self._statuses = snapshot, snapshot.databases
+        self._statuses = snapshot.databases
         self._show_servers(snapshot)
         self._table.display = any(isinstance(status, MongoStatus) for status in snapshot.databases)
         self._table.say(self._nothing_in_them())
@@ -123,20 +113,22 @@ class DatabasesPane(Pane):
         return "Databases and collections are listed as soon as MongoDB answers."
 
     def _show_servers(self, snapshot: Snapshot) -> None:
-        glyphs, compact = self.glyphs, self.has_class("-compact")
-        first = [status for status in snapshot.databases if isinstance(status, MongoStatus)]
-        second = [status for status in snapshot.databases if not isinstance(status, MongoStatus)]
-        if not first:
-            first, second = second, []  # type: ignore[assignment]
-        if first:
-            self._first.paint(lambda width: servers(first, snapshot, width, glyphs, compact))
+        glyphs, compact, wide = self.glyphs, self.room.height < ROOMY, self.room.width >= SIDE_BY_SIDE
+        self._table.styles.margin = (0 if compact else 1, 0, 0, 0)
+        mongo = [status for status in snapshot.databases if isinstance(status, MongoStatus)]
+        redis = [status for status in snapshot.databases if not isinstance(status, MongoStatus)]
+        gap = [] if wide or compact else [Content("")]
+
+        def painter(statuses: Sequence[DatabaseStatus], above: Sequence[Content] = ()) -> Painter:
+            return lambda width: [*above, *servers(statuses, snapshot, width, glyphs, compact)]
+
+        if mongo and redis:
+            parts = [painter(mongo), painter(redis, gap)]
+        elif snapshot.databases:
+            parts = [painter(snapshot.databases)]
         else:
-            self._first.paint(lambda width: wrapped(nothing_said(snapshot), width, style=Tone.MUTED))
-        stacked = bool(first) and not self.has_class("-wide") and not compact
-        gap = [Content("")] if stacked else []
-        self._second.paint(lambda width: [*gap, *servers(second, snapshot, width, glyphs, compact)])
-        self._second.display = bool(second)
-        self._second.set_class(bool(second), "-beside")
+            parts = [lambda width: wrapped(nothing_said(snapshot), width, style=Tone.MUTED)]
+        self._servers.paint([[part] for part in parts] if wide else [parts])
 
     # --- the tree ----------------------------------------------------------------------------------
 

@@ -126,6 +126,7 @@ class DeployPane(Pane):
         self._snapshot: Snapshot | None = None
 
     def body(self) -> Iterable[Widget]:
+        self._stand_beside()  # now, while nothing is inside: later all of it would be styled and laid out a second time
         left = Box(self._title, self._menu, self._more, self._hint, classes="deploy-left")
         scrolled = Scrolled(Box(left, self._facts, classes="deploy-sides"))
         scrolled.can_focus = False  # the menu has the focus; PgUp and PgDn move the view
@@ -135,7 +136,10 @@ class DeployPane(Pane):
         self._menu.focus()
 
     def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.width >= SIDE_BY_SIDE, "-wide")
+        self._stand_beside()
+
+    def _stand_beside(self) -> None:
+        self.set_class(self.room.width >= SIDE_BY_SIDE, "-wide")
 
     def show(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from textual import events
-from textual.containers import Container as Box
 from textual.widget import Widget
 
 from opsconsole.model import Snapshot, SourceState
@@ -13,6 +12,7 @@ from opsconsole.ui.panes import host_lines, stack_lines
 from opsconsole.ui.panes.base import Pane
 from opsconsole.ui.widgets.scrolled import Scrolled
 from opsconsole.ui.widgets.sheet import Painter, Sheet
+from opsconsole.ui.widgets.side_by_side import SideBySide
 
 TWO_COLUMNS, THREE_COLUMNS = 110, 170  # cells
 TALL = 45  # lines: room for higher charts
@@ -28,14 +28,6 @@ other, on narrow ones all three do."""
 class MetricsPane(Pane):
     DEFAULT_CSS = """
     MetricsPane > Scrolled { height: 1fr; padding: 0 1; }
-    MetricsPane Sheet.section { margin-bottom: 1; }
-    MetricsPane .metrics-columns, MetricsPane .metrics-left { height: auto; width: 1fr; layout: vertical; }
-    MetricsPane .metrics-column { height: auto; width: 1fr; }
-    MetricsPane.-two .metrics-columns, MetricsPane.-three .metrics-columns { layout: horizontal; }
-    MetricsPane.-two .metrics-last { margin-left: 3; }
-    MetricsPane.-three .metrics-left { width: 2fr; layout: horizontal; }
-    MetricsPane.-three .metrics-column { margin-right: 3; }
-    MetricsPane.-three .metrics-last { margin-right: 0; }
     """
 
     pane_id = "metrics"
@@ -46,32 +38,22 @@ class MetricsPane(Pane):
 
     def __init__(self) -> None:
         super().__init__()
-        self._alerts = Sheet(classes="section")
-        self._sections = {name: Sheet(classes="section") for column in SECTIONS for name in column}
+        self._alerts = Sheet()
+        self._sections = SideBySide(3, gap=3)
 
     def body(self) -> Iterable[Widget]:
-        *others, last = (
-            Box(*(self._sections[name] for name in column), classes="metrics-column") for column in SECTIONS
-        )
-        last.add_class("metrics-last")
-        yield Scrolled(self._alerts, Box(Box(*others, classes="metrics-left"), last, classes="metrics-columns"))
+        yield Scrolled(self._alerts, self._sections)
 
     def on_resize(self, event: events.Resize) -> None:
-        self._stand_beside(event.size.width)
-
-    def _stand_beside(self, width: int) -> None:
-        """As many columns as there is room for."""
-        self.set_class(TWO_COLUMNS <= width < THREE_COLUMNS, "-two")
-        self.set_class(width >= THREE_COLUMNS, "-three")
+        self.show_if_resized()
 
     def show(self, snapshot: Snapshot) -> None:
-        # On a busy machine the first size has been seen to come while the pane was still hidden, and no other after it.
-        # A hidden pane has none: to go by that would style every section twice each time the pane is shown.
-        if self.size.width:
-            self._stand_beside(self.size.width)
-        now, glyphs, tall = snapshot.sampled_at, self.glyphs, self.size.height >= TALL
+        room = self.room
+        now, glyphs, tall = snapshot.sampled_at, self.glyphs, room.height >= TALL
         measured = snapshot.host is not None
-        self._alerts.paint(lambda width: stack_lines.alerts(snapshot.alerts, now, width, glyphs, measured=measured))
+        self._alerts.paint(
+            lambda width: stack_lines.alerts(snapshot.alerts, now, width, glyphs, measured=measured), gap=1
+        )
         reading = snapshot.readings.get("probes")
         asked = reading is not None and reading.state is not SourceState.WAITING
         host, history = snapshot.host, snapshot.history
@@ -85,6 +67,15 @@ class MetricsPane(Pane):
             "probes": lambda width: stack_lines.probes(snapshot.probes, history, now, width, glyphs, asked=asked),
             "access": lambda width: stack_lines.access(snapshot.access, width, glyphs),
         }
-        for name, painter in painters.items():
-            self._sections[name].paint(painter)
-        self._sections["access"].display = bool(snapshot.access)
+        if not snapshot.access:
+            del painters["access"]
+        columns = [[painters[name] for name in names if name in painters] for names in _columns(room.width)]
+        self._sections.paint(columns, gap=1)
+
+
+def _columns(width: int) -> Sequence[Sequence[str]]:
+    """The names of the sections that stand under each other, in as many columns as there is room for."""
+    first, second, third = SECTIONS
+    if width < TWO_COLUMNS:
+        return ((*first, *second, *third),)
+    return ((*first, *second), third) if width < THREE_COLUMNS else SECTIONS

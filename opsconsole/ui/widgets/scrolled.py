@@ -35,6 +35,10 @@ class Scrolled(VerticalScroll, inherit_bindings=False):
     def __init__(self, *content: Widget, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(*content, id=id, classes=classes)
 
+    def watch_has_focus(self, _has_focus: bool) -> None:
+        """Style this alone: no rule makes what is inside of a focused one look otherwise."""
+        self.app.stylesheet.update_nodes([self])
+
     def action_lines(self, step: int) -> None:
         self.scroll_relative(y=step, animate=False)
 
