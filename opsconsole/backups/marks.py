@@ -30,6 +30,7 @@ class Check(Record, frozen=True):
     level: Level
     at: datetime
     problem: str = ""  # the first fault; "" when all was right
+    seconds: float | None = None  # on level 3: how long restoring all of it took
 
 
 class Copy(Record, frozen=True):

@@ -140,7 +140,8 @@ def _recorded(backup: Backup, found: Verification, at: datetime) -> Verification
     if known.problem:
         # Written over, it would be pinned no more.
         return msgspec.structs.replace(found, unrecorded=known.problem)
-    checks = [Check(level=found.level, at=at, problem=str(found.faults[0]) if found.faults else "")]
+    seconds = found.proof.seconds if found.proof is not None and found.proof.proven else None
+    checks = [Check(level=found.level, at=at, problem=str(found.faults[0]) if found.faults else "", seconds=seconds)]
     if found.faults and found.level is Level.RESTORED:
         checks.append(Check(level=Level.PARSED, at=at))
     for check in checks:

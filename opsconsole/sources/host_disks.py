@@ -104,6 +104,15 @@ class DiskSampler:
         return days_then * row.free_bytes / free_then if free_then else 0.0
 
 
+def filesystem_of(path: str) -> str:
+    """The file system that a path of this host lies on: "ext4", "tmpfs"; "" when nothing is there. May hang with a
+    network share."""
+    if not os.path.lexists(path):
+        return ""
+    mount = _mount_of(os.path.realpath(path), _mounts())
+    return mount.filesystem if mount is not None else ""
+
+
 Answer = TypeVar("Answer")
 
 

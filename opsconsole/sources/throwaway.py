@@ -15,6 +15,16 @@ from typing import Protocol
 from opsconsole.model import Record, SourceError
 from opsconsole.sources.connection import Connection
 
+Waiting = Callable[[], None]
+"""Called again and again while a server starts; what it raises ends that."""
+
+STOP_SECONDS = 30
+"""A server that is restarted and does not end by itself is killed after so long."""
+
+
+def patient() -> None:
+    """Nobody asks to end."""
+
 
 class Wanted(Record, frozen=True):
     """What kind of server is needed, and for what."""
@@ -61,6 +71,10 @@ class Throwaway(Protocol):
     def put(self, source: Path, name: str) -> None:
         """A copy of a file into the directory of the server's files. Raises SourceError or OSError."""
 
+    def restart(self, waiting: Waiting = patient) -> None:
+        """End it as an engine stops a container, start it again with its files, wait until it answers. Raises
+        SourceError."""
+
     def ended(self) -> Ended | None:
         """How it ended, None while it runs. Raises SourceError."""
 
@@ -80,16 +94,8 @@ class NoRoom(SourceError):
     """Neither disk nor memory for it. Nothing was tried."""
 
 
-Waiting = Callable[[], None]
-"""Called again and again while a server starts; what it raises ends that."""
-
-
-def _patient() -> None:
-    """Nobody asks to end."""
-
-
 @contextlib.contextmanager
-def throwaway(wanted: Wanted, scratch: Path, waiting: Waiting = _patient) -> Iterator[Throwaway]:
+def throwaway(wanted: Wanted, scratch: Path, waiting: Waiting = patient) -> Iterator[Throwaway]:
     """Start a server that is empty. `scratch`: a directory with room, where a program of this host keeps its files.
 
     Raises NoThrowaway, NoRoom, and SourceError when it does not start, or cannot be removed.

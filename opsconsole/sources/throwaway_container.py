@@ -20,7 +20,7 @@ from opsconsole.model import SourceError
 from opsconsole.sources.engine_connection import EngineConnection
 from opsconsole.sources.engine_faults import ContainerGone, EngineRefused
 from opsconsole.sources.engine_parse import parse_time
-from opsconsole.sources.throwaway import Ended, NoWay, Waiting, Wanted, check_disk
+from opsconsole.sources.throwaway import STOP_SECONDS, Ended, NoWay, Waiting, Wanted, check_disk, patient
 from opsconsole.sources.throwaway_maker import is_gone, mine
 from opsconsole.sources.throwaway_places import PREFIX, socket_directory
 from opsconsole.sources.throwaway_program import (
@@ -132,6 +132,13 @@ class InContainer:
             if isinstance(refused, ContainerGone) or _NOT_THERE.search(refused.problem):
                 raise _OtherStart(f"{self.words} has no {program}") from None
             raise
+        self._wait(program, waiting)
+
+    def restart(self, waiting: Waiting = patient) -> None:
+        self._engine.ask(lambda client: client.restart(self.container, timeout=STOP_SECONDS))
+        self._wait("the server", waiting)
+
+    def _wait(self, program: str, waiting: Waiting) -> None:
         end = time.monotonic() + START_SECONDS
         while not answers(self._wanted.kind, str(self._at)):
             waiting()

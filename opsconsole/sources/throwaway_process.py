@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from opsconsole.model import SourceError
-from opsconsole.sources.throwaway import Ended, NoWay, Waiting, Wanted, check_disk
+from opsconsole.sources.throwaway import STOP_SECONDS, Ended, NoWay, Waiting, Wanted, check_disk, patient
 from opsconsole.sources.throwaway_places import private_directory, socket_directory
 from opsconsole.sources.throwaway_program import (
     START_SECONDS,
@@ -61,11 +61,13 @@ class OnHost:
         self._place = place
         self._at = at
         self._process: subprocess.Popen[bytes] | None = None
+        self._start: Start | None = None
         self.words = f"{program} {version}"
         self.connection = connection_to(kind, str(at))
 
     def begin(self, start: Start, waiting: Waiting) -> bool:
         """Start it and wait until it answers; False when it does not know an option."""
+        self._start = start
         with (self._place / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [self._program, *start.words],
@@ -88,6 +90,14 @@ class OnHost:
                 raise SourceError(f"{self._program} does not answer {START_SECONDS:.0f} s after its start")
             time.sleep(0.1)
         return True
+
+    def restart(self, waiting: Waiting = patient) -> None:
+        assert self._start is not None and self._process is not None
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_SECONDS)
+        self.stop()
+        self.begin(self._start, waiting)
 
     def put(self, source: Path, name: str) -> None:
         (self._place / "data" / name).symlink_to(source.absolute())
