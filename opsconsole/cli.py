@@ -16,7 +16,9 @@ from opsconsole import (
     __version__,
     backup_command,
     deploy_command,
+    maintenance_command,
     operations_command,
+    persistence_command,
     restore_command,
     schedule_command,
 )
@@ -44,6 +46,8 @@ Without a command the console opens on the stack in this directory. Nothing is c
   opsconsole backup create       databases, files and configuration in one; also list, verify, prune, pin, export
   opsconsole restore latest --plan   what a restore would replace; --undo brings back what was there before
   opsconsole schedule install    backups by themselves: systemd timer or crontab, shown before it is written
+  opsconsole verify-persistence  a score whose every point is a proof: mounts, a twin's restart, a restored backup
+  opsconsole maintenance         the runbook's tasks: what is proven, what is due; `maintenance tick NAME`
   opsconsole history             who did what, when, from where, with what result; --verify checks every record
   opsconsole doctor              is everything here that the console needs, and how to mend what is not
   opsconsole init                write what was found as a commented opsconsole.toml
@@ -123,6 +127,8 @@ def build_parser() -> argparse.ArgumentParser:
     restore_command.add_commands(commands, _add_stack_options, stack_of)
     deploy_command.add_commands(commands, _add_stack_options, stack_of)
     schedule_command.add_commands(commands, _add_stack_options, stack_of)
+    persistence_command.add_commands(commands, _add_stack_options, stack_of)
+    maintenance_command.add_commands(commands, _add_stack_options, stack_of, looking_monitor)
     operations_command.add_commands(commands, _add_stack_options, stack_of)
     return parser
 

@@ -169,6 +169,37 @@ class ScheduleSection(Section, frozen=True):
         return tuple(one for one in ((self.backup,) if isinstance(self.backup, str) else self.backup) if one)
 
 
+class PersistenceSection(Section, frozen=True):
+    """What `opsconsole verify-persistence` asks for before it says 100 %."""
+
+    proven_days: Annotated[int, Meta(description="A backup must have been restored within so many days.", ge=1)] = 31
+    caches: Annotated[
+        tuple[str, ...], Meta(description="Databases whose data may be lost, by the names of their services.")
+    ] = ()
+
+
+class TaskSection(Section, frozen=True):
+    """A task of your own: every so often somebody ticks it."""
+
+    name: Annotated[str, Meta(description="What to call it.")]
+    every: Annotated[
+        Literal["daily", "weekly", "monthly", "quarterly"], Meta(description="How often, by the calendar of this host.")
+    ]
+    note: Annotated[str, Meta(description="How it is done: a command, an address, a page.")] = ""
+
+
+class MaintenanceSection(Section, frozen=True):
+    """The tasks of `opsconsole maintenance`: those of the runbook, and your own."""
+
+    skip: Annotated[
+        tuple[str, ...], Meta(description="Tasks of the runbook that are none here, as `maintenance list` calls them.")
+    ] = ()
+    task: Annotated[
+        tuple[TaskSection, ...],
+        Meta(description='Your own, each as a table: [[maintenance.task]] with name, every ("daily" ...) and note.'),
+    ] = ()
+
+
 class CopySection(Section, frozen=True):
     """Where each backup is copied to, away from this host: one of rclone, rsync and command."""
 
@@ -304,6 +335,8 @@ class Settings(Section, frozen=True):
     backups: BackupsSection = BackupsSection()
     retention: RetentionSection = RetentionSection()
     schedule: ScheduleSection = ScheduleSection()
+    persistence: PersistenceSection = PersistenceSection()
+    maintenance: MaintenanceSection = MaintenanceSection()
     copy: CopySection = CopySection()
     notify: NotifySection = NotifySection()
     deploy: DeploySection = DeploySection()
@@ -453,7 +486,9 @@ def _contradiction(settings: Settings) -> str:
         return f"table [copy] takes one of rclone, rsync and command, got {' and '.join(settings.copy.chosen)}"
     if settings.copy.verify_command and not settings.copy.command:
         return "key 'copy.verify_command' belongs beside copy.command; rclone and rsync verify by themselves"
-    return ""
+    from opsconsole.runbook_tasks import fault_of_names
+
+    return fault_of_names([one.name for one in settings.maintenance.task], settings.maintenance.skip)
 
 
 def _explain_unknown(where: str, key: str) -> tuple[str, str]:
@@ -461,10 +496,10 @@ def _explain_unknown(where: str, key: str) -> tuple[str, str]:
     import difflib  # 4 ms that only a mistake costs
 
     shown = printable(key)
-    table = where.split("[")[0]
     sections = section_types()
-    known = list(sections[table].__struct_fields__) if table in sections else list(sections)
-    kind = "key" if table in sections else "table"
+    section = _section_at(where)
+    known = list(section.__struct_fields__) if section is not None else list(sections)
+    kind = "key" if section is not None else "table"
     problem = f"unknown {kind} '{_join(where, shown)}'"
     if close := difflib.get_close_matches(key, known, n=1, cutoff=0.6):
         return f"{problem}, did you mean '{_join(where, close[0])}'?", ""
@@ -472,6 +507,17 @@ def _explain_unknown(where: str, key: str) -> tuple[str, str]:
     if homes:
         return f"{problem}, it belongs into table [{homes[0]}]", ""
     return f"{problem}; known here: {', '.join(known)}", ""
+
+
+def _section_at(where: str) -> type[Section] | None:
+    """The struct of a table by its place: "probes[0]", "maintenance.task[1]"; None where there is none."""
+    first, *rest = re.sub(r"\[\d+\]", "", where).split(".")
+    section = section_types().get(first)
+    for name in rest:
+        if section is None or name not in section.__struct_fields__:
+            return None
+        section = _struct_in(get_type_hints(section, include_extras=True)[name])
+    return section
 
 
 def _join(where: str, key: str) -> str:
@@ -486,8 +532,8 @@ def _value_at(where: str, raw: dict[str, Any]) -> str:
 
 
 def _possible(where: str) -> str:
-    table, _, key = where.partition(".")
-    section = section_types().get(table.split("[")[0])
+    table, _, key = where.rpartition(".")
+    section = _section_at(table)
     hint = get_type_hints(section, include_extras=True).get(key) if section else None
     return ", ".join(f'"{value}"' for value in _literals(hint))
 

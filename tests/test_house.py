@@ -25,6 +25,7 @@ FLOORS = {
     "ui": 5, "status_command": 5, "logs_command": 5, "history_command": 5, "operations_command": 5, "deploy_command": 5,
     "backup_command": 5, "export_command": 5, "restore_command": 5, "schedule_command": 5,
     "collect_command": 5,
+    "runbook_tasks": 1, "persistence": 4, "maintenance": 4, "persistence_command": 5, "maintenance_command": 5,
     "cli": 6, "__main__": 7, "__init__": 0,
 }  # fmt: skip
 

@@ -76,6 +76,15 @@ async def test_operation(picture: Picture, size: str) -> None:
     await compare(replace(picture, size=SIZES[size]), size)
 
 
+STANDING = (Picture("maintenance", ["d", "t"]), Picture("persistence", ["v", "p"]))
+
+
+@pytest.mark.parametrize("size", ("80x24", "120x40"))
+@pytest.mark.parametrize("picture", STANDING, ids=lambda picture: picture.name)
+async def test_standing(picture: Picture, size: str) -> None:
+    await compare(replace(picture, size=SIZES[size]), size)
+
+
 async def compare(picture: Picture, size: str) -> None:
     """Hold what is painted against what is stored."""
     stored = FOLDER / f"{picture.name}-{size}.txt"

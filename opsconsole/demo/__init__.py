@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from opsconsole.sources import Sources
+
+if TYPE_CHECKING:
+    from opsconsole.demo.standing import DemoLedger
+    from opsconsole.persistence.verdict import Verdict
 
 
 def _now() -> datetime:
@@ -13,9 +18,12 @@ def _now() -> datetime:
 
 
 class DemoSources(Sources):
-    """Sources that bring an hour of history along, by the series names of `Snapshot.history`."""
+    """Sources that bring an hour of history along, by the series names of `Snapshot.history`, and what a real stack has
+    in `.opsconsole/`: the ticks of its maintenance, its last proof of persistence."""
 
     past: dict[str, tuple[float, ...]]
+    ledger: DemoLedger
+    persistence: Verdict
 
 
 def demo_sources(containers: int = 14, seed: int = 7, clock: Callable[[], datetime] = _now) -> DemoSources:
@@ -29,6 +37,7 @@ def demo_sources(containers: int = 14, seed: int = 7, clock: Callable[[], dateti
     from opsconsole.demo.past import past
     from opsconsole.demo.probes import DemoProbes
     from opsconsole.demo.stack import DemoStack
+    from opsconsole.demo.standing import DemoLedger, proven
 
     fleet = Fleet(containers, seed, clock)
     host, databases, probes = DemoHost(fleet), DemoDatabases(fleet), DemoProbes(fleet)
@@ -42,5 +51,7 @@ def demo_sources(containers: int = 14, seed: int = 7, clock: Callable[[], dateti
         logs=DemoLogs(fleet),
         demo=True,
     )
+    began = datetime.fromtimestamp(fleet.anchor, UTC)
+    sources.ledger, sources.persistence = DemoLedger(began), proven(began)
     sources.past = past(fleet, host, databases, probes)
     return sources

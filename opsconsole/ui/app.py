@@ -440,6 +440,11 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
 
         self.push_screen(MessagesScreen())
 
+    def action_maintenance(self) -> None:
+        from opsconsole.ui.screens.maintenance import MaintenanceScreen
+
+        self.push_screen(MaintenanceScreen())
+
     def action_theme(self) -> None:
         from opsconsole.ui.screens.theme import ThemeScreen
 

@@ -118,6 +118,7 @@ EVERYWHERE = (
         "Stop everything of the stack at once, after a question that says what it costs.",
         changes=True,
     ),
+    Action("maintenance", (), "Maintenance", "Tasks of the runbook: what is proven, what is due; tick them."),
     Action("messages", ("f2",), "Messages", "Show what was done and what failed since the start."),
     Action("theme", ("T",), "Theme", "Choose dark, light, high contrast or 16 colours."),
     Action("mouse", ("M",), "Mouse", "Give the mouse to the terminal, to select text with it; again takes it back."),

@@ -84,7 +84,8 @@ def drifted(snapshot: Snapshot, stack: Stack, width: int, glyphs: Glyphs) -> lis
 
 def _more(width: int) -> list[Content]:
     """What is beside the nine: they keep their numbers."""
-    lines = (("R", "Roll back"), ("X", "Emergency stop: everything down within 10 s"), ("h", "History"))
+    lines = (("R", "Roll back"), ("X", "Emergency stop: everything down within 10 s"), ("h", "History"),
+             ("t", "Maintenance: what is due"))  # fmt: skip
     return [Content.assemble(" ", (key, Tone.ACCENT), f"  {said}") for key, said in lines]
 
 
@@ -112,6 +113,14 @@ class DeployPane(Pane):
             for each in OPTIONS
         ),
         Action("rollback", ("R",), "roll back", "Choose where to roll back to; a plan is shown first.", footer=20),
+        Action(
+            "app.maintenance",
+            ("t",),
+            "maintenance",
+            "Tasks of the runbook: what is proven, what is due.",
+            footer=30,
+            palette=False,
+        ),
         Action("screens(-1)", ("pageup", "ctrl+u"), "Page up", "Move up by a screen.", palette=False),
         Action("screens(1)", ("pagedown", "ctrl+d"), "Page down", "Move down by a screen.", palette=False),
     )

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from opsconsole.model import Safety, Snapshot, SourceState, Volume, VolumeKind, VolumeUse
 from opsconsole.text import printable
+from opsconsole.ui import standing
+from opsconsole.ui.keys import Action
 from opsconsole.ui.panes.rows_and_detail import RowsAndDetail
+from opsconsole.ui.screens import persistence
 from opsconsole.ui.widgets.columns import CellText, Column
 from opsconsole.ui.widgets.lines import fact, flowed, shorten_middle, wrapped
 from opsconsole.ui.widgets.row_table import RowTable
 from opsconsole.ui.wording import Glyphs, Tone, ago, moment, sign, size
+
+if TYPE_CHECKING:
+    from opsconsole.persistence.verdict import Verdict
 
 _RANK = {Safety.AT_RISK: 0, Safety.NOT_IN_BACKUP: 1, Safety.ORPHANED: 2, Safety.PERSISTENT: 3}
 _TONE = {
@@ -110,7 +117,12 @@ class VolumesPane(RowsAndDetail[Volume]):
     letter = "v"
     topics = frozenset({"volumes", "backups"})
     sources = ("volumes", "sizes")
+    actions = (
+        *RowsAndDetail.actions,
+        Action("persistence", ("p",), "persistence", "Show the last proof of persistence, point by point.", footer=12),
+    )
     _measured = False
+    _verdict: Verdict | None = None  # the last of verify-persistence
 
     def make_table(self) -> RowTable[Volume]:
         return RowTable(
@@ -160,11 +172,30 @@ class VolumesPane(RowsAndDetail[Volume]):
         self._measured = sizes is not None and sizes.sampled_at is not None
         volumes = worst_first(snapshot.volumes)
         glyphs, empty = self.glyphs, empty_said(snapshot)
+        verdict, now = self._verdict, snapshot.sampled_at
         self.show_rows(
             volumes,
-            snapshot.sampled_at,
-            lambda width: summary(volumes, width, glyphs) if volumes else wrapped(empty, width, style=Tone.MUTED),
+            now,
+            lambda width: [
+                *(summary(volumes, width, glyphs) if volumes else wrapped(empty, width, style=Tone.MUTED)),
+                *persistence.said(verdict, now, width, glyphs),
+            ],
         )
+
+    def entered(self) -> None:
+        """Read what verify-persistence has left: another one may have run it since."""
+        app = self.console_app
+
+        def have(found: Verdict | None) -> None:
+            if found != self._verdict:
+                self._verdict = found
+                if self.is_mounted and app.snapshot is not None:
+                    self.show(app.snapshot)
+
+        app.aside(lambda: standing.persistence(app), have, "persistence")
+
+    def action_persistence(self) -> None:
+        self.app.push_screen(persistence.PersistenceScreen(self._verdict))
 
     def detail_of(self, record: Volume, width: int) -> list[Content]:
         return detail(record, self.now, width, self.glyphs, measured=self._measured)

@@ -1,0 +1,147 @@
+"""What the Snapshot already proves of the runbook's tasks. Pure. What is not known proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from opsconsole.maintenance.due import Proof
+from opsconsole.model import Alert, AlertState, Backup, BackupState, Container, Snapshot, SourceState
+from opsconsole.persistence.verdict import Verdict
+
+_RESOURCES = frozenset({"cpu", "memory", "disk", "inodes", "disk-full-soon", "container-memory", "redis-memory"})
+_FORECAST_DAYS = 60.0
+_IMAGE_DAYS = 31
+_WEEK = timedelta(days=7)
+
+
+class Limits:
+    """How young is young enough, as the settings have it."""
+
+    def __init__(self, *, max_age_hours: float = 26.0, proven_days: int = 31) -> None:
+        self.max_age_hours = max_age_hours
+        self.proven_days = proven_days
+
+
+def proofs(snapshot: Snapshot, verdict: Verdict | None, now: datetime, limits: Limits) -> dict[str, Proof]:
+    """By the name of the task; those of which nothing can be known are left out. `verdict`: the last one of
+    verify-persistence."""
+    found = {
+        "health": _health(snapshot),
+        "backup": _backup(snapshot, now, limits),
+        "resources": _resources(snapshot),
+        "capacity": _capacity(snapshot),
+        "persistence": _persistence(verdict, now),
+        "security-updates": _images(snapshot, now),
+        "restore-test": _restore_test(snapshot, now, limits),
+    }
+    return {name: proof for name, proof in found.items() if proof is not None}
+
+
+def _health(snapshot: Snapshot) -> Proof:
+    firing = [one for one in snapshot.alerts if one.state is AlertState.FIRING]
+    failed = [one.source for one in snapshot.readings.values() if one.state is SourceState.FAILED]
+    engine = snapshot.readings.get("engine")
+    if engine is None or engine.state is not SourceState.OK:
+        return Proof(holds=False, said="not known: the engine was not looked at")
+    if firing or failed:
+        worst = firing[0].message if firing else f"{failed[0]} cannot be looked at"
+        return Proof(holds=False, said=f"{_need_attention(len(firing) + len(failed))}: {worst}")
+    if snapshot.stack is None or snapshot.stack.problems:
+        return Proof(holds=False, said=snapshot.stack.problems[0] if snapshot.stack else "the stack was not read")
+    return Proof(holds=True, said="nothing needs attention")
+
+
+def _need_attention(number: int) -> str:
+    return "1 thing needs attention" if number == 1 else f"{number} things need attention, the first"
+
+
+def _backup(snapshot: Snapshot, now: datetime, limits: Limits) -> Proof:
+    newest = next((one for one in snapshot.backups if _is_good(one)), None)
+    if newest is None:
+        return Proof(holds=False, said="there is no good backup")
+    said = f"{newest.id}, taken {_clock(newest.taken_at, now)}"
+    young = now - newest.taken_at <= timedelta(hours=limits.max_age_hours)
+    return Proof(holds=young, said=said if young else f"the newest good one is {said}: too old")
+
+
+def _is_good(one: Backup) -> bool:
+    return one.state is BackupState.GOOD and not one.check_problem and not one.in_future
+
+
+def _resources(snapshot: Snapshot) -> Proof:
+    host = snapshot.host
+    if host is None or host.cpu_percent is None or host.memory_percent is None:
+        return Proof(holds=False, said="the host was not looked at")
+    fullest = max(host.disks, key=lambda one: one.used_percent, default=None)
+    said = f"CPU {host.cpu_percent:.0f} %, memory {host.memory_percent:.0f} %"
+    if fullest is not None:
+        said += f", disk {fullest.mount} {fullest.used_percent:.0f} %"
+    over = next((one for one in snapshot.alerts if _is_of_resources(one)), None)
+    return Proof(holds=False, said=over.message) if over is not None else Proof(holds=True, said=said)
+
+
+def _is_of_resources(one: Alert) -> bool:
+    return one.rule in _RESOURCES and one.state in (AlertState.FIRING, AlertState.PENDING)
+
+
+def _capacity(snapshot: Snapshot) -> Proof | None:
+    disks = snapshot.host.disks if snapshot.host is not None else ()
+    growing = [(one.full_in_days, one.mount) for one in disks if one.full_in_days is not None]
+    if not growing:
+        return None  # nothing grows, or there is too little history to tell: somebody has to look
+    days, mount = min(growing)
+    said = f"disk {mount} is full in about {days:.0f} days at its present growth"
+    return Proof(holds=days >= _FORECAST_DAYS, said=said)
+
+
+def _persistence(verdict: Verdict | None, now: datetime) -> Proof:
+    if verdict is None:
+        return Proof(holds=False, said="it was never verified")
+    fresh = timedelta(minutes=-5) <= now - verdict.at <= _WEEK
+    said = f"{verdict.score} % proven, {_clock(verdict.at, now)}"
+    return Proof(holds=fresh and verdict.score == 100, said=said)
+
+
+def _images(snapshot: Snapshot, now: datetime) -> Proof | None:
+    dated = [(one.image_created, one) for one in snapshot.containers if one.image_created is not None]
+    if not dated:
+        return None
+    created, oldest = min(dated, key=lambda pair: pair[0])
+    outdated = sorted({one.service or one.name for one in snapshot.containers if _is_outdated(one, snapshot)})
+    said = f"the oldest image, {oldest.image}, was built {(now - created).days} days ago"
+    if outdated:
+        return Proof(holds=False, said=f"{', '.join(outdated)} run older images than are here; {said}")
+    return Proof(holds=(now - created).days <= _IMAGE_DAYS, said=said)
+
+
+def _is_outdated(container: Container, snapshot: Snapshot) -> bool:
+    """Whether its tag points at another image by now, so that a deploy would bring that."""
+    wanted = {one.name: one.image_id for one in snapshot.stack.services} if snapshot.stack is not None else {}
+    known = wanted.get(container.service, "")
+    return bool(known and container.image_id and known != container.image_id)
+
+
+def _restore_test(snapshot: Snapshot, now: datetime, limits: Limits) -> Proof:
+    proven = sorted(_proven(snapshot, now))
+    if not proven:
+        return Proof(holds=False, said="no backup was restored for a test yet")
+    at, name = proven[-1]
+    said = f"{name} was restored for a test {_clock(at, now)}"
+    return Proof(holds=now - at <= timedelta(days=limits.proven_days), said=said)
+
+
+def _proven(snapshot: Snapshot, now: datetime) -> Iterator[tuple[datetime, str]]:
+    for one in snapshot.backups:
+        at = one.checked_at
+        if one.checked_level == 3 and at is not None and not one.check_problem and at <= now + timedelta(minutes=5):
+            yield at, one.id
+
+
+def _clock(at: datetime, now: datetime) -> str:
+    """`today 02:00`, `yesterday 02:00`, `12 days ago`, by this host's calendar."""
+    local, today = at.astimezone(), now.astimezone().date()
+    days = (today - local.date()).days
+    if days > 1:
+        return f"{days} days ago"
+    return f"{'yesterday' if days == 1 else 'today' if days == 0 else f'{local:%Y-%m-%d}'} {local:%H:%M}"

@@ -1,0 +1,124 @@
+"""`opsconsole maintenance`: the runbook's tasks, what of them is proven or ticked, and what is due.
+
+Exit codes: 0 nothing is due, or ticked; 1 something is due; 2 it could not be looked at or written.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opsconsole.model import to_json
+from opsconsole.operations_command import AddOptions, Find, NotConfirmed, site_of
+from opsconsole.text import printable
+
+if TYPE_CHECKING:
+    from opsconsole.maintenance.due import Row
+    from opsconsole.maintenance.listing import Listing
+    from opsconsole.monitor import Monitor
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+LookingMonitor = Callable[[argparse.Namespace], "tuple[Monitor, Path, str]"]
+SECONDS = 20.0
+
+
+def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find, looking: LookingMonitor) -> None:
+    parser = commands.add_parser(
+        "maintenance",
+        help="the runbook's tasks: what is proven, what is due; tick them",
+        description="The daily, weekly, monthly and quarterly tasks of the runbook and those of [[maintenance.task]] "
+        "in the settings. What can be known is looked at (a backup was taken, a restore was tested, the disks have "
+        "room); the rest is ticked, with name and date. Without a word: list. Exit code 1: something is due.",
+    )
+    add_stack_options(parser)
+    parser.add_argument("what", nargs="?", choices=["list", "tick", "untick"], metavar="list|tick|untick")
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help="as the list calls it")
+    parser.add_argument("--note", default="", metavar="TEXT", help="tick: a word about it")
+    parser.add_argument("--by", default="", metavar="NAME", help="tick: who did it (default: who is logged in)")
+    parser.add_argument("--due", action="store_true", help="list: only what is due")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(run=lambda arguments: run(arguments, find, looking))
+
+
+def run(arguments: argparse.Namespace, find: Find, looking: LookingMonitor) -> int:
+    if arguments.what in ("tick", "untick"):
+        return run_tick(arguments, find)
+    return run_list(arguments, find, looking)
+
+
+def run_list(arguments: argparse.Namespace, find: Find, looking: LookingMonitor) -> int:
+    from opsconsole.maintenance import listing
+    from opsconsole.maintenance.ticks import Ledger
+    from opsconsole.persistence import kept
+
+    site = site_of(arguments, find)
+    monitor, directory, _ = looking(arguments)
+    monitor.start()
+    snapshot = monitor.wait_until_settled(SECONDS)
+    monitor.stop()
+    ticks, verdict = Ledger(directory).read(), kept.read(directory)
+    found = listing.listing(site.config(), ticks, snapshot, verdict, datetime.now(UTC))
+    if arguments.json:
+        print(to_json(found), end="")
+    else:
+        for line in lines(found, only_due=arguments.due):
+            print(printable(line))
+    return 1 if found.due else 0
+
+
+def run_tick(arguments: argparse.Namespace, find: Find) -> int:
+    from opsconsole.maintenance import listing
+    from opsconsole.maintenance.ticks import Ledger
+    from opsconsole.model import SourceError
+    from opsconsole.operations.who import current
+
+    site = site_of(arguments, find)
+    if arguments.read_only:
+        raise NotConfirmed(f"{arguments.read_only} refuses everything that is written")
+    if not arguments.tasks:
+        raise SourceError(f"maintenance {arguments.what} needs a task", "See `opsconsole maintenance`.")
+    known = listing.tasks(site.config())
+    who = " ".join(arguments.by.split()) or current().words()
+    undone = arguments.what == "untick"
+    for name in arguments.tasks:
+        made = listing.tick(
+            known, Ledger(site.directory), name, who, datetime.now(UTC), note=arguments.note, undone=undone
+        )
+        said = "is not ticked any more" if undone else f"ticked by {made.who}"
+        print(to_json(made) if arguments.json else printable(f"{made.task} for {made.slot}: {said}") + "\n", end="")
+    return 0
+
+
+# --- the list --------------------------------------------------------------------------------------
+
+
+def lines(found: Listing, *, only_due: bool = False) -> Iterator[str]:
+    """Each rhythm under its name; `only_due` leaves out the rest."""
+    every = ""
+    for one in found.rows:
+        if only_due and one not in found.due:
+            continue
+        if one.task.every.value != every:
+            every = one.task.every.value
+            yield f"{every}, {one.slot}"
+        yield f"  {one.state.value:<7} {one.task.name:<18} {one.task.title}"
+        yield f"          {_known(one)}"
+        if one in found.due and one.task.how:
+            yield f"          -> {one.task.how}"
+    if found.problem:
+        yield found.problem
+    number = len(found.due)
+    yield f"{number} {'task is' if number == 1 else 'tasks are'} due" if number else "nothing is due"
+
+
+def _known(one: Row) -> str:
+    if one.tick is not None:
+        note = f": {one.tick.note}" if one.tick.note else ""
+        return f"{one.tick.who}, {one.tick.at.astimezone():%Y-%m-%d %H:%M}{note}"
+    if one.last is None:
+        return one.said
+    return f"{one.said}; last ticked {one.last.at.astimezone():%Y-%m-%d} by {one.last.who}"

@@ -1,0 +1,177 @@
+"""The facts behind the score: servers are asked, mounts and backups looked at, twins started and thrown away.
+
+Nothing live is changed. A twin that was left by a kill is removed by the next throw-away server that is started.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from opsconsole.backups import marks
+from opsconsole.backups.keeping import Keeping, keeping
+from opsconsole.backups.proof import LiveServer
+from opsconsole.backups.twin import ROOM, Twin, survives_restart
+from opsconsole.backups.verifying import Level
+from opsconsole.config import Config
+from opsconsole.model import Backup, Container, SourceError
+from opsconsole.operations import backup_acts, journal, past, requests, saving
+from opsconsole.operations.backup_scope import Scope
+from opsconsole.operations.plan import Kind
+from opsconsole.operations.requests import Site
+from opsconsole.persistence.facts import Database, Facts, Home, Took
+from opsconsole.sources.connection import Connection
+from opsconsole.sources.host_disks import filesystem_of
+from opsconsole.sources.network import place_of
+from opsconsole.sources.throwaway import Wanted
+from opsconsole.sources.volumes import EngineVolume
+
+Told = Callable[[str], None]
+
+_OPERATION = "verify-persistence"
+_HERE = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+_COMMS = {"mongodb": ("mongod",), "redis": ("redis-server", "valkey-server")}
+
+
+def gather(site: Site, told: Told = lambda what: None) -> Facts:
+    """Takes some seconds for each database. Raises SourceError when the stack cannot be looked at."""
+    config = site.config()
+    told("looking at the stack")
+    found = requests.scope_of(site)
+    backups, problem = _backups(found)
+    images = {one.connection.target.name: one for one in backup_acts.live_servers(found)}
+    return Facts(
+        stack=found.stack.name,
+        databases=tuple(_database(one, found, config, images.get(one.target.name), told) for one in found.connections),
+        backups=backups,
+        took=_took(site.directory, found.directory, backups),
+        max_age_hours=config.backups.max_age_hours,
+        proven_days=config.persistence.proven_days,
+        backups_problem=problem,
+    )
+
+
+def _backups(found: Scope) -> tuple[tuple[Backup, ...], str]:
+    try:
+        return backup_acts.listed(found), ""
+    except SourceError as error:
+        return (), error.problem
+
+
+# --- a database --------------------------------------------------------------------------------------
+
+
+def _database(connection: Connection, found: Scope, config: Config, live: LiveServer | None, told: Told) -> Database:
+    target = connection.target
+    cache = bool({target.name, target.service} & set(config.persistence.caches))
+    if cache:
+        return Database(kind=target.kind, name=target.name, cache=True)
+    told(f"asking {target.name} where it writes")
+    said = _asked(connection)
+    container = next((one for one in found.look.containers if target.service and one.service == target.service), None)
+    home = _home(connection, container, said)
+    told(f"restarting a throw-away twin of {target.name}")
+    wanted = Wanted(
+        kind=target.kind,
+        image=live.image if live is not None else "",
+        version=said.program.rpartition(" ")[2],
+        disk=ROOM,
+        options=said.options,
+        operation=_OPERATION,
+    )
+    mounts = container.mounts if container is not None else ()
+    volumes = found.look.engine_volumes
+    return Database(
+        kind=target.kind,
+        name=target.name,
+        home=home,
+        keeping=said,
+        mounts=mounts,
+        memory_volumes=tuple(one.name for one in mounts if one.name in volumes and in_memory(volumes[one.name])),
+        filesystem=_filesystem(home, said.directory, container),
+        # How it keeps its data is not known: a twin that keeps it in another way would prove nothing.
+        twin=survives_restart(wanted, _scratch(found)) if said.program else Twin(problem=said.problem, hint=said.hint),
+    )
+
+
+def _asked(connection: Connection) -> Keeping:
+    try:
+        return keeping(saving.reachable(connection))
+    except SourceError as error:
+        return Keeping(problem=error.problem, hint=error.hint)
+
+
+def _home(connection: Connection, container: Container | None, said: Keeping) -> Home:
+    if container is not None:
+        return Home.CONTAINER
+    place = place_of(connection.uri)
+    host = place.rpartition(":")[0] or place
+    if connection.uri.startswith("unix://") or host in _HERE or runs_here(connection.target.kind, said.process):
+        return Home.HOST
+    return Home.ELSEWHERE
+
+
+def runs_here(kind: str, process: int | None) -> bool:
+    """Whether the process of that number is such a server: the number that a server tells is one of its own host."""
+    try:
+        return process is not None and Path(f"/proc/{process}/comm").read_text().strip() in _COMMS.get(kind, ())
+    except OSError:
+        return False
+
+
+def in_memory(volume: EngineVolume) -> bool:
+    """A volume of the local driver may be memory: its options say so."""
+    return volume.options.get("type", "") in ("tmpfs", "ramfs")
+
+
+def _filesystem(home: Home, directory: str, container: Container | None) -> str:
+    """Of the directory on this host: of a container's, where its mount lies."""
+    from opsconsole.persistence.scoring import holding
+
+    if not directory or home is Home.ELSEWHERE:
+        return ""
+    if home is Home.HOST:
+        return filesystem_of(directory)
+    mount = holding(directory, container.mounts if container is not None else ())
+    return filesystem_of(mount.source) if mount is not None and mount.source else ""
+
+
+def _scratch(found: Scope) -> Path:
+    """Where a twin that is a program of this host has its files: beside the backups, where there is room."""
+    place = found.directory
+    return place if os.access(place, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
+
+
+# --- how long a restore takes ------------------------------------------------------------------------
+
+
+def _took(directory: Path, backups_at: Path, backups: tuple[Backup, ...]) -> Took | None:
+    """Of the newest restore, for a test or a real one."""
+    known = [*_tests(backups_at, backups), *_restores(directory)]
+    return max(known, key=lambda one: one.at, default=None)
+
+
+def _tests(backups_at: Path, backups: tuple[Backup, ...]) -> list[Took]:
+    found = []
+    for one in backups:
+        if one.checked_level != Level.RESTORED:
+            continue
+        for check in marks.read(backups_at, one.id).checks:
+            if check.level is Level.RESTORED and check.seconds is not None and not check.problem:
+                found.append(Took(seconds=check.seconds, at=check.at, how=f"test restore of {one.id}"))
+    return found
+
+
+def _restores(directory: Path) -> list[Took]:
+    try:
+        done = [one for one in past.past(directory) if f"-{Kind.RESTORE.value}-" in one.operation]
+    except SourceError:
+        return []
+    return [
+        Took(seconds=one.seconds, at=one.began + timedelta(seconds=one.seconds), how=one.title)
+        for one in done
+        if one.result == journal.Result.DONE.value and one.seconds is not None
+    ]
