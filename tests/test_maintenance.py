@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -369,6 +371,19 @@ def test_many_who_tick_at_once_lose_nothing_and_a_kill_tears_at_most_its_own(tmp
     assert [one.wait(60) for one in others] == [0, 0]
     found = ledger.read()
     assert not found.problem and len({one.who for one in found.ticks}) == 91
+
+
+def test_one_waits_for_another_who_writes(tmp_path: Path) -> None:
+    """Whose line may be torn, or taken back on a full disk, while it is written."""
+    Ledger(tmp_path).add(ticked(NOW))
+    with (tmp_path / ".opsconsole" / NAME).open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        other = threading.Thread(target=lambda: Ledger(tmp_path).add(ticked(NOW, undone=True)))
+        other.start()
+        other.join(0.2)
+        assert other.is_alive() and len(lines_of(tmp_path)) == 1
+    other.join(30)
+    assert len(lines_of(tmp_path)) == 2
 
 
 def test_what_is_no_task_or_was_not_ticked_is_refused(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ class Took(Record, frozen=True):
 class Facts(Record, frozen=True):
     stack: str
     databases: tuple[Database, ...] = ()
+    files: tuple[str, ...] = ()  # directories and volumes with data, besides those of databases
     backups: tuple[Backup, ...] = ()  # newest first
     took: Took | None = None
     max_age_hours: float = 26.0

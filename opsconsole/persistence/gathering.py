@@ -31,7 +31,7 @@ from opsconsole.sources.volumes import EngineVolume
 
 Told = Callable[[str], None]
 
-_OPERATION = "verify-persistence"
+OPERATION = "verify-persistence"
 _HERE = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 _COMMS = {"mongodb": ("mongod",), "redis": ("redis-server", "valkey-server")}
 
@@ -46,6 +46,7 @@ def gather(site: Site, told: Told = lambda what: None) -> Facts:
     return Facts(
         stack=found.stack.name,
         databases=tuple(_database(one, found, config, images.get(one.target.name), told) for one in found.connections),
+        files=tuple(one.name for one in found.places),
         backups=backups,
         took=_took(site.directory, found.directory, backups),
         max_age_hours=config.backups.max_age_hours,
@@ -72,7 +73,7 @@ def _database(connection: Connection, found: Scope, config: Config, live: LiveSe
     told(f"asking {target.name} where it writes")
     said = _asked(connection)
     container = next((one for one in found.look.containers if target.service and one.service == target.service), None)
-    home = _home(connection, container, said)
+    where = home(connection, container, said)
     told(f"restarting a throw-away twin of {target.name}")
     wanted = Wanted(
         kind=target.kind,
@@ -80,21 +81,25 @@ def _database(connection: Connection, found: Scope, config: Config, live: LiveSe
         version=said.program.rpartition(" ")[2],
         disk=ROOM,
         options=said.options,
-        operation=_OPERATION,
+        operation=OPERATION,
     )
     mounts = container.mounts if container is not None else ()
     volumes = found.look.engine_volumes
     return Database(
         kind=target.kind,
         name=target.name,
-        home=home,
+        home=where,
         keeping=said,
         mounts=mounts,
         memory_volumes=tuple(one.name for one in mounts if one.name in volumes and in_memory(volumes[one.name])),
-        filesystem=_filesystem(home, said.directory, container),
-        # How it keeps its data is not known: a twin that keeps it in another way would prove nothing.
-        twin=survives_restart(wanted, _scratch(found)) if said.program else Twin(problem=said.problem, hint=said.hint),
+        filesystem=_filesystem(where, said.directory, container),
+        # Where it is not known how it keeps its data, a twin would keep it in another way and prove nothing.
+        twin=survives_restart(wanted, _scratch(found)) if said.lasts is not None else _no_twin(said),
     )
+
+
+def _no_twin(said: Keeping) -> Twin:
+    return Twin(problem=said.problem or "how it keeps its data is not known", hint=said.hint)
 
 
 def _asked(connection: Connection) -> Keeping:
@@ -104,20 +109,25 @@ def _asked(connection: Connection) -> Keeping:
         return Keeping(problem=error.problem, hint=error.hint)
 
 
-def _home(connection: Connection, container: Container | None, said: Keeping) -> Home:
+def home(connection: Connection, container: Container | None, said: Keeping) -> Home:
     if container is not None:
         return Home.CONTAINER
+    here = runs_here(connection.target.kind, said.process)
     place = place_of(connection.uri)
-    host = place.rpartition(":")[0] or place
-    if connection.uri.startswith("unix://") or host in _HERE or runs_here(connection.target.kind, said.process):
-        return Home.HOST
-    return Home.ELSEWHERE
+    near = connection.uri.startswith("unix://") or (place.rpartition(":")[0] or place) in _HERE
+    return Home.HOST if here or (here is None and near) else Home.ELSEWHERE
 
 
-def runs_here(kind: str, process: int | None) -> bool:
-    """Whether the process of that number is such a server: the number that a server tells is one of its own host."""
+def runs_here(kind: str, process: int | None) -> bool | None:
+    """Whether the process of that number is such a server: the number that a server tells is one of its own host, or
+    container. None when that cannot be told: an address of this host may lead through a tunnel."""
     try:
-        return process is not None and Path(f"/proc/{process}/comm").read_text().strip() in _COMMS.get(kind, ())
+        if process is None or not Path("/proc/1/comm").read_text():
+            return None
+    except OSError:
+        return None  # only root sees the processes of others
+    try:
+        return Path(f"/proc/{process}/comm").read_text().strip() in _COMMS.get(kind, ())
     except OSError:
         return False
 

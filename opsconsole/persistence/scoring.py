@@ -24,6 +24,7 @@ PARTS = {"mongodb": "mongo", "redis": "redis"}
 _FUTURE = timedelta(minutes=5)
 _TAKE_ONE = "opsconsole backup create"
 _AGAIN = "opsconsole verify-persistence"
+_ELSEWHERE = "it is no program of this host and in no container of this stack: its disk cannot be looked at from here"
 
 
 def judge(facts: Facts, now: datetime) -> Verdict:
@@ -82,7 +83,7 @@ def place(one: Database) -> tuple[bool, str, str]:
     """(whether it is proven, what was found, how to get there)"""
     directory = one.keeping.directory
     if one.home is Home.ELSEWHERE:
-        return False, "it runs on another host, whose disk cannot be looked at from here", f"on that host: {_AGAIN}"
+        return False, _ELSEWHERE, f"on that host: {_AGAIN}"
     if not directory:
         return False, _unknown(one), one.keeping.hint or f"make it answer, then: {_AGAIN}"
     said = f"it writes {directory}, as it says itself"
@@ -201,8 +202,8 @@ def _restore(facts: Facts, now: datetime) -> Check:
     found = restored(facts, now)
     said = f"none was taken and restored for a test within {facts.proven_days} days"
     if found is not None and found.checked_at is not None:
-        days = (now - found.checked_at).days
-        when = "today" if days < 1 else "yesterday" if days == 1 else f"{days} days ago"
+        hours = max(0, round((now - found.checked_at).total_seconds() / 3600))
+        when = f"{hours} hours ago" if hours < 48 else f"{hours // 24} days ago"
         said = f"{found.id} was restored into throw-away servers and compared, {when}"
     return Check(
         name="restore",
@@ -251,8 +252,11 @@ def _counts(one: Backup, facts: Facts, now: datetime) -> bool:
 
 
 def _wanted(facts: Facts) -> set[str]:
-    return {PARTS[one.kind] for one in facts.databases if not one.cache and one.kind in PARTS}
+    """The kinds of parts that a backup must have."""
+    databases = {PARTS[one.kind] for one in facts.databases if not one.cache and one.kind in PARTS}
+    return databases | ({"files"} if facts.files else set())
 
 
 def _wanted_words(facts: Facts) -> str:
-    return " and ".join(sorted({PROGRAMS[one.kind] for one in facts.databases if not one.cache})) or "anything"
+    names = sorted({PROGRAMS[one.kind] for one in facts.databases if not one.cache})
+    return " and ".join([*names, *facts.files]) or "anything"
