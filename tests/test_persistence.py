@@ -23,8 +23,11 @@ from opsconsole.backups.twin import Twin, survives_restart
 from opsconsole.backups.verifying import Level
 from opsconsole.demo.standing import proven
 from opsconsole.model import Backup, BackupPart, BackupState, DatabaseTarget, Mount
+from opsconsole.operations import journal
+from opsconsole.operations.journal import Journal, Result
+from opsconsole.operations.plan import Kind, Plan, RestoreOrder
 from opsconsole.operations.requests import Site
-from opsconsole.persistence import gathering, kept, report
+from opsconsole.persistence import gathering, kept, report, timing
 from opsconsole.persistence.facts import Database, Facts, Home, Took
 from opsconsole.persistence.gathering import home, in_memory, runs_here
 from opsconsole.persistence.scoring import holding, judge
@@ -110,7 +113,9 @@ def test_a_place_that_does_not_outlive_the_container_gives_no_point(
     facts = with_mongo(mounts=mounts, **changes)
     assert missing(facts) == [("place", "mongodb")]
     (check,) = judge(facts, NOW).missing
-    assert said in check.said and "mount a named volume at /data/db" in check.get_it
+    assert (
+        said in check.said and "mount a named volume at /data/db" in check.get_it and "restore latest" in check.get_it
+    )
     assert judge(facts, NOW).score == 87  # 12.5 of 100, rounded down
 
 
@@ -224,6 +229,68 @@ def test_only_a_score_without_a_gap_is_100_and_one_more_proof_never_lowers_it(fo
         assert Verdict(stack="shop", at=NOW, checks=tuple(found)).score >= before.score
 
 
+keepings = st.builds(
+    Keeping,
+    directory=st.sampled_from(("", "/data/db", "/x")),
+    lasts=st.sampled_from((None, True, False)),
+    problem=st.sampled_from(("", "refused")),
+)
+databases = st.builds(
+    Database,
+    kind=st.sampled_from(("mongodb", "redis")),
+    name=st.just("db"),
+    home=st.sampled_from(list(Home)),
+    cache=st.booleans(),
+    keeping=keepings,
+    mounts=st.sampled_from(((), (VOLUME,), (replace(VOLUME, anonymous=True),))),
+    filesystem=st.sampled_from(("", "ext4", "tmpfs")),
+    twin=st.builds(Twin, survived=st.sampled_from((None, True, False))),
+)
+backups = st.builds(
+    replace,
+    st.just(BACKUP),
+    state=st.sampled_from(list(BackupState)),
+    taken_at=st.sampled_from((NOW, NOW - timedelta(days=50))),
+    checked_level=st.sampled_from((None, 1, 3)),
+)
+
+
+@given(st.lists(databases, max_size=3), st.lists(backups, max_size=2), st.sampled_from((None, TOOK)))
+def test_whatever_is_missing_says_what_was_found_and_how_it_is_had(
+    found: list[Database], taken: list[Backup], took: Took | None
+) -> None:
+    facts = replace(ALL, databases=tuple(found), backups=tuple(taken), took=took)
+    for one in judge(facts, NOW).checks:
+        assert one.said and (bool(one.get_it) == (one.counted and not one.proven))
+
+
+# --- how long a restore takes ------------------------------------------------------------------------
+
+
+def restored_by(directory: Path, day: int, order: RestoreOrder, result: Result = Result.DONE) -> None:
+    name = f"202601{day:02}T020000000Z-restore-aaaaaa"
+    written = Journal(journal.create(directory, name, Plan(kind=Kind.RESTORE, stack="s", directory="/", restore=order)))
+    written.write("begin", operation=name, kind="restore", title=f"restore of the {day}th")
+    written.write("end", result=result, seconds=float(day))
+    written.close()
+
+
+def test_the_newest_whole_restore_says_how_long_one_takes(tmp_path: Path) -> None:
+    assert timing.took(tmp_path, tmp_path, ()) is None
+    restored_by(tmp_path, 3, RestoreOrder(backup="20260101_020000"))
+    restored_by(tmp_path, 4, RestoreOrder(backup="20260101_020000", databases=("shop",)))
+    restored_by(tmp_path, 5, RestoreOrder(backup="20260101_020000"), Result.ROLLED_BACK)
+    found = timing.took(tmp_path, tmp_path, ())
+    assert found is not None and (found.seconds, found.how) == (3.0, "restore of the 3th")
+    # A test restore is one, too; one that found a fault, or of a time when it was not measured, is none.
+    check = marks.Check(level=Level.RESTORED, at=datetime.now(UTC) + timedelta(hours=1), seconds=7.5)
+    for number, changes in enumerate(({"seconds": None}, {"problem": "cut short"}, {})):
+        marks.write(tmp_path, f"b{number}", marks.Marks(checks=(replace(check, **changes),)))
+    known = [replace(BACKUP, id=f"b{number}") for number in range(3)]
+    assert timing.took(tmp_path, tmp_path, known[:2]) == found
+    assert timing.took(tmp_path, tmp_path, known) == Took(seconds=7.5, at=check.at, how="test restore of b2")
+
+
 # --- reports -----------------------------------------------------------------------------------------
 
 
@@ -233,7 +300,7 @@ def test_the_report_is_safe_to_read_and_says_the_number_first() -> None:
     text, paper = report.text(verdict), report.markdown(verdict)
     assert text.startswith("Persistence of shop") and "87 %" in text.splitlines()[0]
     assert "\x1b" not in text + paper
-    assert "-> mount a named volume at /data/db" in text
+    assert "-> opsconsole backup create; mount a named volume at /data/db" in text
     row = next(line for line in paper.splitlines() if "writes to a disk" in line)
     assert row.count("|") - row.count("\\|") == 5 and "**missing**" in row
     assert "## Not proven" in paper and "## Not proven" not in report.markdown(judge(ALL, NOW))

@@ -9,7 +9,7 @@ from opsconsole.model import Record, SourceError
 from opsconsole.sources.connection import Connection
 
 _MONGO_DEFAULT = "/data/db"  # of mongod on Linux when neither its command nor its file names one
-_AOF = "CONFIG SET appendonly yes, then the same in the service's command or redis.conf"
+_AOF = "CONFIG SET appendonly yes, and --appendonly yes in its command or redis.conf"
 
 
 class Keeping(Record, frozen=True):
@@ -116,14 +116,14 @@ def _redis_lasts(info: Mapping[str, str], save: str | None) -> tuple[bool | None
     """(whether, by what, what to set)"""
     if info.get("aof_enabled") == "1":
         if "err" in (info.get("aof_last_write_status"), info.get("aof_last_bgrewrite_status")):
-            return False, "appendonly yes, and its last write failed", "make room on the disk of its directory"
+            return False, "appendonly yes, and its last write failed", "BGREWRITEAOF, once its disk has room"
         return True, "appendonly yes, the last write went well", ""
     if save is None:
         return None, "appendonly no; it does not tell whether it saves", ""
     if not save:
         return False, "neither appendonly nor save is on: a restart loses every key", _AOF
     if info.get("rdb_last_bgsave_status") == "err":
-        return False, f"save {save}, and the last save failed", "make room on the disk of its directory, then BGSAVE"
+        return False, f"save {save}, and the last save failed", "BGSAVE, once its disk has room"
     return True, f"save {save}: a crash loses what was written since the last save", ""
 
 

@@ -8,21 +8,18 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
-from opsconsole.backups import marks
 from opsconsole.backups.keeping import Keeping, keeping
 from opsconsole.backups.proof import LiveServer
 from opsconsole.backups.twin import ROOM, Twin, survives_restart
-from opsconsole.backups.verifying import Level
 from opsconsole.config import Config
 from opsconsole.model import Backup, Container, SourceError
-from opsconsole.operations import backup_acts, journal, past, requests, saving
+from opsconsole.operations import backup_acts, requests, saving
 from opsconsole.operations.backup_scope import Scope
-from opsconsole.operations.plan import Kind
 from opsconsole.operations.requests import Site
-from opsconsole.persistence.facts import Database, Facts, Home, Took
+from opsconsole.persistence import timing
+from opsconsole.persistence.facts import Database, Facts, Home
 from opsconsole.sources.connection import Connection
 from opsconsole.sources.host_disks import filesystem_of
 from opsconsole.sources.network import place_of
@@ -48,7 +45,7 @@ def gather(site: Site, told: Told = lambda what: None) -> Facts:
         databases=tuple(_database(one, found, config, images.get(one.target.name), told) for one in found.connections),
         files=tuple(one.name for one in found.places),
         backups=backups,
-        took=_took(site.directory, found.directory, backups),
+        took=timing.took(site.directory, found.directory, backups),
         max_age_hours=config.backups.max_age_hours,
         proven_days=config.persistence.proven_days,
         backups_problem=problem,
@@ -153,35 +150,3 @@ def _scratch(found: Scope) -> Path:
     """Where a twin that is a program of this host has its files: beside the backups, where there is room."""
     place = found.directory
     return place if os.access(place, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
-
-
-# --- how long a restore takes ------------------------------------------------------------------------
-
-
-def _took(directory: Path, backups_at: Path, backups: tuple[Backup, ...]) -> Took | None:
-    """Of the newest restore, for a test or a real one."""
-    known = [*_tests(backups_at, backups), *_restores(directory)]
-    return max(known, key=lambda one: one.at, default=None)
-
-
-def _tests(backups_at: Path, backups: tuple[Backup, ...]) -> list[Took]:
-    found = []
-    for one in backups:
-        if one.checked_level != Level.RESTORED:
-            continue
-        for check in marks.read(backups_at, one.id).checks:
-            if check.level is Level.RESTORED and check.seconds is not None and not check.problem:
-                found.append(Took(seconds=check.seconds, at=check.at, how=f"test restore of {one.id}"))
-    return found
-
-
-def _restores(directory: Path) -> list[Took]:
-    try:
-        done = [one for one in past.past(directory) if f"-{Kind.RESTORE.value}-" in one.operation]
-    except SourceError:
-        return []
-    return [
-        Took(seconds=one.seconds, at=one.began + timedelta(seconds=one.seconds), how=one.title)
-        for one in done
-        if one.result == journal.Result.DONE.value and one.seconds is not None
-    ]

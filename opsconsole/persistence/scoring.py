@@ -90,7 +90,11 @@ def place(one: Database) -> tuple[bool, str, str]:
     if one.home is Home.HOST:
         return _place_on_host(one, said)
     mount = holding(directory, one.mounts)
-    mend = f"mount a named volume at {directory} in the compose file, then: opsconsole deploy --plan"
+    # Never only a new volume: it is empty.
+    mend = (
+        f"{_TAKE_ONE}; mount a named volume at {directory} in the compose file; opsconsole deploy; "
+        "opsconsole restore latest"
+    )
     if mount is None:
         return False, f"{said}: into the container itself, which `down` removes", mend
     if mount.kind == "tmpfs" or mount.name in one.memory_volumes or one.filesystem in MEMORY:
@@ -103,7 +107,7 @@ def place(one: Database) -> tuple[bool, str, str]:
 
 
 def _place_on_host(one: Database, said: str) -> tuple[bool, str, str]:
-    mend = f"move its directory to a disk (dbPath, dir), then: {_AGAIN}"
+    mend = f"{_TAKE_ONE}; name a directory on a disk (dbPath, dir) and restart it; opsconsole restore latest"
     if not one.filesystem:
         return False, f"{said}: this host has no such directory, or does not show it", f"as root: {_AGAIN}"
     if one.filesystem in MEMORY:
@@ -133,7 +137,8 @@ def _unknown(one: Database) -> str:
 
 def _mend_keeping(one: Database) -> str:
     if one.keeping.lasts is False and one.kind == "redis":
-        return f'{one.keeping.mend}; or, where it is a cache: [persistence] caches = ["{one.name}"]'
+        cli = f"docker compose exec {one.name} redis-cli" if one.home is Home.CONTAINER else "redis-cli"
+        return f'{cli} {one.keeping.mend}; or, where it is a cache: [persistence] caches = ["{one.name}"]'
     return one.keeping.mend or one.keeping.hint or f"make it answer, then: {_AGAIN}"
 
 
