@@ -1,0 +1,133 @@
+"""What is ill now, from the alerts that fire. A pending alert is no symptom yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from opsconsole.model import Alert, AlertState, Container, Record, Severity, Snapshot
+
+
+class Ill(StrEnum):
+    """How something is ill; what the decision matrix and the snippets of the runbook go by."""
+
+    ENGINE = "engine"  # it does not answer
+    DISK = "disk"  # no room, or no inodes
+    DATABASE = "database"  # stopped, not reachable, no primary, cannot write
+    REFUSED = "refused"  # a database answers and does not let us in
+    CRASH = "crash"  # ends again and again
+    DOWN = "down"  # does not run and should
+    UNHEALTHY = "unhealthy"  # runs, and its healthcheck fails
+    ENDPOINT = "endpoint"  # a health endpoint fails
+    ERRORS = "errors"  # too many answers are errors
+    SLOW = "slow"  # answers come too late
+    LOAD = "load"  # CPU or memory of the host, memory of a container, maxmemory of Redis
+    DATA = "data"  # less data than there was
+
+
+FAILING = frozenset({Ill.CRASH, Ill.DOWN, Ill.UNHEALTHY, Ill.ENDPOINT, Ill.ERRORS, Ill.REFUSED})
+"""A part of the application does not do what it should."""
+
+DRAGGING = frozenset({Ill.SLOW, Ill.LOAD})
+"""It works, and not well enough."""
+
+
+class Symptom(Record, frozen=True):
+    """One thing that is ill. `service` is "" for the host and the engine."""
+
+    ill: Ill
+    subject: str
+    text: str  # one line with the number and the limit
+    since: datetime
+    service: str = ""
+    critical: bool = False
+    advice: str = ""
+    rule: str = ""  # of the alert
+    subjects: tuple[str, ...] = ()  # of the alerts, where several containers of a service are ill alike
+
+
+_OF_RULE = {
+    "engine-unreachable": Ill.ENGINE,
+    "disk": Ill.DISK,
+    "inodes": Ill.DISK,
+    "database-down": Ill.DATABASE,
+    "mongo-no-primary": Ill.DATABASE,
+    "redis-save": Ill.DATABASE,
+    "redis-aof": Ill.DATABASE,
+    "database-refused": Ill.REFUSED,
+    "crash-loop": Ill.CRASH,
+    "container-down": Ill.DOWN,
+    "container-oom": Ill.LOAD,
+    "service-missing": Ill.DOWN,
+    "container-unhealthy": Ill.UNHEALTHY,
+    "endpoint-down": Ill.ENDPOINT,
+    "error-rate": Ill.ERRORS,
+    "access-errors": Ill.ERRORS,
+    "response-time": Ill.SLOW,
+    "cpu": Ill.LOAD,
+    "memory": Ill.LOAD,
+    "container-memory": Ill.LOAD,
+    "redis-memory": Ill.LOAD,
+}
+"""Rules that are not here (backups, forecasts, a source of this console) make no incident by themselves."""
+
+
+def symptoms(snapshot: Snapshot) -> tuple[Symptom, ...]:
+    """Worst first, longest-lasting first among equals."""
+    firing = [alert for alert in snapshot.alerts if alert.state is AlertState.FIRING and alert.rule in _OF_RULE]
+    alike: dict[tuple[str, str, str], list[Symptom]] = {}
+    for one in (_of(alert, snapshot) for alert in firing):
+        alike.setdefault((one.rule, one.service, one.text.replace(one.subject, "")), []).append(one)
+    found = [_folded(group) for group in alike.values()]
+    return tuple(sorted(found, key=lambda one: (not one.critical, one.since, one.ill, one.subject)))
+
+
+def _folded(group: list[Symptom]) -> Symptom:
+    """Replicas that are ill alike are one line."""
+    first = group[0]
+    if len(group) == 1:
+        return first
+    text = f"{len(group)} containers of {first.service}: {first.text.replace(first.subject, 'each', 1)}"
+    since = min(one.since for one in group)
+    names = tuple(one.subject for one in group)
+    return msgspec.structs.replace(first, subject=first.service, text=text, since=since, subjects=names)
+
+
+def containers_of(snapshot: Snapshot, service: str) -> tuple[Container, ...]:
+    return tuple(one for one in snapshot.containers if one.service == service)
+
+
+def _of(alert: Alert, snapshot: Snapshot) -> Symptom:
+    ill = _OF_RULE[alert.rule]
+    service = _service(alert, snapshot)
+    roles = {one.name: one.role for one in snapshot.stack.services} if snapshot.stack else {}
+    if ill in (Ill.DOWN, Ill.CRASH) and roles.get(service):
+        ill = Ill.DATABASE
+    return Symptom(
+        ill=ill,
+        subject=alert.subject,
+        text=alert.message,
+        since=alert.since,
+        service=service,
+        critical=alert.severity is Severity.CRITICAL,
+        advice=alert.action,
+        rule=alert.rule,
+    )
+
+
+def _service(alert: Alert, snapshot: Snapshot) -> str:
+    """The service that an alert is about, "" for what is none."""
+    known = {one.service for one in snapshot.containers} | {
+        one.name for one in (snapshot.stack.services if snapshot.stack else ())
+    }
+    if alert.subject in known:
+        return alert.subject
+    candidates: Iterable[tuple[str, str]] = (
+        *((one.name, one.service) for one in snapshot.containers),
+        *((one.endpoint.name, one.endpoint.service) for one in snapshot.probes),
+        *((one.target.name, one.target.service) for one in snapshot.databases),
+    )
+    return next((service for name, service in candidates if name == alert.subject), "")
