@@ -83,11 +83,17 @@ def plan(look: Look) -> Plan:
 
 
 def save_evidence(
-    place: Path, directory: Path, config: Config, names: Sequence[str], secrets: tuple[str, ...], project: str
+    place: Path,
+    directory: Path,
+    config: Config,
+    names: Sequence[str],
+    secrets: tuple[str, ...],
+    project: str,
+    seconds: float = EVIDENCE_SECONDS,
 ) -> str:
     """Save what can be saved until the time is over; one line that says what there is. Never raises."""
     target = place / "evidence"
-    deadline = time.monotonic() + EVIDENCE_SECONDS
+    deadline = time.monotonic() + seconds
     saved: list[str] = []
     lock = threading.Lock()
 
@@ -170,7 +176,7 @@ def _inspected(names: Sequence[str], seconds: float, secrets: tuple[str, ...]) -
         config = one.get("Config") or {}
         pairs = (entry.partition("=") for entry in config.get("Env") or [])
         config["Env"] = [f"{name}={mask_value(name, value)}" for name, _, value in pairs]
-    return json.dumps(_masked(raw, secrets), indent=1)
+    return json.dumps(masked(raw, secrets), indent=1)
 
 
 def _logs(name: str, seconds: float, secrets: tuple[str, ...]) -> str:
@@ -178,14 +184,14 @@ def _logs(name: str, seconds: float, secrets: tuple[str, ...]) -> str:
     return "\n".join(mask_text(line, secrets) for line in text.splitlines()) + "\n"
 
 
-def _masked(value: Any, secrets: tuple[str, ...], name: str = "") -> Any:
-    """Text by text: masking the finished JSON would take its quotes too."""
+def masked(value: Any, secrets: tuple[str, ...], name: str = "") -> Any:
+    """What JSON says, text by text: masking the finished JSON would take its quotes too."""
     if isinstance(value, str):
         return mask_text(mask_value(name, value), secrets)
     if isinstance(value, list):
-        return [_masked(item, secrets) for item in value]
+        return [masked(item, secrets) for item in value]
     if isinstance(value, dict):
-        return {key: _masked(item, secrets, key) for key, item in value.items()}
+        return {key: masked(item, secrets, key) for key, item in value.items()}
     return value
 
 
@@ -212,7 +218,7 @@ def _snapshot(directory: Path, config: Config, project: str, seconds: float, sec
         snapshot = monitor.wait_until_settled(max(0.1, seconds - 0.3), sizes_seconds=0.0)
     finally:
         threading.Thread(target=monitor.stop, daemon=True).start()  # its threads may wait longer than we do
-    return json.dumps(_masked(json.loads(to_json(msgspec.structs.replace(snapshot, history={}))), secrets), indent=1)
+    return json.dumps(masked(json.loads(to_json(msgspec.structs.replace(snapshot, history={}))), secrets), indent=1)
 
 
 def _write(path: Path, text: str) -> None:

@@ -40,7 +40,7 @@ class Repository:
 
     def look(self) -> Commit:
         """Commit and branch now; whether the tree is dirty as it was within the last 30 s."""
-        found = _git_directory(self._directory)
+        found = git_directory(self._directory)
         if found is None:
             return Commit()
         top, git = found
@@ -104,7 +104,7 @@ def is_dirty(top: Path) -> bool:
     return answer.returncode == 0 and bool(answer.stdout.strip())
 
 
-def _git_directory(directory: Path) -> tuple[Path, Path] | None:
+def git_directory(directory: Path) -> tuple[Path, Path] | None:
     """The top of the working tree around a directory, and its git directory."""
     for top in (directory, *directory.parents):
         git = top / ".git"

@@ -1,0 +1,1 @@
+"""What is kept and collected while there is an incident: its record, what changed, the report and the bundle."""

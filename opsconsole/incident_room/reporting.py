@@ -1,0 +1,68 @@
+"""The report of an incident, put together from its record, the journals of that time and a Snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from opsconsole.incident import report
+from opsconsole.incident.course import Incident
+from opsconsole.incident.evidence import gather
+from opsconsole.incident_room.looking import began
+from opsconsole.incident_room.room import Room
+from opsconsole.model import Snapshot, SourceError
+from opsconsole.operations import journal, plan, unfinished
+from opsconsole.operations.places import existing_operations
+from opsconsole.operations.report import lines_of
+
+_CURVES = {"host.cpu": "CPU %", "host.memory": "memory %"}
+
+
+def markdown(room: Room, incident: Incident, snapshot: Snapshot) -> str:
+    """The whole report. Reads files. Raises SourceError when the operations cannot be read."""
+    since = (incident.declared_at or snapshot.sampled_at) - report.BEFORE
+    known = room.known(snapshot, since)
+    evidence = gather(snapshot, known, snapshot.sampled_at, snapshot.sampled_at - since)
+    return report.markdown(
+        incident,
+        evidence,
+        [_action(place) for place in actions(room.directory, incident)],
+        curves(snapshot),
+        [f"{one.operation} is half done: {one.advice()}" for one in unfinished.unfinished(room.directory)],
+    )
+
+
+def actions(directory: Path, incident: Incident) -> Iterator[Path]:
+    """The operations that were begun from the incident, and those that ran while it was open; oldest first."""
+    for place in existing_operations(directory):
+        if place.name in incident.operations or _within(began(place.name), incident):
+            yield place
+
+
+def curves(snapshot: Snapshot) -> Mapping[str, Sequence[float]]:
+    """What a graph as text can be drawn of: the host, and how fast the endpoints answered (milliseconds)."""
+    found: dict[str, Sequence[float]] = {
+        words: values for name, words in _CURVES.items() if len(values := snapshot.history.get(name, ())) > 1
+    }
+    for name, values in snapshot.history.items():
+        kind, _, endpoint = name.partition(".")
+        if kind == "probe" and len(values) > 1:
+            found[f"{endpoint} ms"] = [value * 1000 for value in values]
+    return found
+
+
+def _within(at: datetime, incident: Incident) -> bool:
+    if incident.declared_at is None or at < incident.declared_at:
+        return False
+    return incident.closed_at is None or at <= incident.closed_at
+
+
+def _action(place: Path) -> tuple[str, str]:
+    records = journal.read(place)
+    try:
+        what = journal.read_plan(place)
+    except SourceError as error:
+        return place.name, str(error)
+    course = "\n".join(line for record in records for line in lines_of(record))
+    return f"{plan.title(what)} ({place.name})", f"{plan.as_text(what).rstrip()}\n\n{course}"

@@ -1,0 +1,331 @@
+"""The decision matrix: a pure function over the evidence, with the laws that it keeps."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opsconsole.incident.data_signs import Baseline, Sign
+from opsconsole.incident.evidence import LOOKED_BACK, Change, ChangedFile, Evidence, Kept, Known, What, gather
+from opsconsole.incident.matrix import ANSWERS, BLAMED, Issue, recommend, ways
+from opsconsole.incident.priority import ESCALATES_AFTER, Priority, escalates_at, fitting
+from opsconsole.incident.snippets import snippets
+from opsconsole.incident.symptoms import DRAGGING, FAILING, Ill
+from opsconsole.incident_room.ways import request_of
+from opsconsole.model import (
+    Alert,
+    AlertState,
+    Backup,
+    BackupState,
+    Collection,
+    DatabaseTarget,
+    MongoDatabase,
+    MongoStatus,
+    Severity,
+    Snapshot,
+)
+from opsconsole.operations.requests import PLANS
+from tests.ui_sample import NOW, ago, container, host, stack
+
+OLD = Kept(name="r4", at=ago(days=9), images={"backend": "sha256:old"}, hashes={"backend": ("h1",)})
+RULES = ("crash-loop", "container-down", "container-unhealthy", "endpoint-down", "database-down", "disk", "cpu",
+         "response-time", "engine-unreachable", "redis-memory", "database-refused", "error-rate")  # fmt: skip
+
+
+def alert(rule: str, subject: str, since: datetime, **changes: Any) -> Alert:
+    values: dict[str, Any] = dict(
+        rule=rule, subject=subject, severity=Severity.CRITICAL, state=AlertState.FIRING, since=since,
+        message=f"{subject}: {rule}", action="look",
+    )  # fmt: skip
+    return Alert(**{**values, **changes})
+
+
+def snapshot(*alerts: Alert, **changes: Any) -> Snapshot:
+    values: dict[str, Any] = dict(
+        sampled_at=NOW,
+        stack=stack("backend", "frontend", "mongodb", "redis"),
+        containers=tuple(container(name) for name in ("backend", "frontend", "mongodb", "redis")),
+        host=host(),
+        alerts=alerts,
+    )
+    return Snapshot(**{**values, **changes})
+
+
+def mongo(**documents: int) -> MongoStatus:
+    target = DatabaseTarget(kind="mongodb", name="mongodb", service="mongodb")
+    collections = tuple(Collection(name=name, documents=count) for name, count in documents.items())
+    return MongoStatus(
+        target=target, reachable=True, listed=True, databases=(MongoDatabase(name="shop", collections=collections),)
+    )
+
+
+def backup(name: str, taken_at: datetime) -> Backup:
+    return Backup(
+        id=name, path=f"/b/{name}", layout="opsconsole", taken_at=taken_at, size_bytes=1, state=BackupState.GOOD
+    )
+
+
+def deploy(minutes: float, **changes: Any) -> Change:
+    at = ago(minutes=minutes)
+    values: dict[str, Any] = dict(
+        at=at, until=at + timedelta(minutes=1), what=What.DEPLOY, text="deploy of the stack shop by mina: deployed",
+        services=("backend",), operation="op-1", code=True, config=False,
+    )  # fmt: skip
+    return Change(**{**values, **changes})
+
+
+def answers(snap: Snapshot, known: Known = Known()) -> list[Issue]:  # noqa: B008 (frozen)
+    return [one.issue for one in recommend(gather(snap, known, NOW))]
+
+
+# --- each line of the matrix -----------------------------------------------------------------------
+
+
+def test_a_crash_after_a_deploy_is_the_code() -> None:
+    known = Known(changes=(deploy(14),), release=OLD, before=OLD)
+    found = recommend(gather(snapshot(alert("crash-loop", "backend", ago(minutes=12))), known, NOW))
+    assert found[0].issue is Issue.CODE and found[0].ways[0].what == "previous-image"
+    assert any("deploy of the stack shop by mina" in line for line in found[0].evidence)
+    assert any("r4" in line for line in found[0].evidence)
+    assert any("data stays as it is now" in line for line in found[0].against)
+
+
+def test_what_was_ill_before_the_deploy_is_not_its_work() -> None:
+    known = Known(changes=(deploy(14),), release=OLD, before=OLD)
+    assert answers(snapshot(alert("crash-loop", "backend", ago(minutes=30))), known) == [Issue.FAILURE]
+    # An alert is as old as the console: what was recorded before it counts.
+    told = Change(at=ago(minutes=30), what=What.ALERT, text="backend crashes", services=("backend",), bad=True)
+    seen_late = snapshot(alert("crash-loop", "backend", ago(minutes=2)))
+    assert answers(seen_late, known) == [Issue.CODE]
+    assert answers(seen_late, msgspec.structs.replace(known, changes=(deploy(14), told))) == [Issue.FAILURE]
+
+
+def test_another_configuration_with_the_same_image_is_the_configuration() -> None:
+    made = container("backend", created_at=ago(minutes=9), image_id="sha256:old", config_hash="h2", state="restarting",
+                     exit_code=1)  # fmt: skip
+    known = Known(release=OLD, before=OLD, files=(ChangedFile(path=".env", release="r4", at=ago(minutes=11)),))
+    snap = snapshot(alert("crash-loop", "backend", ago(minutes=8)), containers=(made,))
+    found = recommend(gather(snap, known, NOW))
+    assert [one.issue for one in found] == [Issue.CONFIGURATION]
+    assert found[0].ways[0].what == "config"
+    assert any(".env was changed" in line for line in found[0].evidence)
+    assert "the images are the same as before" in found[0].evidence
+
+
+def test_a_file_that_is_not_in_force_yet_weighs_less() -> None:
+    known = Known(release=OLD, before=OLD, files=(ChangedFile(path=".env", release="r4", at=ago(minutes=11)),))
+    snap = snapshot(alert("container-unhealthy", "backend", ago(minutes=8)))  # its container is days old
+    (found,) = recommend(gather(snap, known, NOW))
+    assert found.issue is Issue.CONFIGURATION and found.weight < 60
+    assert any("the new one is not in force" in line for line in found.against)
+
+
+def test_an_emptied_collection_is_restored_from_a_backup_that_holds_it() -> None:
+    """A backup that was taken after the loss holds the loss."""
+    before, after = backup("good", ago(hours=7)), backup("empty", ago(hours=1))
+    known = Known(
+        baselines=(
+            Baseline(at=before.taken_at, origin="the backup good", backup="good",
+                     collections={"mongodb shop": {"users": 4000, "jobs": 3}}),
+            Baseline(at=after.taken_at, origin="the backup empty", backup="empty",
+                     collections={"mongodb shop": {"users": 0, "jobs": 0}}),
+        )
+    )  # fmt: skip
+    snap = snapshot(databases=(mongo(users=0, jobs=0),), backups=(after, before))
+    (found,) = recommend(gather(snap, known, NOW))
+    assert found.issue is Issue.DATA
+    assert [way.command for way in found.ways] == [
+        "opsconsole restore good --collection shop.users",
+        "opsconsole restore good",
+    ]
+    request = request_of(found.ways[0])
+    assert request.restore is not None
+    assert (request.restore.backup, request.restore.collections) == ("good", ("shop.users",))
+    assert any("4,000 documents in the backup good, 0 now" in line for line in found.evidence)
+
+
+@pytest.mark.parametrize("now", [{"users": 3900}, {"users": 2001}, {"users": 9000}])
+def test_fewer_documents_are_no_loss_as_long_as_most_are_there(now: dict[str, int]) -> None:
+    held = Baseline(at=ago(hours=3), origin="the backup x", backup="x", collections={"mongodb shop": {"users": 4000}})
+    assert answers(snapshot(databases=(mongo(**now),)), Known(baselines=(held,))) == []
+
+
+def test_what_shrinks_by_itself_or_was_restored_since_is_no_loss() -> None:
+    held = Baseline(at=ago(hours=3), origin="the backup x", backup="x", collections={"mongodb shop": {"users": 4000}})
+    snap = snapshot(databases=(mongo(users=0),))
+    assert answers(snap, Known(baselines=(held,))) == [Issue.DATA]
+    ttl = msgspec.structs.replace(held, shrinking=("shop.users",))
+    assert answers(snap, Known(baselines=(ttl,))) == []
+    restored = Change(at=ago(minutes=5), what=What.RESTORE, text="restore", operation="op")
+    lost = Sign(at=ago(hours=1), text="shop.users: 4,000 documents before, 0 now", operation="op-0")
+    assert answers(snap, Known(losses=(lost,), changes=(restored,))) == []
+    assert answers(snap, Known(losses=(lost,))) == [Issue.DATA]
+
+
+def test_a_full_disk_outweighs_a_deploy_and_speaks_against_it() -> None:
+    known = Known(changes=(deploy(14),), release=OLD, before=OLD)
+    snap = snapshot(alert("disk", "/", ago(minutes=13)), alert("crash-loop", "backend", ago(minutes=12)))
+    first, second = recommend(gather(snap, known, NOW))
+    assert (first.issue, second.issue) == (Issue.INFRASTRUCTURE, Issue.CODE)
+    assert [way.what for way in first.ways] == ["", "prune", "emergency-stop"]
+    assert any("that alone would explain it" in line for line in second.against)
+
+
+def test_a_stopped_database_is_started_before_everything_is_stopped() -> None:
+    gone = container("mongodb", state="exited", exit_code=0, finished_at=ago(minutes=9))
+    snap = snapshot(alert("database-down", "mongodb", ago(minutes=8)), containers=(gone,))
+    (found,) = recommend(gather(snap, Known(), NOW))
+    assert [(way.what, way.services) for way in found.ways] == [("start", ("mongodb",)), ("emergency-stop", ())]
+
+
+def test_nothing_is_started_without_the_engine() -> None:
+    snap = snapshot(alert("engine-unreachable", "engine", ago(minutes=1)),
+                    alert("database-down", "mongodb", ago(minutes=1)))  # fmt: skip
+    (found,) = recommend(gather(snap, Known(), NOW))
+    assert [way.what for way in found.ways] == [""]
+
+
+@pytest.mark.parametrize(("problem", "broken"), [
+    ("the compose configuration cannot be read: yaml: line 3: mapping values are not allowed", True),
+    ("compose file docker-compose.yml: line 3 is no YAML", True),
+    ("env file .env.production does not exist", True),
+    ("the compose file uses API_KEY empty now: set in the env file what the stack needs", False),
+    ("Docker Compose is not installed: the compose file is read without it", False),
+])  # fmt: skip
+def test_files_that_cannot_be_read_are_a_configuration_error(problem: str, broken: bool) -> None:
+    snap = snapshot(stack=msgspec.structs.replace(stack("backend"), problems=(problem,)))
+    assert answers(snap) == ([Issue.CONFIGURATION] if broken else [])
+
+
+def test_a_busy_host_says_when_it_is_not_the_stack() -> None:
+    snap = snapshot(alert("cpu", "host", ago(minutes=9)), host=host(cpu_percent=97.0))
+    (found,) = recommend(gather(snap, Known(), NOW))
+    assert found.issue is Issue.PERFORMANCE
+    assert any("something else does" in line for line in found.against)
+    assert found.ways[-1].what == "restart-all"
+
+
+def test_both_are_said_when_code_and_configuration_came_together() -> None:
+    known = Known(changes=(deploy(14, config=True),), release=OLD, before=OLD)
+    assert answers(snapshot(alert("crash-loop", "backend", ago(minutes=12))), known) == [
+        Issue.CODE, Issue.CONFIGURATION,
+    ]  # fmt: skip
+
+
+def test_a_deploy_that_did_not_touch_what_is_ill_says_so() -> None:
+    known = Known(changes=(deploy(14, services=("frontend",)),), release=OLD, before=OLD)
+    touched = recommend(gather(snapshot(alert("crash-loop", "frontend", ago(minutes=12))), known, NOW))[0]
+    (other,) = recommend(gather(snapshot(alert("crash-loop", "backend", ago(minutes=12))), known, NOW))
+    assert other.weight < touched.weight and "it did not touch backend" in other.against
+
+
+# --- laws ------------------------------------------------------------------------------------------
+
+subjects = st.sampled_from(("backend", "frontend", "mongodb", "redis", "/", "host", "engine"))
+times = st.floats(0, 500).map(lambda minutes: ago(minutes=minutes))
+alerts = st.builds(
+    alert, st.sampled_from(RULES), subjects, times, severity=st.sampled_from(list(Severity)),
+    state=st.sampled_from(list(AlertState)),
+)  # fmt: skip
+changes = st.builds(
+    Change,
+    at=times,
+    what=st.sampled_from(list(What)),
+    text=st.text(max_size=20),
+    services=st.lists(subjects, max_size=2).map(tuple),
+    bad=st.booleans(),
+    code=st.sampled_from((None, True, False)),
+    config=st.sampled_from((None, True, False)),
+    operation=st.sampled_from(("", "op-1")),
+)
+some_known = st.builds(
+    Known,
+    changes=st.lists(changes, max_size=6).map(tuple),
+    release=st.sampled_from((None, OLD)),
+    before=st.sampled_from((None, OLD)),
+    files=st.lists(
+        st.builds(ChangedFile, path=st.just(".env"), release=st.just("r4"), at=times), max_size=2
+    ).map(tuple),
+)  # fmt: skip
+some_snapshots = st.lists(alerts, max_size=6).map(lambda found: snapshot(*found))
+
+
+@given(some_known)
+def test_a_quiet_system_recommends_nothing_whatever_changed(known: Known) -> None:
+    pending = alert("cpu", "host", ago(minutes=1), state=AlertState.PENDING)
+    over = alert("crash-loop", "backend", ago(minutes=1), state=AlertState.RESOLVED)
+    soon = alert("backup-age", "backups", ago(minutes=1))
+    evidence = gather(snapshot(pending, over, soon), known, NOW)
+    assert evidence.quiet and recommend(evidence) == ()
+
+
+@given(some_snapshots, some_known)
+def test_every_recommendation_stands_on_evidence_and_leads_to_a_plan(snap: Snapshot, known: Known) -> None:
+    evidence = gather(snap, known, NOW)
+    found = recommend(evidence)
+    assert bool(found) == (not evidence.quiet) or not evidence.symptoms
+    assert len({one.issue for one in found}) == len(found)
+    assert [one.weight for one in found] == sorted((one.weight for one in found), reverse=True)
+    for one in found:
+        assert one.evidence and one.against and one.ways and one.answer == ANSWERS[one.issue]
+        for way in one.ways:
+            assert way.command and (not way.what or request_of(way).what in PLANS)
+    assert len(ways(found)) == sum(len(one.ways) for one in found)
+    assert snippets(evidence)
+    assert fitting(evidence) in list(Priority)
+
+
+@given(some_snapshots, some_known, st.randoms())
+def test_the_order_in_which_things_were_read_does_not_matter(snap: Snapshot, known: Known, random: Any) -> None:
+    shuffled = list(known.changes)
+    random.shuffle(shuffled)
+    turned = msgspec.structs.replace(snap, alerts=tuple(reversed(snap.alerts)))
+    other = msgspec.structs.replace(known, changes=tuple(shuffled))
+    one, two = (gather(s, k, NOW) for s, k in ((snap, known), (turned, other)))
+    assert [(r.issue, r.weight, set(r.ways)) for r in recommend(one)] == [
+        (r.issue, r.weight, set(r.ways)) for r in recommend(two)
+    ]
+
+
+@given(st.floats(0.1, 300), st.floats(0.1, 300))
+def test_only_what_fell_ill_soon_after_a_deploy_is_put_down_to_it(ill: float, deployed: float) -> None:
+    snap = snapshot(alert("container-unhealthy", "backend", ago(minutes=ill)))
+    change = deploy(deployed)
+    found = answers(snap, Known(changes=(change,), release=OLD, before=OLD))
+    began = ago(minutes=ill)
+    blamed = change.at - timedelta(seconds=60) <= began <= change.end + BLAMED
+    assert (Issue.CODE in found) == blamed
+    assert (Issue.FAILURE in found) == (not blamed)
+
+
+@given(some_snapshots, some_known)
+def test_lost_data_is_always_answered(snap: Snapshot, known: Known) -> None:
+    lost = Sign(at=ago(minutes=3), text="shop.users: 4,000 documents before, 0 now", operation="op-0")
+    no_restore = tuple(one for one in known.changes if one.what is not What.RESTORE)
+    with_loss = msgspec.structs.replace(known, changes=no_restore, losses=(lost,))
+    found = recommend(gather(snap, with_loss, NOW))
+    assert found[0].issue is Issue.DATA and fitting(gather(snap, with_loss, NOW)) is Priority.P1
+
+
+@given(some_known)
+def test_the_time_line_is_newest_first_and_ends_six_hours_ago(known: Known) -> None:
+    found = gather(snapshot(), known, NOW).changes
+    assert [one.at for one in found] == sorted((one.at for one in found), reverse=True)
+    assert all(NOW - one.at <= LOOKED_BACK for one in found)
+
+
+def test_only_a_p2_is_escalated_by_the_clock() -> None:
+    assert [escalates_at(one, NOW) for one in Priority] == [None, NOW + ESCALATES_AFTER, None, None]
+    assert timedelta(minutes=30) == ESCALATES_AFTER
+
+
+def test_every_kind_of_illness_has_a_line_in_the_matrix() -> None:
+    """One that no rule of the matrix knows would be shown red, with no answer."""
+    known = {Ill.ENGINE, Ill.DISK, Ill.DATABASE, Ill.DATA} | FAILING | DRAGGING
+    assert known == set(Ill)
+    assert Evidence(now=NOW, snapshot=snapshot()).quiet
