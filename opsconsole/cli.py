@@ -16,6 +16,7 @@ from opsconsole import (
     __version__,
     backup_command,
     deploy_command,
+    incident_command,
     maintenance_command,
     operations_command,
     persistence_command,
@@ -27,6 +28,7 @@ from opsconsole.text import mask_text, printable
 
 if TYPE_CHECKING:
     from opsconsole.config import Config
+    from opsconsole.incident_room.room import Room
     from opsconsole.monitor import Monitor
     from opsconsole.operations.requests import Site
 
@@ -48,6 +50,7 @@ Without a command the console opens on the stack in this directory. Nothing is c
   opsconsole schedule install    backups by themselves: systemd timer or crontab, shown before it is written
   opsconsole verify-persistence  a score whose every point is a proof: mounts, a twin's restart, a restored backup
   opsconsole maintenance         the runbook's tasks: what is proven, what is due; `maintenance tick NAME`
+  opsconsole incident show       what is red, what changed, what the runbook answers; also declare, note, report, bundle
   opsconsole history             who did what, when, from where, with what result; --verify checks every record
   opsconsole doctor              is everything here that the console needs, and how to mend what is not
   opsconsole init                write what was found as a commented opsconsole.toml
@@ -129,6 +132,7 @@ def build_parser() -> argparse.ArgumentParser:
     schedule_command.add_commands(commands, _add_stack_options, stack_of)
     persistence_command.add_commands(commands, _add_stack_options, stack_of)
     maintenance_command.add_commands(commands, _add_stack_options, stack_of, looking_monitor)
+    incident_command.add_commands(commands, _add_stack_options, stack_of)
     operations_command.add_commands(commands, _add_stack_options, stack_of)
     return parser
 
@@ -224,6 +228,7 @@ def _add_demo(commands: Commands) -> None:
     )
     _add_console_options(parser)
     parser.add_argument("--containers", type=int, default=14, metavar="N", help="size of the stack (default 14)")
+    parser.add_argument("--incident", metavar="NAME", help="practise an incident; `list` names them")
     parser.add_argument("--status", action="store_true", help="print its status instead of opening the console")
     parser.add_argument("--json", action="store_true", help="with --status: as JSON")
     parser.set_defaults(run=run_demo)
@@ -306,6 +311,10 @@ def run_init(arguments: argparse.Namespace) -> int:
 def run_demo(arguments: argparse.Namespace) -> int:
     if arguments.containers < 1:
         raise UsageError("--containers needs a number of 1 or more.")
+    if arguments.incident:
+        from opsconsole import drill_command
+
+        return drill_command.run(arguments, run_app, print_status, need_terminal)
     if arguments.status or arguments.json:
         return print_status(make_demo_monitor(arguments.containers), as_json=arguments.json, seconds=20.0)
     need_terminal()
@@ -497,7 +506,13 @@ def choose_and_open(arguments: argparse.Namespace, error: Exception) -> int:
     return open_console(arguments, Path(chosen.directory or "."), chosen.name)
 
 
-def run_app(arguments: argparse.Namespace, monitor: Monitor, note: str = "", site: Site | None = None) -> int:
+def run_app(
+    arguments: argparse.Namespace,
+    monitor: Monitor,
+    note: str = "",
+    site: Site | None = None,
+    room: Room | None = None,
+) -> int:
     from opsconsole.ui import pauses
 
     pauses.hold()
@@ -511,6 +526,7 @@ def run_app(arguments: argparse.Namespace, monitor: Monitor, note: str = "", sit
         theme=arguments.theme,
         note=note,
         site=site,
+        room=room,
     )
     app.run()
     return app.return_code or 0

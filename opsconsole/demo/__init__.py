@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from opsconsole.sources import Sources
 
 if TYPE_CHECKING:
+    from opsconsole.demo.drills import Drill
     from opsconsole.demo.standing import DemoLedger
     from opsconsole.persistence.verdict import Verdict
 
@@ -24,10 +25,15 @@ class DemoSources(Sources):
     past: dict[str, tuple[float, ...]]
     ledger: DemoLedger
     persistence: Verdict
+    drill: Drill | None = None
 
 
-def demo_sources(containers: int = 14, seed: int = 7, clock: Callable[[], datetime] = _now) -> DemoSources:
-    """The stack "harbour" with this many containers. The same seed and clock show the same numbers and lines."""
+def demo_sources(
+    containers: int = 14, seed: int = 7, clock: Callable[[], datetime] = _now, drill: str = ""
+) -> DemoSources:
+    """The stack "harbour" with this many containers. The same seed and clock show the same numbers and lines.
+
+    `drill` names an incident of `drills.DRILLS`: all is well but for that; "quiet" is a day without one."""
     from opsconsole.demo.backups import DemoBackups
     from opsconsole.demo.databases import DemoDatabases
     from opsconsole.demo.engine import DemoEngine
@@ -54,4 +60,9 @@ def demo_sources(containers: int = 14, seed: int = 7, clock: Callable[[], dateti
     began = datetime.fromtimestamp(fleet.anchor, UTC)
     sources.ledger, sources.persistence = DemoLedger(began), proven(began)
     sources.past = past(fleet, host, databases, probes)
+    if drill:
+        from opsconsole.demo import calm, drills
+
+        sources.drill = drills.DRILLS[drill](fleet) if drill != "quiet" else drills.Drill(fleet)
+        calm.calm(sources, fleet, sources.drill)
     return sources
