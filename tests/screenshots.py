@@ -22,7 +22,8 @@ import msgspec
 
 from opsconsole.backups.manifest import HeldCollection, HeldKeys
 from opsconsole.backups.opening import Opened, OpenPart
-from opsconsole.demo import demo_sources
+from opsconsole.demo import DemoSources, demo_sources, drills
+from opsconsole.demo.drill_room import DrillRoom
 from opsconsole.model import BackupState, Snapshot, SourceState
 from opsconsole.monitor import Monitor
 from opsconsole.operations.plan import Plan
@@ -50,6 +51,7 @@ class Picture:
     operations: str = ""  # "past", "running", "half done": what lies in the stack's directory
     plan: Plan | None = None  # shown before the keys
     restore: bool = False  # the newest good backup is restored by the keys
+    drill: str = ""  # the incident that is practised
 
 
 PICTURES = (
@@ -73,6 +75,8 @@ PICTURES = (
     Picture("operation-failed", ["h", "j", "enter"], operations="past"),
     Picture("half-done", operations="half done"),
     Picture("history", ["h", "j"], operations="past"),
+    Picture("incident", ["exclamation_mark"], drill="crash-loop-after-deploy"),
+    Picture("incident-80x24", ["exclamation_mark"], drill="changed-env", size=(80, 24)),
     Picture("help", ["question_mark"]),
     Picture("overview-80x24", size=(80, 24)),
     Picture("logs-80x24", ["l"], size=(80, 24)),
@@ -111,6 +115,16 @@ def site_of(picture: Picture) -> Iterator[Site | None]:
             made.close()
 
 
+@contextmanager
+def room_of(sources: DemoSources) -> Iterator[DrillRoom | None]:
+    """Where a drill's incident is worked on."""
+    if sources.drill is None:
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        yield DrillRoom(sources.drill, Path(directory), sources.backups.look_inside)
+
+
 def restoring(app: ConsoleApp) -> RestoreScreen:
     """The screen that a restore is chosen on, for the newest good backup of the demo."""
     assert app.snapshot is not None
@@ -134,9 +148,13 @@ def restoring(app: ConsoleApp) -> RestoreScreen:
 @asynccontextmanager
 async def painted(picture: Picture) -> AsyncIterator[ConsoleApp]:
     """The console after the keys of a picture, when it has stopped changing."""
-    monitor = Monitor(demo_sources(clock=lambda: MOMENT), clock=lambda: MOMENT)
-    with site_of(picture) as site:
-        app = ConsoleApp(monitor, theme=picture.theme, ascii_only=picture.ascii_only, clock=lambda: MOMENT, site=site)
+    sources = demo_sources(clock=lambda: MOMENT, drill=picture.drill)
+    limits = drills.THRESHOLDS if picture.drill else None
+    monitor = Monitor(sources, thresholds=limits, clock=lambda: MOMENT)
+    with site_of(picture) as site, room_of(sources) as room:
+        app = ConsoleApp(
+            monitor, theme=picture.theme, ascii_only=picture.ascii_only, clock=lambda: MOMENT, site=site, room=room
+        )
         async with app.run_test(size=picture.size, notifications=True) as pilot:
             await asyncio.to_thread(monitor.wait_until_settled, 15)
             while not complete(app.snapshot) or (site and not app.operating.looked):

@@ -71,6 +71,11 @@ OPERATIONS = (
 
 
 @pytest.mark.parametrize("size", SIZES)
+async def test_incident(size: str) -> None:
+    await compare(Picture("incident", ["exclamation_mark"], drill="crash-loop-after-deploy", size=SIZES[size]), size)
+
+
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("picture", OPERATIONS, ids=lambda picture: picture.name)
 async def test_operation(picture: Picture, size: str) -> None:
     await compare(replace(picture, size=SIZES[size]), size)

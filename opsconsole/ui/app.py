@@ -40,6 +40,7 @@ from opsconsole.ui.widgets.scrollbars import draw_scrollbars
 from opsconsole.ui.wording import ASCII, UNICODE, Tone
 
 if TYPE_CHECKING:
+    from opsconsole.incident_room.room import Room
     from opsconsole.monitor import Monitor
     from opsconsole.operations.requests import Site
     from opsconsole.sources import Sources
@@ -103,10 +104,12 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         note: str = "",
         choose: Sequence[Project] | None = None,
         site: Site | None = None,
+        room: Room | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`note` is said when the console opens. `choose` shows only these projects and returns the chosen one.
-        `site` is what operations are carried out on; without one they are refused."""
+        `site` is what operations are carried out on; without one they are refused. `room` is where the incidents of a
+        drill are worked on; those of a site have their own."""
         no_color = "NO_COLOR" in os.environ
         super().__init__(ansi_color=True if no_color else None)
         self.monitor = monitor
@@ -121,6 +124,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         self.clock = clock
         self.pane: Pane | None = None
         self.operating = Operating(self, site)
+        self.room = room
         self._choose = choose
         self._panes: dict[str, Pane] = {}
         self._note = note
@@ -481,6 +485,11 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
 
     def action_watch_operation(self) -> None:
         self.operating.attach()
+
+    def action_incident(self) -> None:
+        from opsconsole.ui.incident import open_screen
+
+        open_screen(self)
 
     def action_emergency_stop(self) -> None:
         from opsconsole.ui import emergency_stop

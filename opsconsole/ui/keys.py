@@ -110,6 +110,9 @@ EVERYWHERE = (
     Action("help", ("question_mark", "f1"), "help", "Show every key.", footer=80),
     Action("commands", ("ctrl+p", "colon"), "actions", "Find any action by its name.", footer=81),
     Action("zoom", ("z",), "full size", "Give the pane the whole screen; again gives the header back.", footer=72),
+    Action(
+        "incident", ("exclamation_mark",), "Incident", "See what is red, what changed and what the runbook answers."
+    ),
     Action("watch_operation", ("W",), "Watch", "Watch the operation that runs; see to one that is half done."),
     Action(
         "emergency_stop",

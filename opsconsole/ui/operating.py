@@ -109,6 +109,11 @@ class Operating:
         begun = [name for name, process in self._begun.items() if process.poll() is None]
         return list(dict.fromkeys([*begun, *(name for name in shown if name in running)]))
 
+    @property
+    def last_begun(self) -> str:
+        """The id of the newest operation that was begun here, "" for none."""
+        return next(reversed(self._begun), "")
+
     # --- ways in -------------------------------------------------------------------------------------
 
     def refused(self, *, changes: bool = False) -> bool:

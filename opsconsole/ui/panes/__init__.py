@@ -53,6 +53,7 @@ class Section:
 
 def sections(first: str = "") -> list[Section]:
     """Every action of the console by place, the pane or screen `first` before the others. Loads the panes."""
+    from opsconsole.ui.screens.incident import IncidentScreen
     from opsconsole.ui.screens.operation import OperationScreen
     from opsconsole.ui.screens.plan import PlanScreen
     from opsconsole.ui.screens.restore import RestoreScreen
@@ -60,6 +61,7 @@ def sections(first: str = "") -> list[Section]:
     found = [Section("Everywhere", "", EVERYWHERE), Section("In every list", "", IN_LISTS)]
     own = [(each, each.load()) for each in PANES]
     places = [Section(pane.title, each.pane_id, pane.actions) for each, pane in own if pane.actions]
+    places.append(Section("In an incident", IncidentScreen.place, IncidentScreen.actions))
     places.append(Section("In a plan", PlanScreen.place, PlanScreen.actions))
     places.append(Section("In a restore", RestoreScreen.place, RestoreScreen.actions))
     places.append(Section("In an operation", OperationScreen.place, OperationScreen.actions))

@@ -1,0 +1,397 @@
+"""The incident screen: what is red, what changed, what the runbook answers, and the record of what is said and done.
+
+It recommends; a key leads to the plan, and nothing runs by itself. A second operator sees the same record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from textual.content import Content
+from textual.widget import Widget
+
+from opsconsole.alert_findings import one_line
+from opsconsole.incident.course import Incident
+from opsconsole.incident.evidence import Evidence, Known, gather
+from opsconsole.incident.matrix import Recommendation, Way, recommend, ways
+from opsconsole.incident.priority import MEANING, Priority, fitting, words
+from opsconsole.incident_room import records
+from opsconsole.incident_room.room import Room
+from opsconsole.model import Snapshot, SourceError
+from opsconsole.text import printable
+from opsconsole.ui.keys import Action
+from opsconsole.ui.screens import incident_lines
+from opsconsole.ui.screens.acting import ON_TOP, ActingScreen
+from opsconsole.ui.screens.agree import AgreeScreen
+from opsconsole.ui.screens.asking import AskingScreen
+from opsconsole.ui.screens.incident_ticks import TickScreen
+from opsconsole.ui.widgets.lines import wrapped
+from opsconsole.ui.widgets.scrolled import Scrolled
+from opsconsole.ui.widgets.sheet import Sheet
+from opsconsole.ui.wording import Tone
+
+_TITLE = 56  # characters of the title that is proposed: it can be seen while it is changed
+
+LOOKED_EVERY = 5.0
+"""Seconds between two looks at journals, files and the record."""
+
+_WRITES = frozenset({"declare", "note", "ticks", "escalate", "close_incident", "bundle"})
+
+_WAYS = tuple(
+    Action(f"way({number})", (str(number),), "plan", "Show the plan of this way; or say that it is done by hand.",
+           footer=1 if number == 1 else 0, shown="1-9" if number == 1 else "", opens=True, palette=False)
+    for number in range(1, 10)
+)  # fmt: skip
+
+
+class IncidentScreen(ActingScreen):
+    place = "incident"
+    actions = (
+        *_WAYS,
+        Action("declare", ("D",), "declare", "Open an incident: its priority and what is wrong, in a few words.",
+               footer=2, changes=True, opens=True, palette=False),
+        Action("note", ("n",), "note", "Write a note into the record.", footer=3, changes=True, opens=True,
+               palette=False),
+        Action("ticks", ("t",), "tick", "Tick items of the checklists, with your name and the time.", footer=4,
+               changes=True, opens=True, palette=False),
+        Action("escalate", ("E",), "escalate", "Raise the priority by one, after a question.", footer=5,
+               changes=True, opens=True, palette=False),
+        Action("close_incident", ("C",), "close it", "Close the incident, after you said what it was.", footer=6,
+               changes=True, opens=True, palette=False),
+        Action("report", ("S",), "save report", "Save the report as Markdown to a file.", footer=7, palette=False),
+        Action("bundle", ("B",), "bundle", "Collect logs, inspects, a Snapshot and journals in one file, masked.",
+               footer=8, changes=True, opens=True, palette=False),
+        Action("close", ("escape", "q"), "back", "Go back; the incident stays open.", footer=1, palette=False),
+        *ON_TOP,
+    )  # fmt: skip
+    DEFAULT_CSS = """
+    IncidentScreen Scrolled { height: 1fr; padding: 0 1; }
+    IncidentScreen > .incident-said { height: auto; max-height: 4; padding: 0 1; background: $surface; }
+    """
+
+    def __init__(self, room: Room | None) -> None:
+        """`room` is None in the demo: what is known is shown, and nothing is recorded."""
+        super().__init__()
+        self.room = room
+        self.incident: Incident | None = None
+        self.evidence: Evidence | None = None
+        self.recommendations: Sequence[Recommendation] = ()
+        self._known: Known | None = None
+        self._looking = False
+        self._said: tuple[str, Tone] = ("", Tone.PLAIN)
+        self.sheet = Sheet()
+        self.said = Sheet(classes="incident-said")
+
+    def body(self) -> Iterable[Widget]:
+        yield Scrolled(self.sheet)
+        yield self.said
+
+    def opened(self) -> None:
+        self.query_one(Scrolled).focus()
+        self._say()
+        self._look()
+        self.set_interval(LOOKED_EVERY, self._look)
+        self.set_interval(1.0, self.say_heading)
+
+    # --- looking -------------------------------------------------------------------------------------
+
+    def receive(self, snapshot: Snapshot) -> None:
+        self._say()
+
+    def operations_changed(self) -> None:
+        self._look()
+
+    def _look(self) -> None:
+        """Read what the disk tells, on a thread."""
+        room, snapshot = self.room, self.console_app.snapshot
+        if snapshot is None or self._looking:
+            return
+        if room is None:
+            self._known = Known()
+            return
+        self._looking = True
+
+        def look() -> tuple[Known, Incident | None, str]:
+            try:
+                return room.known(snapshot), records.open_incident(room.directory), ""
+            except SourceError as error:
+                return room.known(snapshot), None, str(error)
+
+        self.console_app.aside(look, self._learnt, "incident")
+
+    def _learnt(self, found: tuple[Known, Incident | None, str]) -> None:
+        self._looking = False
+        if not self.is_mounted:
+            return
+        self._known, self.incident, problem = found
+        if problem:
+            self._tell(problem, Tone.BAD)
+        self._say()
+        self.say_keys()
+
+    # --- showing -------------------------------------------------------------------------------------
+
+    def heading(self) -> Content:
+        drill = self.room.drill if self.room is not None else ""
+        return incident_lines.heading(self.incident, self.console_app.clock(), drill)
+
+    def _say(self) -> None:
+        snapshot = self.console_app.snapshot
+        self.say_heading()
+        if snapshot is None:
+            return
+        learnt = self._known is not None
+        evidence = gather(snapshot, self._known or Known(), self.console_app.clock())
+        found = recommend(evidence) if learnt or self.room is None else ()
+        incident, glyphs = self.incident, self.glyphs
+        self.evidence, self.recommendations = evidence, found
+        self.sheet.paint(lambda width: incident_lines.lines(evidence, found, incident, width, glyphs, learnt=learnt))
+
+    def _tell(self, text: str, tone: Tone) -> None:
+        """What the last key came to: here, and among the messages."""
+        self._said = (text, tone)
+        self.said.display = bool(text)
+        self.said.paint(lambda width: wrapped(text, width, style=tone))
+        if text:
+            self.console_app.note(text, tone)
+
+    # --- keys ----------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "way":
+            number = parameters[0] if parameters else 0
+            return isinstance(number, int) and number <= len(ways(self.recommendations))
+        if action in _WRITES and self.console_app.read_only:
+            return False
+        if action == "declare":
+            return self.room is not None and self.incident is None
+        if action in ("note", "ticks", "close_incident", "report"):
+            return self.incident is not None
+        if action == "bundle":
+            return self.incident is not None and self.console_app.operating.site is not None
+        if action == "escalate":
+            return self.incident is not None and self.incident.priority is not Priority.P1
+        return True
+
+    def action_close(self) -> None:
+        self.dismiss()
+
+    def action_way(self, number: int) -> None:
+        found = ways(self.recommendations)
+        if not 0 < number <= len(found):
+            return
+        why, way = found[number - 1]
+        drill = bool(self.room is not None and self.room.drill)
+        if drill or not way.what:
+            self._ask_by_hand(why, way, drill=drill)
+            return
+        from opsconsole.incident_room.ways import request_of
+
+        operating = self.console_app.operating
+        if operating.site is None:
+            self._tell("This is the demo: on a real stack this shows the plan. `opsconsole demo --incident NAME` "
+                       "is for practice.", Tone.WARNING)  # fmt: skip
+            return
+        operating.plan(request_of(way), way.label, begun=lambda: self._began(why, way, operating.last_begun))
+
+    def _ask_by_hand(self, why: Recommendation, way: Way, *, drill: bool) -> None:
+        said = [
+            Content(printable(way.label)),
+            Content.styled(printable(way.command), Tone.ACCENT),
+            Content.styled(
+                "A drill: nothing real is touched." if drill else "Run it in a shell; yes writes it into the record.",
+                Tone.MUTED,
+            ),
+        ]
+
+        def agreed(yes: bool | None) -> None:
+            if not yes:
+                return
+            if drill and self.room is not None:
+                text = self.room.practise(way)
+                self._tell(text, Tone.ACCENT)
+            self._began(why, way, "")
+            if self.console_app.monitor is not None:
+                self.console_app.monitor.refresh()
+
+        self.console_app.push_screen(AgreeScreen(f"{why.issue}: {why.answer}", said, "Done"), agreed)
+
+    def _began(self, why: Recommendation, way: Way, operation: str) -> None:
+        """Keep in the record what was begun, and because of which line of the matrix."""
+        reason = f"{why.issue}: {'; '.join(why.evidence[:2])}"
+        text = f"began: {way.command}" if way.what else f"by hand: {way.command}"
+        if self.incident is not None:
+            name = self.incident.name
+            self._write(lambda room, who: records.append(
+                room.directory, name, "action", who, text=text, reason=reason, operation=operation
+            ), "")  # fmt: skip
+
+    def action_declare(self) -> None:
+        evidence = self.evidence
+        if evidence is None:
+            return
+        first = next(iter(evidence.red), "")
+        said = [words(one) for one in MEANING]
+        value = f"{fitting(evidence)} {one_line(first, _TITLE)}".strip()
+        self.console_app.push_screen(
+            AskingScreen("Declare an incident", said, "Priority, then what is wrong, in a few words.", value, _wrong),
+            self._declare,
+        )
+
+    def _declare(self, text: str | None) -> None:
+        if text is None or self.evidence is None:
+            return
+        first, _, title = text.partition(" ")
+        red = self.evidence.red
+        self._write(
+            lambda room, who: records.declare(room.directory, title, Priority(first.upper()), who, red),
+            "It is declared. The clock runs.",
+        )
+
+    def action_note(self) -> None:
+        def said(text: str | None) -> None:
+            if text and self.incident is not None:
+                name = self.incident.name
+                self._write(lambda room, who: records.note(room.directory, name, text, who), "Noted.")
+
+        self.console_app.push_screen(
+            AskingScreen("A note", ["It stands in the record with your name and the time."],
+                         "Enter keeps it. Secrets do not belong here."),
+            said,
+        )  # fmt: skip
+
+    def action_ticks(self) -> None:
+        if self.incident is None:
+            return
+
+        def tick(key: str, done: bool, then: Callable[[Incident], None]) -> None:
+            if self.incident is not None:
+                name = self.incident.name
+                self._write(lambda room, who: records.tick(room.directory, name, key, who, done=done), "", then)
+
+        self.console_app.push_screen(TickScreen(self.incident, tick))
+
+    def action_escalate(self) -> None:
+        if self.incident is None:
+            return
+        name, priority = self.incident.name, self.incident.priority
+        said = [
+            Content(f"Now {words(priority)}."),
+            Content.styled("A P2 that is not resolved in 30 minutes becomes a P1; who else has to know?", Tone.MUTED),
+        ]
+
+        def agreed(yes: bool | None) -> None:
+            if yes:
+                self._write(lambda room, who: records.escalate(room.directory, name, who), "Escalated.")
+
+        self.console_app.push_screen(AgreeScreen("Raise the priority by one?", said, "Escalate"), agreed)
+
+    def action_close_incident(self) -> None:
+        if self.incident is None or self.evidence is None:
+            return
+        name = self.incident.name
+        red = self.evidence.red
+        left = len(self.incident.to_do)
+        said = [f"STILL RED: {one}" for one in red[:3]]
+        said.append(f"{left} items of the checklists are not ticked." if left else "Every item is ticked.")
+
+        def closed(text: str | None) -> None:
+            if text is not None:
+                self._write(
+                    lambda room, who: records.close(room.directory, name, who, text, red),
+                    f"{name} is closed. The report: opsconsole incident report {name}",
+                )
+
+        self.console_app.push_screen(
+            AskingScreen(f"Close {name}", said, "What it was, and what mended it. Esc leaves it open."), closed
+        )
+
+    # --- writing -------------------------------------------------------------------------------------
+
+    def _write(
+        self,
+        work: Callable[[Room, str], Incident],
+        said: str,
+        then: Callable[[Incident], None] = lambda incident: None,
+    ) -> None:
+        """Append to the record on a thread, and show what it has become."""
+        room = self.room
+        if room is None:
+            return
+
+        def write() -> Incident | SourceError:
+            from opsconsole.operations import who
+
+            try:
+                return work(room, who.current().words())
+            except SourceError as error:
+                return error
+
+        def written(found: Incident | SourceError) -> None:
+            if not self.is_mounted:
+                return
+            if isinstance(found, SourceError):
+                self._tell(f"Not written: {found.problem}. {found.hint}".strip(), Tone.BAD)
+                return
+            self.incident = found if found.is_open else None
+            if said:
+                self._tell(said, Tone.GOOD)
+            self._say()
+            self.say_keys()
+            then(found)
+
+        self.console_app.in_background(write, written, "write the incident's record")
+
+    def action_report(self) -> None:
+        room, incident, snapshot = self.room, self.incident, self.console_app.snapshot
+        if room is None or incident is None or snapshot is None:
+            return
+        from opsconsole.ui.widgets.log_save import SaveScreen, write_pieces
+
+        def chosen(path: str | None) -> None:
+            if path is None:
+                return
+
+            def write() -> tuple[str, Tone]:
+                from opsconsole.incident_room import reporting
+
+                try:
+                    text = reporting.markdown(room, incident, snapshot)
+                except (SourceError, OSError) as error:
+                    return f"No report: {error}", Tone.BAD
+                _, problem = write_pieces(path, [text])
+                return (problem, Tone.BAD) if problem else (f"Saved as {path}.", Tone.GOOD)
+
+            self.console_app.in_background(write, lambda said: self._tell(*said), "write the report")
+
+        self.console_app.push_screen(
+            SaveScreen(
+                "Save the report", "Time line, actions, graphs, data, open points", f"./incident-{incident.name}.md"
+            ),
+            chosen,
+        )
+
+    def action_bundle(self) -> None:
+        room, incident, snapshot = self.room, self.incident, self.console_app.snapshot
+        site = self.console_app.operating.site
+        if room is None or incident is None or snapshot is None or site is None:
+            return
+        self._tell("Logs, inspects and a Snapshot are being collected: 20 s at most.", Tone.ACCENT)
+
+        def collect() -> tuple[str, Tone]:
+            from opsconsole.incident_room import bundle, reporting
+
+            try:
+                path, said = bundle.bundle(site, incident, snapshot, reporting.markdown(room, incident, snapshot))
+            except (SourceError, OSError) as error:
+                return f"No bundle: {error}", Tone.BAD
+            return f"{path}: {said}; secrets are masked.", Tone.GOOD
+
+        self.console_app.in_background(collect, lambda said: self._tell(*said), "collect the bundle")
+
+
+def _wrong(text: str) -> str:
+    first, _, title = text.partition(" ")
+    if first.upper() not in list(Priority):
+        return "It begins with P1, P2, P3 or P4."
+    return "" if title.strip() else "Say what is wrong behind it."
