@@ -174,7 +174,8 @@ class PersistenceSection(Section, frozen=True):
 
     proven_days: Annotated[int, Meta(description="A backup must have been restored within so many days.", ge=1)] = 31
     caches: Annotated[
-        tuple[str, ...], Meta(description="Databases whose data may be lost, by the names of their services.")
+        tuple[str, ...],
+        Meta(description='Redis that may lose all, by its service; "redis" is one in no container.'),
     ] = ()
 
 

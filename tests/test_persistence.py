@@ -21,6 +21,7 @@ from opsconsole.backups import marks
 from opsconsole.backups.keeping import Keeping, keeping, mongo_keeping, redis_keeping
 from opsconsole.backups.twin import Twin, survives_restart
 from opsconsole.backups.verifying import Level
+from opsconsole.config import Config, PersistenceSection
 from opsconsole.demo.standing import proven
 from opsconsole.model import Backup, BackupPart, BackupState, DatabaseTarget, Mount
 from opsconsole.operations import journal
@@ -29,7 +30,7 @@ from opsconsole.operations.plan import Kind, Plan, RestoreOrder
 from opsconsole.operations.requests import Site
 from opsconsole.persistence import gathering, kept, report, timing
 from opsconsole.persistence.facts import Database, Facts, Home, Took
-from opsconsole.persistence.gathering import home, in_memory, runs_here
+from opsconsole.persistence.gathering import home, in_memory, is_cache, runs_here
 from opsconsole.persistence.scoring import holding, judge
 from opsconsole.persistence.verdict import Check, Verdict
 from opsconsole.sources.connection import Connection
@@ -383,6 +384,15 @@ def test_a_volume_in_memory_and_a_process_of_this_host_are_known() -> None:
     assert home(published, None, Keeping(process=os.getpid())) is Home.ELSEWHERE
     assert home(published, None, Keeping()) is Home.HOST
     assert home(server_of("mongodb", "mongodb://db.example:27017/"), None, Keeping()) is Home.ELSEWHERE
+
+
+def test_only_a_redis_is_a_cache_and_one_in_no_container_is_called_by_its_kind() -> None:
+    config = replace(Config(), persistence=PersistenceSection(caches=("redis", "queue")))
+    queue = DatabaseTarget(kind="redis", name="queue", service="queue")
+    assert is_cache(queue, config) and not is_cache(replace(queue, service="sessions"), config)
+    assert is_cache(DatabaseTarget(kind="redis", name="host"), config)
+    assert not is_cache(DatabaseTarget(kind="mongodb", name="queue", service="queue"), config)
+    assert not is_cache(DatabaseTarget(kind="redis", name="host"), Config())
 
 
 def server_of(kind: str, uri: str) -> Connection:

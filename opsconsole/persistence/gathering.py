@@ -14,7 +14,7 @@ from opsconsole.backups.keeping import Keeping, keeping
 from opsconsole.backups.proof import LiveServer
 from opsconsole.backups.twin import ROOM, Twin, survives_restart
 from opsconsole.config import Config
-from opsconsole.model import Backup, Container, SourceError
+from opsconsole.model import Backup, Container, DatabaseTarget, SourceError
 from opsconsole.operations import backup_acts, requests, saving
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.requests import Site
@@ -39,10 +39,10 @@ def gather(site: Site, told: Told = lambda what: None) -> Facts:
     told("looking at the stack")
     found = requests.scope_of(site)
     backups, problem = _backups(found)
-    images = {one.connection.target.name: one for one in backup_acts.live_servers(found)}
+    servers = {_named(one.connection): one for one in backup_acts.live_servers(found)}
     return Facts(
         stack=found.stack.name,
-        databases=tuple(_database(one, found, config, images.get(one.target.name), told) for one in found.connections),
+        databases=tuple(_database(one, found, config, servers.get(_named(one)), told) for one in found.connections),
         files=tuple(one.name for one in found.places),
         backups=backups,
         took=timing.took(site.directory, found.directory, backups),
@@ -50,6 +50,11 @@ def gather(site: Site, told: Told = lambda what: None) -> Facts:
         proven_days=config.persistence.proven_days,
         backups_problem=problem,
     )
+
+
+def _named(connection: Connection) -> tuple[str, str]:
+    """Two of different kinds may have the same name: `host`, where neither runs in a container."""
+    return connection.target.kind, connection.target.name
 
 
 def _backups(found: Scope) -> tuple[tuple[Backup, ...], str]:
@@ -64,8 +69,7 @@ def _backups(found: Scope) -> tuple[tuple[Backup, ...], str]:
 
 def _database(connection: Connection, found: Scope, config: Config, live: LiveServer | None, told: Told) -> Database:
     target = connection.target
-    cache = bool({target.name, target.service} & set(config.persistence.caches))
-    if cache:
+    if is_cache(target, config):
         return Database(kind=target.kind, name=target.name, cache=True)
     told(f"asking {target.name} where it writes")
     said = _asked(connection)
@@ -93,6 +97,11 @@ def _database(connection: Connection, found: Scope, config: Config, live: LiveSe
         # Where it is not known how it keeps its data, a twin would keep it in another way and prove nothing.
         twin=survives_restart(wanted, _scratch(found)) if said.lasts is not None else _no_twin(said),
     )
+
+
+def is_cache(target: DatabaseTarget, config: Config) -> bool:
+    """Whether the settings say that it may lose everything. One that is in no container is called by its kind."""
+    return target.kind == "redis" and (target.service or target.kind) in config.persistence.caches
 
 
 def _no_twin(said: Keeping) -> Twin:

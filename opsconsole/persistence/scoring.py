@@ -137,8 +137,9 @@ def _unknown(one: Database) -> str:
 
 def _mend_keeping(one: Database) -> str:
     if one.keeping.lasts is False and one.kind == "redis":
-        cli = f"docker compose exec {one.name} redis-cli" if one.home is Home.CONTAINER else "redis-cli"
-        return f'{cli} {one.keeping.mend}; or, where it is a cache: [persistence] caches = ["{one.name}"]'
+        inside = one.home is Home.CONTAINER
+        cli, name = (f"docker compose exec {one.name} redis-cli", one.name) if inside else ("redis-cli", one.kind)
+        return f'{cli} {one.keeping.mend}; or, where it is a cache: [persistence] caches = ["{name}"]'
     return one.keeping.mend or one.keeping.hint or f"make it answer, then: {_AGAIN}"
 
 

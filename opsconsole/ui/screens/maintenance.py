@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from opsconsole.config import Config
     from opsconsole.persistence.verdict import Verdict
 
+KEYS = "Enter tick, or take a tick back   / filter   Esc back"
 _TONES = {State.DUE: Tone.WARNING, State.PROVEN: Tone.GOOD, State.TICKED: Tone.GOOD}
 
 
@@ -70,8 +71,7 @@ class MaintenanceScreen(PickingScreen[Row, None]):
 
     @property
     def keys_line(self) -> str:  # type: ignore[override]
-        act = "Enter details" if self.console_app.read_only else "Enter tick, or take a tick back"
-        return f"{act}   / filter   Esc back"
+        return "/ filter   Esc back" if self.console_app.read_only else KEYS
 
     def heading(self) -> Content:
         if self._files is None:
@@ -164,7 +164,7 @@ class MaintenanceScreen(PickingScreen[Row, None]):
 
     def taken(self, record: Row) -> None:
         if self.console_app.read_only:
-            return  # the keys line says that Enter only shows
+            return
         if record.tick is not None:
             self._ask_back(record)
         else:
