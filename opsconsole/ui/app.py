@@ -35,6 +35,7 @@ from opsconsole.ui.typed_ahead import TypedAhead
 from opsconsole.ui.widgets.footer import Footer, StatusLine
 from opsconsole.ui.widgets.header import Header, PaneTabs
 from opsconsole.ui.widgets.operation_line import OperationLine
+from opsconsole.ui.widgets.painting import Hollow
 from opsconsole.ui.widgets.row_table import RowTable
 from opsconsole.ui.widgets.scrollbars import draw_scrollbars
 from opsconsole.ui.wording import ASCII, UNICODE, Tone
@@ -65,7 +66,7 @@ class Report:
     text: str
 
 
-class ConsoleScreen(Screen[None], inherit_bindings=False):
+class ConsoleScreen(Screen[None], Hollow, inherit_bindings=False):
     """The main screen. Tab belongs to the panes, so the framework's focus keys are not inherited."""
 
     BINDINGS = [("ctrl+c", "screen.copy_text", "Copy")]  # passes on when nothing is selected
@@ -74,6 +75,10 @@ class ConsoleScreen(Screen[None], inherit_bindings=False):
     def on_screen_resume(self) -> None:
         """A dialog is closed: its keys no longer count, and no focus moved to say so."""
         cast("ConsoleApp", self.app).refresh_footer()
+
+
+class Body(Container, Hollow):
+    """The place of the panes."""
 
 
 def wants_ascii() -> bool:
@@ -180,7 +185,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         self.header = Header()
         self.tabs = PaneTabs([(pane.pane_id, pane.letter) for pane in PANES])
         self.operation_line = OperationLine()
-        self.body = Container(id="body")
+        self.body = Body(id="body")
         self.status = StatusLine()
         self.footer = Footer()
         yield self.header

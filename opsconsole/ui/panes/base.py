@@ -16,6 +16,7 @@ from textual.widget import Widget
 
 from opsconsole.model import Snapshot, SourceState
 from opsconsole.ui.keys import Action, bindings
+from opsconsole.ui.widgets.painting import Hollow
 from opsconsole.ui.widgets.row_table import RowTable
 from opsconsole.ui.widgets.sheet import Sheet
 from opsconsole.ui.widgets.source_banner import source_lines
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from opsconsole.ui.app import ConsoleApp
 
 
-class Pane(Vertical, can_focus=True):
+class Pane(Vertical, Hollow, can_focus=True):
     """Base of the panes. Subclasses set the ClassVars and define `body` and `show`."""
 
     DEFAULT_CSS = """

@@ -28,6 +28,7 @@ from opsconsole.ui.widgets.log_prompt import FILTER, SEARCH, LogPrompt
 from opsconsole.ui.widgets.log_rows import Times
 from opsconsole.ui.widgets.log_save import SaveScreen, default_path, write_lines
 from opsconsole.ui.widgets.log_view import LogView
+from opsconsole.ui.widgets.painting import Hollow
 from opsconsole.ui.widgets.service_picker import ServicePicker
 from opsconsole.ui.widgets.sheet import Sheet
 from opsconsole.ui.wording import Tone, plural, size
@@ -42,6 +43,10 @@ _ROOM_FOR_PICKER = 100  # cells from which the list of services is shown without
 
 def frame_seconds() -> float:
     return _OVER_SSH if os.environ.get("SSH_CONNECTION") else _LOCALLY
+
+
+class LogBody(Horizontal, Hollow):
+    """The list of services and the log."""
 
 
 class LogsPane(Pane):
@@ -96,7 +101,7 @@ class LogsPane(Pane):
         self._said_at = 0.0
 
     def body(self) -> Iterable[Widget]:
-        with Horizontal(classes="log-body"):  # the prompt is a Horizontal too
+        with LogBody(classes="log-body"):  # the prompt is a Horizontal too
             yield self.picker
             yield self.view
         yield self.prompt

@@ -9,6 +9,7 @@ from textual.widget import Widget
 
 from opsconsole.text import printable
 from opsconsole.ui.keys import Action
+from opsconsole.ui.widgets.painting import Plain
 from opsconsole.ui.wording import UNICODE, Glyphs, Tone, sign
 
 MOST = 8
@@ -41,7 +42,7 @@ def _cells(action: Action) -> int:
     return len(_key(action)) + len(action.label) + 3
 
 
-class Footer(Widget):
+class Footer(Plain):
     DEFAULT_CSS = """
     Footer { height: 1; dock: none; background: $panel; text-wrap: nowrap; }
     """

@@ -9,10 +9,10 @@ from datetime import datetime
 from textual import events
 from textual.content import Content
 from textual.message import Message
-from textual.widget import Widget
 
 from opsconsole.model import AlertState, Severity, Snapshot, SourceState
 from opsconsole.text import printable
+from opsconsole.ui.widgets.painting import Plain
 from opsconsole.ui.wording import UNICODE, Glyphs, Tone, age, plural
 
 LIVE_SECONDS = 15.0
@@ -120,7 +120,7 @@ def _joined(parts: Sequence[_Part]) -> Content:
     return Content("  ").join(Content.styled(part.text, part.tone) for part in parts)
 
 
-class Header(Widget):
+class Header(Plain):
     DEFAULT_CSS = """
     Header { height: 1; background: $panel; padding: 0 1 0 0; text-wrap: nowrap; }
     """
@@ -149,7 +149,7 @@ class Header(Widget):
         return self._shown
 
 
-class PaneTabs(Widget):
+class PaneTabs(Plain):
     """The panes in one line. Each is written so that its first letter is the key that goes there."""
 
     DEFAULT_CSS = """

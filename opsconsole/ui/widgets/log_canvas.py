@@ -24,11 +24,12 @@ from opsconsole.log_store import LogStore
 from opsconsole.model import LogLine
 from opsconsole.ui.widgets.log_painter import RowPainter
 from opsconsole.ui.widgets.log_rows import Inks, RowLook, height_of, service_palette
+from opsconsole.ui.widgets.painting import Plain
 
 _SLICE = 0.012  # seconds of indexing between two turns of the event loop
 
 
-class LogCanvas(ScrollView):
+class LogCanvas(ScrollView, Plain):
     """Shows the lines of a store that pass `shown`. Settings are changed by `LogView`, which adds the keys."""
 
     COMPONENT_CLASSES = {"log--muted", "log--warning", "log--error", "log--hit", "log--here"}
@@ -218,10 +219,11 @@ class LogCanvas(ScrollView):
                 self.post_message(self.Moved())
 
     def on_resize(self, event: events.Resize) -> None:
-        self._painter.width = self._width
-        if self._wrap_next:
-            self._rebuild()
-        self._repaint()
+        if self._painter.width != self._width:  # and not only shown again
+            self._painter.width = self._width
+            if self._wrap_next:
+                self._rebuild()
+            self._repaint()
         self._place(0)
 
     def notify_style_update(self) -> None:

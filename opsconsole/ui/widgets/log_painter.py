@@ -38,9 +38,10 @@ class RowPainter:
 
     def ink(self, inks: Inks) -> None:
         """Take the styles of another theme. A service keeps its number, so its colour is the same kind."""
-        self._inks = inks
-        self._services.clear()
-        self.forget()
+        if inks != self._inks:
+            self._inks = inks
+            self._services.clear()
+            self.forget()
 
     def forget(self) -> None:
         """Something changed that every row shows."""

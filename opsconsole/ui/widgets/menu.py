@@ -9,10 +9,10 @@ from textual import events
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
-from textual.widget import Widget
 
 from opsconsole.ui.keys import Action, bindings
 from opsconsole.ui.widgets.lines import cut
+from opsconsole.ui.widgets.painting import Plain
 from opsconsole.ui.wording import UNICODE, Tone
 
 IN_MENU = (
@@ -24,7 +24,7 @@ IN_MENU = (
 )
 
 
-class Menu(Widget, can_focus=True, inherit_bindings=False):
+class Menu(Plain, can_focus=True, inherit_bindings=False):
     actions: ClassVar[tuple[Action, ...]] = IN_MENU
     BINDINGS = cast(Any, bindings(IN_MENU))
     COMPONENT_CLASSES: ClassVar[set[str]] = {"menu--cursor"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -22,15 +22,26 @@ from opsconsole.ui.keys import IN_LISTS, bindings
 from opsconsole.ui.themes import cursor_keeps_tones
 from opsconsole.ui.widgets.columns import Column, Fitted, fit, gap_for
 from opsconsole.ui.widgets.ordering import matches, sorted_rows
+from opsconsole.ui.widgets.painting import Plain
 from opsconsole.ui.wording import UNICODE, Glyphs, Tone
 
 if TYPE_CHECKING:
     from opsconsole.ui.app import ConsoleApp
 
 R = TypeVar("R")
+_OF_ROWS = ("marked", "cursor")
 _REVERSED, _UNDERLINED = RichStyle(reverse=True), RichStyle(underline=True)
 GUTTER = 2  # the mark and a space
 SCROLLBAR = 1  # kept free also while there is none, so that columns do not jump when it comes
+
+
+class Look(NamedTuple):
+    """What all rows are painted with until the theme or the focus changes: to ask for it costs more than a row."""
+
+    theme: str
+    base: RichStyle
+    marked: RichStyle
+    cursor: RichStyle
 
 
 def glyphs_of(widget: Widget) -> Glyphs:
@@ -46,10 +57,10 @@ def clipped(text: str, width: int, ellipsis: str, *, right: bool = False) -> str
     return padding + text if right else text + padding
 
 
-class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
+class RowLines(ScrollView, Plain, Generic[R], can_focus=True, inherit_bindings=False):
     actions = IN_LISTS
     BINDINGS = cast(Any, bindings(IN_LISTS))
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"row-lines--cursor", "row-lines--marked"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"row-lines--{name}" for name in _OF_ROWS}
     DEFAULT_CSS = """
     RowLines {
         overflow-x: hidden;
@@ -122,6 +133,7 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         self._painted: dict[int, tuple[Any, ...]] = {}
         self._strips: LRUCache[tuple[Any, ...], Strip] = LRUCache(1024)
         self._styles: dict[str, RichStyle] = {}
+        self._look: Look | None = None
 
     # --- records -----------------------------------------------------------------------------------
 
@@ -224,9 +236,9 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._strips.clear()
         self._styles.clear()
         self._painted.clear()
+        self._look = None
 
     # --- painting ----------------------------------------------------------------------------------
 
@@ -251,21 +263,21 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
             index == self._cursor,
             key in self._marks,
             bool(self._muted and self._muted(row)),
-            self.has_focus,
+            index == self._cursor and self.has_focus,
         )
 
     def render_line(self, y: int) -> Strip:
-        width, base = self.size.width, self.rich_style
+        width, look = self.size.width, self._look or self._see()
         index = self.scroll_offset.y + y
         if index >= len(self.rows):
             self._painted.pop(y, None)
-            return self._empty_line(y, width, base)
+            return self._empty_line(y, width, look.base)
         signature = self._signature(index)
         self._painted[y] = signature
-        wanted = (signature, width)
+        wanted = (signature, width, look)
         strip = self._strips.get(wanted)
         if strip is None:
-            strip = self._strips[wanted] = self._paint(signature, width, base)
+            strip = self._strips[wanted] = self._paint(signature, width, look)
         return strip
 
     def _empty_line(self, y: int, width: int, base: RichStyle) -> Strip:
@@ -275,17 +287,22 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         text = clipped("  " + printable(said), width, glyphs_of(self).ellipsis)
         return Strip([Segment(text, base + self._tone(Tone.MUTED))], width)
 
-    def _paint(self, signature: tuple[Any, ...], width: int, base: RichStyle) -> Strip:
+    def _see(self) -> Look:
+        marked, cursor = (self.get_component_rich_style(f"row-lines--{name}", partial=True) for name in _OF_ROWS)
+        self._look = Look(self.app.theme, self.rich_style, marked, cursor)
+        return self._look
+
+    def _paint(self, signature: tuple[Any, ...], width: int, look: Look) -> Strip:
         cells, under_cursor, marked, muted, _focused = signature
         glyphs = glyphs_of(self)
         keeps_tones = True
-        style = base
+        style = look.base
         if muted:
             style += self._tone(Tone.MUTED)
         if marked:
-            style += self.get_component_rich_style("row-lines--marked", partial=True)
+            style += look.marked
         if under_cursor:
-            style += self.get_component_rich_style("row-lines--cursor", partial=True)
+            style += look.cursor
             if self.app.no_color:
                 style += _REVERSED if self.has_focus else _UNDERLINED
             keeps_tones = cursor_keeps_tones(self.app.current_theme, self.app.no_color)
@@ -410,7 +427,7 @@ class RowLines(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
                 self.action_choose()
 
 
-class RowHead(Widget):
+class RowHead(Plain):
     """The heading; a click on a title sorts by it."""
 
     DEFAULT_CSS = """

@@ -34,6 +34,7 @@ from textual.widgets import Input, Static
 from opsconsole.text import printable
 from opsconsole.ui.keys import WHILE_TYPING, Action
 from opsconsole.ui.widgets.columns import CellText, Column
+from opsconsole.ui.widgets.painting import Hollow
 from opsconsole.ui.widgets.row_lines import RowHead, RowLines
 
 R = TypeVar("R")
@@ -57,7 +58,7 @@ class FilterInput(Input):
         self.post_message(self.Dropped())
 
 
-class RowTable(Vertical, Generic[R]):
+class RowTable(Vertical, Hollow, Generic[R]):
     DEFAULT_CSS = """
     RowTable { height: 1fr; width: 1fr; }
     RowTable > RowHead { height: 1; }

@@ -10,6 +10,7 @@ from textual.message import Message
 from textual.widget import Widget
 
 from opsconsole.ui.keys import Action, bindings
+from opsconsole.ui.widgets.painting import Hollow
 from opsconsole.ui.widgets.sheet import Painter, Sheet
 from opsconsole.ui.wording import UNICODE
 
@@ -23,7 +24,7 @@ IN_TEXT = (
 )
 
 
-class Scrolled(VerticalScroll, inherit_bindings=False):
+class Scrolled(VerticalScroll, Hollow, inherit_bindings=False):
     """Anything higher than the screen. Moves at once: an animation over SSH is a slide show."""
 
     actions: ClassVar[tuple[Action, ...]] = IN_TEXT

@@ -65,6 +65,7 @@ class ServicePicker(ScrollView, can_focus=True, inherit_bindings=False):
         self.chosen: frozenset[str] = frozenset()
         self._cursor = 0
         self._style_of = style_of
+        self._look: tuple[Style, Style, Style] | None = None  # ground, muted, cursor: kept, they cost more than a row
 
     def show(self, services: Sequence[str], chosen: frozenset[str]) -> None:
         """The services there are, and those that are followed (empty: all). The cursor stays on its service."""
@@ -86,8 +87,12 @@ class ServicePicker(ScrollView, can_focus=True, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         row = self.scroll_offset.y + y
         width = self.size.width
+        if self._look is None:
+            style_of = self.get_component_rich_style
+            self._look = self.rich_style, style_of("picker--muted"), style_of("picker--cursor")
+        ground, muted, under_cursor = self._look
         if row >= len(self.services):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, ground)
         name = self.services[row]
         on = not self.chosen or name in self.chosen
         box = "[x] " if name in self.chosen else "[ ] " if self.chosen else " \u00b7  "
@@ -95,11 +100,9 @@ class ServicePicker(ScrollView, can_focus=True, inherit_bindings=False):
             box = box.replace("\u00b7", "-")
         text = set_cell_size(printable(name), max(0, width - _BOX))
         if row == self._cursor:
-            style = self.get_component_rich_style("picker--cursor")
-            return Strip([Segment(box + text, style)]).crop_extend(0, width, style)
-        muted = self.get_component_rich_style("picker--muted")
+            return Strip([Segment(box + text, under_cursor)]).crop_extend(0, width, under_cursor)
         return Strip([Segment(box, muted), Segment(text, self._style_of(name) if on else muted)]).crop_extend(
-            0, width, self.rich_style
+            0, width, ground
         )
 
     def action_cursor(self, step: int) -> None:
@@ -132,4 +135,5 @@ class ServicePicker(ScrollView, can_focus=True, inherit_bindings=False):
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
+        self._look = None
         self.refresh()

@@ -12,17 +12,17 @@ from rich.segment import Segment
 from textual.content import Content
 from textual.geometry import Region, Size
 from textual.strip import Strip
-from textual.widget import Widget
 
 from opsconsole.text import printable
 from opsconsole.ui.widgets.lines import cut
+from opsconsole.ui.widgets.painting import Plain
 from opsconsole.ui.wording import UNICODE, Tone
 
 Painter = Callable[[int], Sequence[Content]]
 """Lines for a width in cells. A line that is longer is cut with an ellipsis, never wrapped."""
 
 
-class Sheet(Widget):
+class Sheet(Plain):
     DEFAULT_CSS = """
     Sheet { width: 1fr; height: auto; text-wrap: nowrap; }
     """

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from textual.containers import Horizontal
 
+from opsconsole.ui.widgets.painting import Hollow
 from opsconsole.ui.widgets.sheet import Painter, Sheet
 
 
-class SideBySide(Horizontal):
+class SideBySide(Horizontal, Hollow):
     """Up to `most` columns. Each is one sheet for all of its parts: a widget of its own for each part costs as much
     as the part itself every time the pane is shown."""
 
