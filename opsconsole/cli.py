@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from opsconsole import (
     __version__,
     backup_command,
+    collect_command,
     deploy_command,
     incident_command,
     maintenance_command,
@@ -51,6 +52,7 @@ Without a command the console opens on the stack in this directory. Nothing is c
   opsconsole verify-persistence  a score whose every point is a proof: mounts, a twin's restart, a restored backup
   opsconsole maintenance         the runbook's tasks: what is proven, what is due; `maintenance tick NAME`
   opsconsole incident show       what is red, what changed, what the runbook answers; also declare, note, report, bundle
+  opsconsole collect --install   keep metrics and events while no console is open; collect status says what is kept
   opsconsole history             who did what, when, from where, with what result; --verify checks every record
   opsconsole doctor              is everything here that the console needs, and how to mend what is not
   opsconsole init                write what was found as a commented opsconsole.toml
@@ -133,6 +135,7 @@ def build_parser() -> argparse.ArgumentParser:
     persistence_command.add_commands(commands, _add_stack_options, stack_of)
     maintenance_command.add_commands(commands, _add_stack_options, stack_of, looking_monitor)
     incident_command.add_commands(commands, _add_stack_options, stack_of)
+    collect_command.add_command(commands, _add_stack_options, stack_of, make_monitor)
     operations_command.add_commands(commands, _add_stack_options, stack_of)
     return parser
 
@@ -427,7 +430,7 @@ def load_config(directory: Path, named: str | None) -> Config:
     return config.load(Path(named).expanduser()) if named else config.load_from(directory)
 
 
-def make_monitor(directory: Path, project: str, config: Config, *, read_only: bool) -> Monitor:
+def make_monitor(directory: Path, project: str, config: Config, *, read_only: bool = False) -> Monitor:
     from opsconsole.applied import paces, thresholds
     from opsconsole.monitor import Monitor
     from opsconsole.real_sources import real_sources
@@ -478,10 +481,13 @@ def open_console(arguments: argparse.Namespace, directory: Path, project: str) -
     arguments.ascii = arguments.ascii or config.console.ascii
     arguments.read_only = arguments.read_only or config.console.read_only
     monitor = make_monitor(directory, project or config.stack.name, config, read_only=arguments.read_only)
+    from opsconsole.collecting import beside_console
     from opsconsole.operations.requests import Site
 
     named = str(Path(arguments.config).expanduser().absolute()) if arguments.config else ""
-    return run_app(arguments, monitor, site=Site(directory=directory, project=project, config_file=named))
+    site = Site(directory=directory, project=project, config_file=named)
+    with beside_console.recording(monitor, directory, wanted=not arguments.read_only):
+        return run_app(arguments, monitor, site=site)
 
 
 def open_demo(arguments: argparse.Namespace, why: str = "") -> int:

@@ -308,6 +308,24 @@ class AlertsSection(Section, frozen=True):
     ] = 60.0
 
 
+class LogsSection(Section, frozen=True):
+    """Log files beside the stack, which `opsconsole collect --every` writes while it runs."""
+
+    files: Annotated[
+        tuple[str, ...], Meta(description='Services whose lines are written to files; ["*"] is all of them.')
+    ] = ()
+    directory: Annotated[str, Meta(description="Where, relative to this file: <directory>/<service>/.")] = "logs"
+    max_mb: Annotated[float, Meta(description="A file that is larger is packed and a new one begun.", gt=0)] = 20.0
+    keep: Annotated[int, Meta(description="So many packed ones of each service are kept.", ge=0)] = 5
+    days: Annotated[int, Meta(description="... and none that is older.", ge=1)] = 30
+
+
+class MetricsSection(Section, frozen=True):
+    """The history of metrics in .opsconsole/metrics.sqlite."""
+
+    max_mb: Annotated[float, Meta(description="A larger file loses its oldest samples first.", ge=8)] = 512.0
+
+
 class ConsoleSection(Section, frozen=True):
     """How the console looks and how often it looks."""
 
@@ -343,6 +361,8 @@ class Settings(Section, frozen=True):
     deploy: DeploySection = DeploySection()
     hooks: HooksSection = HooksSection()
     alerts: AlertsSection = AlertsSection()
+    metrics: MetricsSection = MetricsSection()
+    logs: LogsSection = LogsSection()
     console: ConsoleSection = ConsoleSection()
 
 

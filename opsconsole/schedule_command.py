@@ -117,13 +117,13 @@ def run_install(arguments: argparse.Namespace, site: Site, config: Config) -> in
         raise SourceError("there is nothing to schedule", "Set [schedule] in opsconsole.toml: backup, verify_days.")
     made = _job(site, config)
     change = installing.plan_install(made)
-    _show_change(change, "written")
+    show_change(change, "written")
     for note in (*change.notes, *_notes(site, config)):
         print(printable(note))
     print("It ticks every ten minutes and does what is due. What was missed is made up at the first tick.")
     if arguments.plan:
         return 0
-    _agree(arguments, "Install it?")
+    agree(arguments, "Install it?")
     installing.install(made, change)
     print(f"installed ({change.way.value}); see `opsconsole schedule show`, and {_log_of(site)}")
     return 0
@@ -138,10 +138,10 @@ def run_remove(arguments: argparse.Namespace, site: Site, config: Config) -> int
         print("nothing is installed")
         return 0
     for change in changes:
-        _show_change(change, "taken away")
+        show_change(change, "taken away")
     if arguments.plan:
         return 0
-    _agree(arguments, "Take it away?")
+    agree(arguments, "Take it away?")
     for change in changes:
         installing.remove(stack, change)
     print("removed; backups and the records of the schedule are left as they are")
@@ -202,7 +202,8 @@ def _installed_lines(there: tuple[Installed, ...], made: Job) -> list[str]:
     return [*lines, *change.notes]
 
 
-def _show_change(change: Change, becomes: str) -> None:
+def show_change(change: Change, becomes: str) -> None:
+    """The exact lines and commands, before anything is done."""
     for place, text in change.texts:
         print(printable(f"{place}: these lines are {becomes}"))
         for line in text.splitlines():
@@ -225,7 +226,8 @@ def _notes(site: Site, config: Config) -> list[str]:
     return notes
 
 
-def _agree(arguments: argparse.Namespace, question: str) -> None:
+def agree(arguments: argparse.Namespace, question: str) -> None:
+    """Raises NotConfirmed."""
     if arguments.read_only:
         raise NotConfirmed(f"{arguments.read_only} refuses everything that changes something", "Look with --plan.")
     if arguments.yes:

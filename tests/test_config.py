@@ -96,7 +96,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path: Path) -> Non
         (
             'path = "/x"',
             "unknown table 'path'; known here: stack, mongodb, redis, data, probes, backups, retention, schedule, "
-            "persistence, maintenance, copy, notify, deploy, hooks, alerts, console",
+            "persistence, maintenance, copy, notify, deploy, hooks, alerts, metrics, logs, console",
         ),
         (
             '[schedule]\nbackup = "2 am"',

@@ -23,7 +23,7 @@ from opsconsole.config import Config, MongodbSection, NotifySection
 from opsconsole.model import SourceError
 from opsconsole.operations.requests import Site
 from opsconsole.schedule import crontab, systemd
-from opsconsole.schedule.job import Job, job, made_for, unseen_variables
+from opsconsole.schedule.job import Job, Work, job, made_for, unseen_variables
 from tests.parts.machine import wait_until
 
 JOB = Job(
@@ -235,6 +235,24 @@ def test_where_nothing_may_be_changed_nothing_is_installed(place: Namespace) -> 
     assert code == 2 and "refuses every scheduled backup" in said
 
 
+def test_the_collector_is_installed_beside_the_schedule_and_taken_away_alone(place: Namespace) -> None:
+    assert place.opsconsole("schedule", "install", "--yes")[0] == 0
+    before = place.crontab()
+    code, said = place.opsconsole(
+        "collect", "--install", "--every", "30s", "--prometheus", "/srv/50%/ops.prom", "--yes"
+    )
+    assert code == 0, said
+    added = place.crontab().removeprefix(before).decode().splitlines()
+    assert [line in said for line in added] == [True] * 4 and added[0] == "# opsconsole shop.collect: begin"
+    assert added[2].startswith("* * * * * ")
+    assert "collect --every 30s --prometheus /srv/50\\%/ops.prom --stack" in added[2]
+    code, said = place.opsconsole("collect", "status")
+    assert code == 1 and "installed (crontab)" in said and "it is installed (crontab) and does not run" in said
+    code, said = place.opsconsole("collect", "--remove", "--yes")
+    assert code == 0 and place.crontab() == before, said
+    assert place.opsconsole("collect", "--remove", "--yes") == (0, "nothing is installed\n")
+
+
 # --- systemd ---------------------------------------------------------------------------------------
 
 
@@ -275,6 +293,17 @@ def test_systemd_accepts_the_units_whatever_the_names_are(tmp_path: Path, analyz
     (tmp_path / files[0]).write_text((tmp_path / files[0]).read_text().replace("%%", "%"))
     broken = subprocess.run([analyze, "verify", *files], capture_output=True, text=True, timeout=60)
     assert "opsconsole-shop.service" in broken.stderr  # it does look at every word
+
+
+def test_systemd_accepts_the_unit_of_the_collector(tmp_path: Path, analyze: str) -> None:
+    collects = msgspec.structs.replace(JOB, work=Work.COLLECT, words=("/bin/true", "collect", "--every", "10s"))
+    ((name, text),) = systemd.units(collects).items()
+    assert name == "opsconsole-shop.collect.service" and "Restart=always" in text
+    (tmp_path / name).write_text(text)
+    done = subprocess.run([analyze, "verify", str(tmp_path / name)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "opsconsole" in line]) == (0, [])
+    started = [shlex.join(words) for words in systemd.commands("shop", root=True, work=Work.COLLECT)]
+    assert started[1:] == [f"systemctl enable {name}", f"systemctl restart {name}"]
 
 
 def test_the_timer_ticks_every_ten_minutes(analyze: str) -> None:

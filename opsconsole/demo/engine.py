@@ -12,6 +12,7 @@ from opsconsole.demo.fleet import CYCLE, RUNS, Fleet, Member
 from opsconsole.demo.noise import business, unit, walk, wave
 from opsconsole.demo.roles import DIRECTORY, GB, MB, NAME
 from opsconsole.model import Container, Engine, Project, Usage, Volume, VolumeKind, VolumeUse
+from opsconsole.sources.happenings import Happening, Heard
 
 _SIZES = {
     f"volume:{NAME}_mongodb-data": int(11.4 * GB),
@@ -123,6 +124,12 @@ class DemoEngine:
             if now != before:
                 before = now
                 changed()
+
+    def listen(self, heard: Heard) -> None:
+        pass  # the past of the demo is made up as a whole
+
+    def happened(self, since: datetime, until: datetime) -> tuple[Happening, ...]:
+        return ()
 
     def _phase(self) -> tuple[tuple[str, str], ...]:
         """The states that change by themselves: the crash loop, and healthchecks after a start."""

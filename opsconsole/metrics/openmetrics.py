@@ -7,6 +7,7 @@ in bytes and seconds already. Names begin with `opsconsole_`, and each sample ha
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -26,7 +27,8 @@ def exposition(values: Sequence[Value], stack: str, at: datetime) -> str:
     """The text, ended by `# EOF`. Values of which the catalogue knows nothing are left out."""
     by_name: dict[str, list[Value]] = {}
     for value in values:
-        by_name.setdefault(value.name, []).append(value)
+        if math.isfinite(value.value):
+            by_name.setdefault(value.name, []).append(value)
     lines: list[str] = []
     for name, measure in MEASURES.items():
         if name in by_name:
@@ -71,10 +73,9 @@ def _family(measure: Measure, values: Iterable[Value], stack: str) -> list[str]:
     lines += [f"# UNIT {name} {unit}"] if unit else []
     lines.append(f"# HELP {name} {measure.help}")
     suffix = "_total" if measure.kind is Kind.COUNTER else ""
-    for value in values:
-        labels = _labels([("stack", stack), *value.labels])
-        lines.append(f"{name}{suffix}{labels} {_number(value.value * scale)}")
-    return lines
+    # The name of an endpoint may be there twice: a series may not, and the last one counts.
+    samples = {_labels([("stack", stack), *value.labels]): value.value * scale for value in values}
+    return [*lines, *(f"{name}{suffix}{labels} {_number(value)}" for labels, value in samples.items())]
 
 
 def _labels(pairs: Iterable[tuple[str, str]]) -> str:

@@ -135,10 +135,19 @@ class MetricsStore:
 
     # --- the lease -------------------------------------------------------------------------------
 
-    def take_lease(self, holder: str, now: datetime, *, seconds: float, rank: int) -> bool:
-        """Whether `holder` samples for the next `seconds`: nobody else does, or one of a lower rank did."""
+    def take_lease(
+        self,
+        holder: str,
+        now: datetime,
+        *,
+        seconds: float,
+        rank: int,
+        gone: Callable[[str], bool] = lambda holder: False,
+    ) -> bool:
+        """Whether `holder` samples for the next `seconds`: nobody else does, or one of a lower rank did. `gone` says
+        of another holder that it is known to be no more; otherwise its time is waited for."""
         with self.writing() as writing:
-            return writing.take_lease(holder, now, seconds=seconds, rank=rank)
+            return writing.take_lease(holder, now, seconds=seconds, rank=rank, gone=gone)
 
     def give_lease_back(self, holder: str) -> None:
         with self.writing() as writing:
@@ -240,11 +249,19 @@ class Writing:
         text = msgspec.json.encode(value).decode()
         self._connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?)", (name, text, seconds_of(now)))
 
-    def take_lease(self, holder: str, now: datetime, *, seconds: float, rank: int) -> bool:
+    def take_lease(
+        self,
+        holder: str,
+        now: datetime,
+        *,
+        seconds: float,
+        rank: int,
+        gone: Callable[[str], bool] = lambda holder: False,
+    ) -> bool:
         found = read_lease(self._connection)
         # One that would hold for longer than any does was written before the clock was set back.
         runs = found is not None and timedelta(0) < found.expires_at - now <= _LONGEST_LEASE
-        if found is not None and runs and found.holder != holder and found.rank >= rank:
+        if found is not None and runs and found.holder != holder and found.rank >= rank and not gone(found.holder):
             return False
         since = found.taken_at if found is not None and found.holder == holder else now
         until = now + timedelta(seconds=seconds)

@@ -6,7 +6,7 @@ import shlex
 import subprocess
 
 from opsconsole.model import SourceError
-from opsconsole.schedule.job import MINUTES, Job
+from opsconsole.schedule.job import MINUTES, Job, Work
 from opsconsole.text import printable
 
 _NONE = "no crontab for"
@@ -19,30 +19,32 @@ def block(job: Job) -> bytes:
         shlex.quote(one) for one in job.words
     ]
     # To cron a percent sign is the end of the line.
-    line = f"{job.minute}-59/{MINUTES} * * * * {' '.join(words)}".replace("%", "\\%")
+    # The collector goes on until it is stopped. Begun again each minute, it leaves at once where it runs.
+    when = "*" if job.work is Work.COLLECT else f"{job.minute}-59/{MINUTES}"
+    line = f"{when} * * * * {' '.join(words)}".replace("%", "\\%")
     if len(line.encode()) > _LONGEST_LINE:
         raise SourceError(f"the line is too long for cron ({len(line.encode()):,} bytes)", "Shorten the paths in it.")
-    return "\n".join((_begin(job.stack), job.made_for, line, _end(job.stack), "")).encode()
+    return "\n".join((_begin(job.key), job.made_for, line, _end(job.key), "")).encode()
 
 
 def with_block(text: bytes, job: Job) -> bytes:
     """A crontab with our lines: where they were, or at its end. Raises SourceError when the marks are not a pair."""
-    place = _place(text, job.stack)
+    place = _place(text, job.key)
     if place is not None:
         return text[: place[0]] + block(job) + text[place[1] :]
     gap = b"" if not text or text.endswith(b"\n") else b"\n"
     return text + gap + block(job)
 
 
-def without_block(text: bytes, stack: str) -> bytes:
+def without_block(text: bytes, key: str) -> bytes:
     """A crontab without our lines. Raises SourceError when the marks are not a pair."""
-    place = _place(text, stack)
+    place = _place(text, key)
     return text if place is None else text[: place[0]] + text[place[1] :]
 
 
-def found_block(text: bytes, stack: str) -> str:
+def found_block(text: bytes, key: str) -> str:
     """Our lines as they stand there, "" when there are none. Raises SourceError when the marks are not a pair."""
-    place = _place(text, stack)
+    place = _place(text, key)
     return "" if place is None else text[place[0] : place[1]].decode(errors="replace")
 
 
@@ -70,31 +72,31 @@ def replace(old: bytes, new: bytes) -> None:
         raise SourceError("the crontab is not what was written", "Look at it: crontab -l")
 
 
-def _place(text: bytes, stack: str) -> tuple[int, int] | None:
+def _place(text: bytes, key: str) -> tuple[int, int] | None:
     """First byte of our lines, and the first one after them."""
     begins, ends, at = [], [], 0
     for line in text.splitlines(keepends=True):
-        if line.rstrip(b"\r\n") == _begin(stack).encode():
+        if line.rstrip(b"\r\n") == _begin(key).encode():
             begins.append(at)
         at += len(line)
-        if line.rstrip(b"\r\n") == _end(stack).encode():
+        if line.rstrip(b"\r\n") == _end(key).encode():
             ends.append(at)
     if not begins and not ends:
         return None
     if len(begins) != 1 or len(ends) != 1 or begins[0] >= ends[0]:
         raise SourceError(
-            f"the marks of the stack {stack} in the crontab are not one pair; it was left as it is",
-            f"Put it right by hand (crontab -e): from `{_begin(stack)}` to `{_end(stack)}`.",
+            f"the marks of the stack {key} in the crontab are not one pair; it was left as it is",
+            f"Put it right by hand (crontab -e): from `{_begin(key)}` to `{_end(key)}`.",
         )
     return begins[0], ends[0]
 
 
-def _begin(stack: str) -> str:
-    return f"# opsconsole {stack}: begin"
+def _begin(key: str) -> str:
+    return f"# opsconsole {key}: begin"
 
 
-def _end(stack: str) -> str:
-    return f"# opsconsole {stack}: end"
+def _end(key: str) -> str:
+    return f"# opsconsole {key}: end"
 
 
 def _crontab(word: str, input: bytes = b"") -> subprocess.CompletedProcess[bytes]:

@@ -1,4 +1,4 @@
-"""Where the job is installed, would be installed, and is taken away from: systemd where it runs, else the crontab."""
+"""Where a job is installed, would be installed, and is taken away from: systemd where it runs, else the crontab."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 from opsconsole.model import Record, SourceError
 from opsconsole.schedule import crontab, systemd
-from opsconsole.schedule.job import Job, made_for
+from opsconsole.schedule.job import Job, Work, key_of, made_for
+
+_WORDS = {Work.SCHEDULE: "schedule", Work.COLLECT: "collector"}
 
 
 class Way(StrEnum):
@@ -42,15 +44,15 @@ def way_here() -> Way:
     return Way.SYSTEMD if systemd.is_running() else Way.CRONTAB
 
 
-def installed(stack: str) -> tuple[Installed, ...]:
+def installed(stack: str, work: Work = Work.SCHEDULE) -> tuple[Installed, ...]:
     """Every place that the job is installed in, systemd first. Raises SourceError when one cannot be read."""
     found = []
     place = systemd.directory()
-    if units := systemd.found_units(stack, place):
+    if units := systemd.found_units(stack, place, work):
         text = "\n".join(f"# {place / name}\n{text}" for name, text in units.items())
         found.append(Installed(way=Way.SYSTEMD, place=str(place), text=text))
     try:
-        lines = crontab.found_block(crontab.read(), stack)
+        lines = crontab.found_block(crontab.read(), key_of(stack, work))
     except SourceError:
         if not found and way_here() is Way.CRONTAB:
             raise
@@ -63,25 +65,26 @@ def installed(stack: str) -> tuple[Installed, ...]:
 def plan_install(job: Job) -> Change:
     """What `install` writes. Raises SourceError when it is not to be done."""
     way = way_here()
-    for one in installed(job.stack):
+    for one in installed(job.stack, job.work):
         if one.directory and one.directory != job.directory:
             raise SourceError(
-                f"a schedule for a stack {job.stack} in {one.directory} is installed already ({one.way.value})",
+                f"a {_WORDS[job.work]} for a stack {job.stack} in {one.directory} is installed already "
+                f"({one.way.value})",
                 "Give this one another name: [stack] name in opsconsole.toml.",
             )
         if one.way is not way:
             raise SourceError(
                 f"it is installed already, as {one.way.value}, and here it would be a {way.value}",
-                "Take that away first: opsconsole schedule remove",
+                f"Take that away first: opsconsole {job.removed_by}",
             )
     if way is Way.CRONTAB:
         return Change(way=way, texts=(("crontab", crontab.block(job).decode()),))
     place = systemd.directory()
     notes: tuple[str, ...] = ()
     if place != systemd.SYSTEM and not systemd.lingers():
-        notes = ("The timer runs only while you are logged in. Let it go on without you: loginctl enable-linger",)
+        notes = ("It runs only while you are logged in. Let it go on without you: loginctl enable-linger",)
     texts = tuple((str(place / name), text) for name, text in systemd.units(job).items())
-    return Change(way=way, texts=texts, commands=systemd.commands(job.stack), notes=notes)
+    return Change(way=way, texts=texts, commands=systemd.commands(job.stack, work=job.work), notes=notes)
 
 
 def install(job: Job, change: Change) -> None:
@@ -93,19 +96,19 @@ def install(job: Job, change: Change) -> None:
     crontab.replace(now, crontab.with_block(now, job))
 
 
-def plan_remove(stack: str) -> tuple[Change, ...]:
+def plan_remove(stack: str, work: Work = Work.SCHEDULE) -> tuple[Change, ...]:
     """What `remove` takes away; () when nothing is installed."""
     changes = []
-    for one in installed(stack):
-        commands = systemd.removal(stack) if one.way is Way.SYSTEMD else ()
+    for one in installed(stack, work):
+        commands = systemd.removal(stack, work=work) if one.way is Way.SYSTEMD else ()
         changes.append(Change(way=one.way, texts=((one.place, one.text),), commands=commands))
     return tuple(changes)
 
 
-def remove(stack: str, change: Change) -> None:
+def remove(stack: str, change: Change, work: Work = Work.SCHEDULE) -> None:
     """Take away what was shown. Raises SourceError."""
     if change.way is Way.SYSTEMD:
-        systemd.remove(stack, Path(change.texts[0][0]))
+        systemd.remove(stack, Path(change.texts[0][0]), work=work)
         return
     now = crontab.read()
-    crontab.replace(now, crontab.without_block(now, stack))
+    crontab.replace(now, crontab.without_block(now, key_of(stack, work)))

@@ -1,4 +1,6 @@
-"""The one job that is installed: a tick every ten minutes. What it is called with, and what it needs around it."""
+"""The jobs that are installed: the schedule's tick every ten minutes, and the collector of metrics, which goes on.
+
+What they are called with, and what they need around them."""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ import shutil
 import sys
 import zlib
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from pathlib import Path
 
 from opsconsole.config import Config
@@ -27,7 +30,14 @@ _CARRIED = (
 )  # fmt: skip
 _USUAL_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _PROGRAMS = ("docker", "docker-compose", "git", "rclone", "rsync", "ssh", "age")
-_MADE_FOR = re.compile(r"^# Made by `opsconsole schedule install` for (?P<directory>.*): ", re.MULTILINE)
+_MADE_FOR = re.compile(r"^# Made by `opsconsole (?:schedule |collect --)install` for (?P<directory>.*): ", re.MULTILINE)
+
+
+class Work(StrEnum):
+    """What a job does: each can be installed beside the other."""
+
+    SCHEDULE = "schedule"
+    COLLECT = "collect"
 
 
 class Job(Record, frozen=True):
@@ -37,6 +47,11 @@ class Job(Record, frozen=True):
     directory: str
     words: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
+    work: Work = Work.SCHEDULE
+
+    @property
+    def key(self) -> str:
+        return key_of(self.stack, self.work)
 
     @property
     def minute(self) -> int:
@@ -46,10 +61,20 @@ class Job(Record, frozen=True):
     @property
     def made_for(self) -> str:
         """The comment that says whose it is."""
+        installed_by = "collect --install" if self.work is Work.COLLECT else "schedule install"
         return (
-            f"# Made by `opsconsole schedule install` for {self.directory}: "
-            "`opsconsole schedule remove` takes it away again."
+            f"# Made by `opsconsole {installed_by}` for {self.directory}: "
+            f"`opsconsole {self.removed_by}` takes it away again."
         )
+
+    @property
+    def removed_by(self) -> str:
+        return "collect --remove" if self.work is Work.COLLECT else "schedule remove"
+
+
+def key_of(stack: str, work: Work) -> str:
+    """What units and marks in a crontab are called after. No name of a Compose project has a dot in it."""
+    return stack if work is Work.SCHEDULE else f"{stack}.{work.value}"
 
 
 def job(
@@ -57,12 +82,17 @@ def job(
     stack: str,
     environment: Mapping[str, str] | None = None,
     which: Callable[[str], str | None] = shutil.which,
+    *,
+    work: Work = Work.SCHEDULE,
+    command: tuple[str, ...] = ("schedule", "run"),
 ) -> Job:
-    """The job of a stack. Raises SourceError for a name or a path that no crontab and no unit can hold."""
+    """The job of a stack that runs this command of ours.
+
+    Raises SourceError for a name or a path that no crontab and no unit can hold."""
     around = os.environ if environment is None else environment
     config = ("--config", site.config_file) if site.config_file else ()
     target = site.project or str(site.directory)
-    words = (sys.executable, "-P", "-m", "opsconsole", "schedule", "run", "--stack", target, *config)
+    words = (sys.executable, "-P", "-m", "opsconsole", *command, "--stack", target, *config)
     settled = (("HOME", _home()), ("PATH", _path(which)))
     carried = tuple((name, around[name]) for name in _CARRIED if around.get(name))
     for text in (stack, str(site.directory), *words, *(value for _, value in (*settled, *carried))):
@@ -70,7 +100,7 @@ def job(
             raise SourceError(f"{printable(text)!r} has control characters in it: no timer can be made for it")
     if "://" in (address := around.get("DOCKER_HOST", "")) and "@" in address and not address.startswith("ssh://"):
         raise SourceError("DOCKER_HOST spells out a login", "Use a docker context, or unset it, and try again.")
-    return Job(stack=stack, directory=str(site.directory), words=words, environment=(*settled, *carried))
+    return Job(stack=stack, directory=str(site.directory), words=words, environment=(*settled, *carried), work=work)
 
 
 def made_for(text: str) -> str:

@@ -100,10 +100,11 @@ def taken(directory: Path) -> Iterator[int | None]:
 
 
 class Log:
-    """schedule.log, opened for more lines; one that has grown too large is put aside first. Raises SourceError."""
+    """schedule.log, or another log beside it, opened for more lines; one that has grown too large is put aside first.
+    Raises SourceError."""
 
-    def __init__(self, directory: Path) -> None:
-        self.path = state_directory(directory) / LOG
+    def __init__(self, directory: Path, name: str = LOG) -> None:
+        self.path = state_directory(directory) / name
         try:
             _put_aside(self.path)
             self.fd = open_private(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)

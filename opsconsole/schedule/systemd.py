@@ -1,4 +1,4 @@
-"""A service and a timer of systemd: of the system for root, of the user otherwise."""
+"""Units of systemd, a service and a timer or a service that goes on: of the system for root, of the user otherwise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from opsconsole.durable import replace_private, sync_directory
 from opsconsole.model import SourceError
-from opsconsole.schedule.job import MINUTES, Job
+from opsconsole.schedule.job import MINUTES, Job, Work, key_of
 from opsconsole.text import printable
 
 SYSTEM = Path("/etc/systemd/system")
@@ -34,11 +34,13 @@ def directory(*, root: bool | None = None) -> Path:
 
 
 def units(job: Job) -> dict[str, str]:
-    """Name -> text of the two units."""
+    """Name -> text of the units."""
     environment = "\n".join(f"Environment={_quoted(f'{name}={value}')}" for name, value in job.environment)
     # A dollar sign begins a variable, though not in the name of the program.
     program, *rest = job.words
     command = " ".join((_quoted(program), *(_quoted(word).replace("$", "$$") for word in rest)))
+    if job.work is Work.COLLECT:
+        return {names(job.stack, job.work)[0]: _collector(job, command, environment)}
     service = f"""\
 {job.made_for}
 [Unit]
@@ -67,17 +69,38 @@ WantedBy=timers.target
     return {service_name: service, timer_name: timer}
 
 
-def names(stack: str) -> tuple[str, str]:
-    """Of the service and the timer. Raises SourceError for a name that no unit can have."""
+def _collector(job: Job, command: str, environment: str) -> str:
+    return f"""\
+{job.made_for}
+[Unit]
+Description=Keeps metrics of the stack {_plain(job.stack)} (opsconsole)
+After=docker.service
+
+[Service]
+ExecStart={command}
+{environment}
+Restart=always
+RestartSec=10
+Nice=5
+
+[Install]
+WantedBy={"multi-user.target" if directory() == SYSTEM else "default.target"}
+"""
+
+
+def names(stack: str, work: Work = Work.SCHEDULE) -> tuple[str, ...]:
+    """Of the units; the last one is what is started. Raises SourceError for a name that no unit can have."""
     if not stack or not all(one.isascii() and (one.isalnum() or one in "_-.:") for one in stack):
         raise SourceError(f"no unit can be called after the stack {printable(stack)!r}", "Set [stack] name.")
+    if work is Work.COLLECT:
+        return (f"opsconsole-{key_of(stack, work)}.service",)
     return f"opsconsole-{stack}.service", f"opsconsole-{stack}.timer"
 
 
-def found_units(stack: str, place: Path) -> dict[str, str]:
-    """Name -> text of those of the two that are there. Raises SourceError when they cannot be read."""
+def found_units(stack: str, place: Path, work: Work = Work.SCHEDULE) -> dict[str, str]:
+    """Name -> text of those that are there. Raises SourceError when they cannot be read."""
     found = {}
-    for name in names(stack):
+    for name in names(stack, work):
         try:
             found[name] = (place / name).read_text(errors="replace")
         except FileNotFoundError:
@@ -87,42 +110,44 @@ def found_units(stack: str, place: Path) -> dict[str, str]:
     return found
 
 
-def commands(stack: str, *, root: bool | None = None) -> tuple[tuple[str, ...], ...]:
+def commands(stack: str, *, root: bool | None = None, work: Work = Work.SCHEDULE) -> tuple[tuple[str, ...], ...]:
     """What is run after the units were written."""
-    start = _systemctl(root)
-    return ((*start, "daemon-reload"), (*start, "enable", "--now", names(stack)[1]))
+    start, unit = _systemctl(root), names(stack, work)[-1]
+    if work is Work.COLLECT:  # one that runs already has to begin anew with what was written
+        return ((*start, "daemon-reload"), (*start, "enable", unit), (*start, "restart", unit))
+    return ((*start, "daemon-reload"), (*start, "enable", "--now", unit))
 
 
-def removal(stack: str, *, root: bool | None = None) -> tuple[tuple[str, ...], ...]:
+def removal(stack: str, *, root: bool | None = None, work: Work = Work.SCHEDULE) -> tuple[tuple[str, ...], ...]:
     """What is run before and after the units are removed."""
     start = _systemctl(root)
-    return ((*start, "disable", "--now", names(stack)[1]), (*start, "daemon-reload"))
+    return ((*start, "disable", "--now", names(stack, work)[-1]), (*start, "daemon-reload"))
 
 
 def install(job: Job, place: Path, run: Run | None = None) -> None:
     """Write the units and start the timer. Raises SourceError; what was there before is there again then."""
     run = run or run_command
-    before = found_units(job.stack, place)
+    before = found_units(job.stack, place, job.work)
     try:
         place.mkdir(parents=True, exist_ok=True)
         _write(place, units(job))
-        for command in commands(job.stack):
+        for command in commands(job.stack, work=job.work):
             run(command)
     except (OSError, SourceError) as error:
-        _remove(place, names(job.stack))
+        _remove(place, names(job.stack, job.work))
         _write(place, before)
         if isinstance(error, SourceError):
             raise SourceError(f"the timer was not installed: {error.problem}", error.hint) from None
         raise SourceError(f"the units cannot be written to {place}: {error.strerror}") from None
 
 
-def remove(stack: str, place: Path, run: Run | None = None) -> None:
-    """Stop the timer and remove the units. Raises SourceError; then the units are there still."""
+def remove(stack: str, place: Path, run: Run | None = None, *, work: Work = Work.SCHEDULE) -> None:
+    """Stop what runs and remove the units. Raises SourceError; then the units are there still."""
     run = run or run_command
-    disable, reload = removal(stack)
+    disable, reload = removal(stack, work=work)
     run(disable)
     try:
-        _remove(place, names(stack))
+        _remove(place, names(stack, work))
     except OSError as error:
         raise SourceError(f"the units in {place} cannot be removed: {error.strerror}") from None
     run(reload)

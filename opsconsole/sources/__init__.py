@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from threading import Event
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from opsconsole.model import (
     AccessRate,
@@ -27,6 +27,9 @@ from opsconsole.model import (
     Usage,
     Volume,
 )
+
+if TYPE_CHECKING:
+    from opsconsole.sources.happenings import Happening, Heard
 
 
 class StackSource(Protocol):
@@ -64,6 +67,14 @@ class EngineSource(Protocol):
     def watch(self, changed: Callable[[], None], stop: Event) -> None:
         """Follow the event stream until `stop` is set; drop stale details and call `changed` after each
         event (bursts folded). Raises SourceError when the stream breaks."""
+        ...
+
+    def listen(self, heard: Heard) -> None:
+        """Tell `heard` also what happens to containers of any project, as `watch` hears of it and on its thread."""
+        ...
+
+    def happened(self, since: datetime, until: datetime) -> tuple[Happening, ...]:
+        """What happened to containers of any project between two moments, as far as the engine still knows."""
         ...
 
     def start(self, container_id: str) -> None: ...

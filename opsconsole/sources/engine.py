@@ -19,6 +19,7 @@ from opsconsole.sources.engine_connection import EngineConnection
 from opsconsole.sources.engine_events import EventStream, Folder
 from opsconsole.sources.engine_faults import ContainerGone, EngineRefused
 from opsconsole.sources.engine_usage import UsageSampler
+from opsconsole.sources.happenings import Happening, Heard, happening
 from opsconsole.sources.layers import own_files
 from opsconsole.sources.sizes import in_background, is_walkable, tree_size
 from opsconsole.sources.volumes import EngineVolume, engine_volumes, volume_rows
@@ -55,6 +56,7 @@ class DockerEngine:
         self._inspected: dict[str, _Inspected] = {}
         self._changes: dict[str, int] = {}  # events seen per container, to notice one during an inspect
         self._image_dates: dict[str, datetime | None] = {}
+        self._heard: Heard | None = None
         self._project = ""  # whose containers are listed; "" as long as that is not known by name
 
     # --- looking -----------------------------------------------------------------------------------
@@ -165,11 +167,20 @@ class DockerEngine:
             self._take(event)
             if self._concerns_us(event):
                 folder.poke()
+            if self._heard is not None and (found := happening(event)):
+                self._heard(found)
 
         try:
             self._events.follow(opened, happened, stop)
         finally:
             folder.cancel()
+
+    def listen(self, heard: Heard) -> None:
+        self._heard = heard
+
+    def happened(self, since: datetime, until: datetime) -> tuple[Happening, ...]:
+        found = (happening(event) for event in self._events.between(since.timestamp(), until.timestamp()))
+        return tuple(one for one in found if one is not None)
 
     # --- orders ------------------------------------------------------------------------------------
 

@@ -65,6 +65,17 @@ class EventStream:
                 closer.hold(None)
                 response.close()
 
+    def between(self, since: float, until: float) -> list[dict[str, Any]]:
+        """The events of a time (seconds since 1970), of the last 256 that the engine remembers. Raises SourceError."""
+        params = {"filters": json.dumps(_WANTED), "since": f"{since:.6f}", "until": f"{until:.6f}"}
+        response = self._connection.stream("/events", params, quiet_seconds=_QUIET_SECONDS)
+        try:
+            return list(_events(response))
+        except Exception as error:
+            raise self._connection.fault(error) from error
+        finally:
+            response.close()
+
     def close(self) -> None:
         """Wake the reader; it finds its stream ended."""
         if self._closer:

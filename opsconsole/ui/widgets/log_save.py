@@ -15,8 +15,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from opsconsole.log_saving import saved_line
 from opsconsole.model import LogLine
-from opsconsole.text import printable
 from opsconsole.ui.keys import Action, bindings
 
 if TYPE_CHECKING:
@@ -59,14 +59,6 @@ def write_pieces(path: str, pieces: Iterable[str]) -> tuple[int, str]:
         where.unlink(missing_ok=True)
         return 0, f"{path} could not be written: {error.strerror or error}; the unfinished file was removed."
     return count, ""
-
-
-def saved_line(line: LogLine) -> str:
-    seconds, rest = divmod(line.at, 1_000_000_000)
-    at = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1_000_000:03d}Z"
-    if line.skipped:
-        return f"{at} -- {line.skipped:,} lines skipped --\n"
-    return f"{at} {printable(line.service)} {'stderr' if line.stderr else 'stdout'} {printable(line.text)}\n"
 
 
 class SaveScreen(ModalScreen[str | None]):
