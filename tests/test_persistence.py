@@ -24,7 +24,7 @@ from opsconsole.backups.verifying import Level
 from opsconsole.config import Config, PersistenceSection
 from opsconsole.demo.standing import proven
 from opsconsole.model import Backup, BackupPart, BackupState, DatabaseTarget, Mount
-from opsconsole.operations import journal
+from opsconsole.operations import journal, requests
 from opsconsole.operations.journal import Journal, Result
 from opsconsole.operations.plan import Kind, Plan, RestoreOrder
 from opsconsole.operations.requests import Site
@@ -39,6 +39,7 @@ from opsconsole.sources.volumes import EngineVolume
 from tests.backup_stack import backup_stack
 from tests.children import in_a_child
 from tests.parts.install import MONGOD, find
+from tests.parts.machine import wait_until
 from tests.parts.servers import Server
 from tests.parts.stacks import Stack
 
@@ -492,3 +493,14 @@ def test_containers_are_held_against_what_their_servers_say(mps: Stack) -> None:
     assert found["place", "redis"].proven and found["kept", "redis"].said.startswith("appendonly yes")
     assert not found["restore", ""].proven
     assert msgspec.json.decode(msgspec.json.encode(judge(facts, NOW)), type=Verdict) == judge(facts, NOW)
+
+
+def test_what_lies_in_memory_or_in_a_volume_without_a_name_is_not_persistent(troubled: Stack) -> None:
+    site = Site(directory=troubled.directory)
+    mongod = next(one for one in requests.scope_of(site).connections if one.target.service == "forgetful")
+    wait_until(lambda: keeping(mongod).directory, 60, "forgetful does not answer")
+    lost = {(one.name, one.subject): one.said for one in judge(gathering.gather(site), datetime.now(UTC)).missing}
+    assert lost["place", "cache"] == "it writes /data, as it says itself: that is memory (tmpfs)"
+    assert lost["place", "forgetful"].startswith("it writes /data/db, as it says itself: a volume without a name")
+    # What they are set to is no fault of theirs.
+    assert {name for name, _ in lost} == {"place", "backup", "restore", "time"}
