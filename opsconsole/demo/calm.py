@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from threading import Event
 
 import msgspec
@@ -36,6 +37,7 @@ from opsconsole.sources import (
     Sources,
     StackSource,
 )
+from opsconsole.sources.happenings import Happening, Heard
 
 
 class Fault:
@@ -133,6 +135,12 @@ class CalmEngine:
 
     def watch(self, changed: Callable[[], None], stop: Event) -> None:
         self._own.watch(changed, stop)
+
+    def listen(self, heard: Heard) -> None:
+        self._own.listen(heard)
+
+    def happened(self, since: datetime, until: datetime) -> tuple[Happening, ...]:
+        return ()
 
     def start(self, container_id: str) -> None:
         self._own.start(container_id)
