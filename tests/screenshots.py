@@ -77,6 +77,8 @@ PICTURES = (
     Picture("history", ["h", "j"], operations="past"),
     Picture("incident", ["exclamation_mark"], drill="crash-loop-after-deploy"),
     Picture("incident-80x24", ["exclamation_mark"], drill="changed-env", size=(80, 24)),
+    Picture("maintenance", ["d", "t"]),
+    Picture("persistence", ["v", "p"]),
     Picture("help", ["question_mark"]),
     Picture("overview-80x24", size=(80, 24)),
     Picture("logs-80x24", ["l"], size=(80, 24)),
