@@ -16,13 +16,16 @@ import redis
 
 from opsconsole.backups import rdb, redis_planting, swapping
 from opsconsole.backups.config_part import ConfigSaver
+from opsconsole.backups.encryption import NO_KEYS
 from opsconsole.backups.files_part import FilesSaver
 from opsconsole.backups.manifest import HeldFile, Part, sha256
 from opsconsole.backups.publishing import Order, make
 from opsconsole.backups.rdb_bytes import lzf
 from opsconsole.backups.reading import Corrupt, FileReader, Meter
+from opsconsole.backups.redis_comparing import Comparison, compare_file
 from opsconsole.backups.redis_crc64 import crc64
 from opsconsole.backups.redis_giving import now_ms, restore_keys
+from opsconsole.backups.redis_link import linked
 from opsconsole.backups.redis_loading import drop, is_swapped, load, look, swap, undo
 from opsconsole.backups.redis_patterns import selected
 from opsconsole.backups.redis_saving import RedisSaver, counted
@@ -395,6 +398,44 @@ def test_planted(source: Server, saved: tuple[Path, Part], host_redis: Start, ap
         assert digest(server) == (digest(source) if turn is swapping.forward else before)
         assert swapping.is_new(wanted) == (turn is swapping.forward)
         server.stop()
+
+
+def test_what_came_back_is_compared(saved: tuple[Path, Part], host_redis: Start) -> None:
+    """Every type in both forms is found the same, with other settings of the server, too; and each difference is."""
+    path, part = saved
+    server = host_redis(options=("--rdbcompression", "no", "--set-max-intset-entries", "1"))
+    restore_keys(server.uri, path, lambda *_: True, replace=True)
+    total = sum(one.keys for one in part.keys)
+
+    def compared() -> int:
+        with linked(server.uri) as link:
+            return compare_file(link, path, total, b"scratch", NO_KEYS)[1].compared
+
+    assert compared() == total
+    live = client(server)
+    changes: list[tuple[str, Callable[[], Any], Callable[[], Any], str]] = [
+        ("text", lambda: live.set("text", "valuE"), lambda: live.set("text", "value"), "with another value"),
+        ("set:big", lambda: live.srem("set:big", 5), lambda: live.sadd("set:big", 5), "with another value"),
+        ("hash:big", lambda: live.hset("hash:big", "field9", "w"), lambda: live.hset("hash:big", "field9", "v" * 9),
+         "with another value"),
+        ("at", lambda: live.persist("at"), lambda: live.pexpireat("at", 4_000_000_000_123), "at another time"),
+        ("number", lambda: live.delete("number"), lambda: live.set("number", 12345), "is not there"),
+        ("noisy", lambda: (live.rename("noisy", "kept"), live.rpush("noisy", 1)),
+         lambda: live.rename("kept", "noisy"), "as a list"),
+    ]  # fmt: skip
+    for name, change, mend, said in changes:
+        change()
+        with pytest.raises(SourceError, match=rf"key '{name}' of database 0 .*{said}"):
+            compared()
+        mend()
+    assert compared() == total and not live.exists("scratch")
+
+
+def test_a_sample_of_many_keys_is_spread_over_all() -> None:
+    keys = [rdb.Key(0, b"%d" % number, 0, None, b"") for number in range(10_000)]
+    comparison = Comparison(None, len(keys), b"")  # type: ignore[arg-type]
+    chosen = [key for at in range(0, len(keys), 300) for key in comparison.chosen(keys[at : at + 300])]
+    assert chosen == keys[::5]
 
 
 def test_tallies_of_keys_that_expire() -> None:

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 from redis.exceptions import ResponseError
 
 from opsconsole.backups import rdb
 from opsconsole.backups.encryption import NO_KEYS, Keys
 from opsconsole.backups.packed_files import UnpackedFile
 from opsconsole.backups.reading import Corrupt
+from opsconsole.backups.redis_comparing import Comparison
 from opsconsole.backups.redis_link import RedisLink, Word, linked
 from opsconsole.model import Record, SourceError
 
@@ -33,6 +35,7 @@ class Loaded(Record, frozen=True):
     restored: dict[int, int]
     expired: dict[int, int]  # past their time already: not given back, and no loss
     existing: dict[int, int]  # left as they are, because nothing was to be replaced
+    compared: int = 0  # read back and compared with the file
 
 
 def now_ms() -> int:
@@ -75,13 +78,21 @@ def remove_keys(uri: str, path: Path, wanted: rdb.Wanted, keys: Keys = NO_KEYS) 
 
 
 class Giving:
-    """Hands the keys of a file to RESTORE, many at a time."""
+    """Hands the keys of a file to RESTORE, many at a time. `comparison` reads some of them back."""
 
-    def __init__(self, link: RedisLink, replace: bool, into: dict[int, int], told: Told) -> None:
+    def __init__(
+        self,
+        link: RedisLink,
+        replace: bool,
+        into: dict[int, int],
+        told: Told,
+        comparison: Comparison | None = None,
+    ) -> None:
         self._link = link
         self._words: tuple[Word, ...] = ("ABSTTL", "REPLACE") if replace else ("ABSTTL",)
         self._into = into
         self._told = told
+        self._comparison = comparison
         self._batch: list[tuple[rdb.Key, Sequence[Word]]] = []
         self._bytes = 0
         self._loaded = Loaded(restored={}, expired={}, existing={})
@@ -107,7 +118,8 @@ class Giving:
         except Corrupt as fault:
             raise SourceError(f"{path.name} {fault.problem}", "Verify the backup; choose another one.") from None
         self._flush()
-        return self._loaded
+        compared = self._comparison.compared if self._comparison is not None else 0
+        return msgspec.structs.replace(self._loaded, compared=compared)
 
     def _give(self, key: rdb.Key) -> None:
         data = rdb.payload(key)
@@ -127,6 +139,8 @@ class Giving:
                 _add(self._loaded.existing, key.database)
             else:
                 raise _refused(key, answer)
+        if self._comparison is not None:
+            self._comparison.compare(self._comparison.chosen([key for key, _ in self._batch]))
         self._count += len(self._batch)
         self._batch, self._bytes = [], 0
         self._told(self._count)

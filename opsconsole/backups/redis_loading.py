@@ -10,7 +10,7 @@ Everything is loaded into databases that are empty, compared, and changes places
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from opsconsole.backups import rdb
 from opsconsole.backups.encryption import NO_KEYS, Keys
 from opsconsole.backups.packed_files import UnpackedFile
 from opsconsole.backups.reading import Corrupt
+from opsconsole.backups.redis_comparing import Comparison
 from opsconsole.backups.redis_giving import Giving, Loaded, Told, now_ms, silent
 from opsconsole.backups.redis_link import RedisLink, Word, linked
 from opsconsole.backups.redis_saving import save_now
@@ -61,6 +62,17 @@ def look(uri: str, path: Path, name: str, keys: Keys = NO_KEYS) -> Beside:
     return Beside(name=name, pairs=tuple(zip(live, free, strict=False)))
 
 
+def has_room(uri: str, databases: Collection[int]) -> bool:
+    """Whether there are as many empty databases as a backup with these needs beside the live ones.
+
+    Raises SourceError.
+    """
+    with linked(uri) as link:
+        live = {*link.sizes(), *databases} or {0}
+        number = int(link.setting("databases") or 16)
+        return max(live) >= number or 2 * len(live) <= number
+
+
 def _check_memory(link: RedisLink, tally: rdb.Tally) -> None:
     """Near maxmemory a server throws live keys away to take new ones, or takes none."""
     info = link.info()
@@ -74,7 +86,8 @@ def _check_memory(link: RedisLink, tally: rdb.Tally) -> None:
 
 
 def load(uri: str, path: Path, beside: Beside, *, keys: Keys = NO_KEYS, told: Told = silent) -> Loaded:
-    """Load everything into the databases beside and compare the counts. May be begun anew after a kill.
+    """Load everything into the databases beside; compare the counts, and the values of a sample. May be begun anew
+    after a kill.
 
     Raises SourceError; the live data is untouched then.
     """
@@ -88,7 +101,8 @@ def load(uri: str, path: Path, beside: Beside, *, keys: Keys = NO_KEYS, told: To
             link.command("SELECT", database)
             link.command("SET", _mark(beside), _LOADING)
         begun = now_ms()
-        loaded = Giving(link, True, into, told).all(path, lambda *_: True, keys)
+        comparison = Comparison(link, sum(tally.keys.values()), _mark(beside, "compare"))
+        loaded = Giving(link, True, into, told, comparison).all(path, lambda *_: True, keys)
         for live, database in beside.pairs:
             link.command("SELECT", database)
             found = link.command("DBSIZE") - 1
