@@ -39,6 +39,9 @@ def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) 
     parser.add_argument(
         "--part", action="append", default=[], choices=KINDS, metavar="KIND", help=f"only this: {', '.join(KINDS)}"
     )
+    parser.add_argument(
+        "--server", action="append", default=[], metavar="NAME", help="only this server, where the stack has several"
+    )
     parser.add_argument("--db", action="append", default=[], metavar="NAME", help="only this MongoDB database")
     parser.add_argument(
         "--collection", action="append", default=[], metavar="DB.NAME", help="only this collection of MongoDB"
@@ -82,7 +85,15 @@ def run_restore(arguments: argparse.Namespace, find: Find) -> int:
 def _order(arguments: argparse.Namespace) -> RestoreOrder:
     from opsconsole.operations.plan import RestoreOrder
 
-    chosen = (arguments.part, arguments.db, arguments.collection, arguments.to, arguments.redis_db, arguments.redis_key)
+    chosen = (
+        arguments.part,
+        arguments.server,
+        arguments.db,
+        arguments.collection,
+        arguments.to,
+        arguments.redis_db,
+        arguments.redis_key,
+    )
     if arguments.undo and (arguments.backup or any(chosen) or arguments.files or arguments.users):
         raise SourceError("--undo takes no backup and no choice", "It brings back all that the restore replaced.")
     if arguments.at and (arguments.undo or arguments.backup or arguments.redis_db or arguments.redis_key):
@@ -96,6 +107,7 @@ def _order(arguments: argparse.Namespace) -> RestoreOrder:
     return RestoreOrder(
         backup=arguments.backup or "",
         parts=tuple(dict.fromkeys(arguments.part)),
+        servers=tuple(dict.fromkeys(arguments.server)),
         databases=databases,
         collections=tuple(dict.fromkeys(arguments.collection)),
         to=tuple(

@@ -117,4 +117,5 @@ def test_an_undo_after_it_is_settled_is_refused(stack: BackupStack, capsys: pyte
 
 
 def test_the_points_of_a_restore_are_all_swept() -> None:
-    assert {name for name in DECLARED if name.startswith("R")} == {"R01", "R02", "R03", "R05"}
+    # R06 and R07 are of a Redis that is stopped for it: see test_databases_stopped.
+    assert {name for name in DECLARED if name.startswith("R")} == {"R01", "R02", "R03", "R05", "R06", "R07"}

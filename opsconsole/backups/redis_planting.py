@@ -48,15 +48,7 @@ def prepare(data: Path, source: Path, files: ServerFiles, name: str, keys: Keys 
     `data` is the server's data directory as this host sees it, and the copy gets its owner. `keys`: of an
     encrypted file. Raises SourceError or OSError.
     """
-    major = files.version.partition(".")[0]
-    if files.appendonly and major.isdigit() and int(major) < 7:
-        raise SourceError(
-            f"Redis {files.version} with `appendonly yes` does not load a dump from its directory",
-            "Load it key by key instead, or use Redis 7.",
-        )
-    for file in (files.dump, files.append_file, files.append_directory):
-        if "/" in file or file in ("", ".", ".."):
-            raise SourceError(f"Redis names a file that lies elsewhere: {ascii(file)[:80]}")
+    refuse(files)
     new, old = data / f"{NEW}{name}", data / f"{OLD}{name}"
     if new.exists():
         shutil.rmtree(new)  # of an attempt that was cut off
@@ -76,6 +68,19 @@ def prepare(data: Path, source: Path, files: ServerFiles, name: str, keys: Keys 
     item = files.append_directory if files.appendonly else files.dump
     had = os.path.lexists(data / item)
     return (Exchange(live=str(data / item), new=str(new / item), old=str(old / item), had=had),)
+
+
+def refuse(files: ServerFiles) -> None:
+    """Raises SourceError for a server that does not load what is laid there."""
+    major = files.version.partition(".")[0]
+    if files.appendonly and major.isdigit() and int(major) < 7:
+        raise SourceError(
+            f"Redis {files.version} with `appendonly yes` does not load a dump from its directory",
+            "Load it key by key instead, or use Redis 7.",
+        )
+    for file in (files.dump, files.append_file, files.append_directory):
+        if "/" in file or file in ("", ".", ".."):
+            raise SourceError(f"Redis names a file that lies elsewhere: {ascii(file)[:80]}")
 
 
 def _copy(source: Path, target: Path, keys: Keys) -> None:

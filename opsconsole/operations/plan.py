@@ -36,6 +36,7 @@ class Kind(StrEnum):
     COPY = "copy"
     RESTORE = "restore"
     IMPORT = "import"
+    REPLICA_SET = "replica-set"
 
 
 class Act(StrEnum):
@@ -73,6 +74,12 @@ class Act(StrEnum):
     CLEAR_BESIDE = "clear-beside"  # what lies beside the live data goes
     IMPORT = "import"  # documents of a file into a collection
     USERS = "users"  # users and roles of MongoDB out of a backup
+    MAKE_KEY = "make-key"  # the file by which members of a set with passwords know each other
+    REMOVE_KEY = "remove-key"
+    RENEW = "renew"  # a service whose configuration was changed: its container anew
+    INITIATE = "initiate"  # MongoDB becomes the only member of its set, and takes writes
+    LEAVE_SET = "leave-set"  # a standalone MongoDB forgets the set that it was a member of
+    COMPARE_DATA = "compare-data"  # every collection of before is there
 
 
 class IfFails(StrEnum):
@@ -176,6 +183,15 @@ class Step(Record, frozen=True):
     ending: Ending = Ending.NEVER  # of a gate
 
 
+class ServiceEdit(Record, frozen=True):
+    """What `stack.compose_edit` inserts into a compose file."""
+
+    service: str
+    options: tuple[str, ...]  # at the end of its command
+    image: tuple[str, ...] = ()  # the command of its image, where it names none
+    volume: str = ""  # one more
+
+
 class NewFile(Record, frozen=True):
     """A compose or env file that a rollback of the configuration puts in place, from a release or from a commit.
 
@@ -187,7 +203,8 @@ class NewFile(Record, frozen=True):
     release: str = ""  # "r2"
     commit: str = ""  # whole id
     stored: str = ""  # below the release's directory, or the id of the content in git
-    backup: str = ""  # whole path of the file in a backup
+    backup: str = ""  # whole path of the file in a backup, or where an operation kept it
+    edit: ServiceEdit | None = None  # the file that is there, with lines put in
 
 
 class BackupOrder(Record, frozen=True):
@@ -208,11 +225,13 @@ class RestoreOrder(Record, frozen=True):
     path: str = ""
     identity: str = ""  # SHA-256 of its manifest, "" for a layout that has none
     parts: tuple[str, ...] = ()  # kinds
+    servers: tuple[str, ...] = ()  # names of the databases' servers, where a stack has several of a kind
     databases: tuple[str, ...] = ()  # of MongoDB
     collections: tuple[str, ...] = ()  # "database.collection"
     to: tuple[tuple[str, str], ...] = ()  # database of the backup, and the one that it is restored to
     redis_databases: tuple[int, ...] = ()
     redis_keys: tuple[str, ...] = ()  # patterns as KEYS takes them
+    redis_by_files: tuple[str, ...] = ()  # servers without a free database: their data directories are exchanged
     files: tuple[str, ...] = ()  # names of files parts
     users: bool = False  # MongoDB's users and roles, too
     at: datetime | None = None  # MongoDB as it was at the end of this second: `backup` and then `slices`
@@ -227,6 +246,19 @@ class ImportOrder(Record, frozen=True):
     database: str
     collection: str
     mode: str = "new"  # "new", "add" or "upsert"
+
+
+class SetOrder(Record, frozen=True):
+    """Which MongoDB becomes a replica set of one node, or stops being one."""
+
+    server: str  # name of the target
+    service: str = ""  # "" for one beside the stack
+    member: str = ""  # host:port by which clients reach it
+    name: str = "rs0"
+    key: str = ""  # path of the key file that is made, relative to the stack's directory
+    user: int = 0  # numbers of the key file's owner
+    group: int = 0
+    undoes: str = ""  # id of the operation that made it a set
 
 
 class ContainerFact(Record, frozen=True):
@@ -283,6 +315,7 @@ class Plan(Record, frozen=True):
     backup: BackupOrder | None = None
     restore: RestoreOrder | None = None
     imports: ImportOrder | None = None
+    replica_set: SetOrder | None = None
     backups: tuple[str, ...] = ()  # ids: that are verified, or removed
     level: int = 1  # to which they are verified
 
@@ -380,6 +413,10 @@ def title(plan: Plan) -> str:
     if plan.restore is not None:
         at = f" up to {plan.restore.at:%Y-%m-%d %H:%M:%S} UTC" if plan.restore.at else ""
         return f"restore of {plan.restore.backup}{at} into the stack {plan.stack}"
+    if plan.replica_set is not None:
+        one = plan.replica_set
+        what = "return to a standalone server" if one.undoes else f"conversion to the replica set {one.name}"
+        return f"{what} of {one.server} in the stack {plan.stack}"
     if plan.backups:
         words = plan.backups[0] if len(plan.backups) == 1 else f"{len(plan.backups)} backups"
         return f"{plan.kind.value} of {words} of the stack {plan.stack}"

@@ -26,7 +26,7 @@ from opsconsole.operations.backup_acts import in_bytes
 from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.plan import Act, RestoreOrder, Step
-from opsconsole.operations.restore_servers import FILES, MONGO, REDIS, chosen, order_of, room
+from opsconsole.operations.restore_servers import FILES, MONGO, REDIS, chosen, only, order_of, room
 from opsconsole.operations.restore_state import CLEARED, SETTLED
 from opsconsole.operations.steps import step
 
@@ -47,6 +47,7 @@ def check(operation: Operation, one: Step) -> Fields:
     scratch.mkdir(mode=0o700)
     keys = private_keys(operation.config)
     opened = open_backup(backup, scratch, room(scratch), keys=keys, told=in_bytes(operation))
+    opened = only(opened, order)
     if opened.identity != order.identity:
         raise SourceError(f"the backup {backup.id} is another one than the plan was made of", "Look at the plan again.")
     if order.slices:

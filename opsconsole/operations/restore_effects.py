@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from opsconsole.backups.findings import counted, some_of
 from opsconsole.backups.mongo_choosing import Choice, choose, loadable
@@ -24,7 +24,7 @@ _MOST_NAMES = 8
 def kinds_of(opened: Opened, order: RestoreOrder) -> tuple[str, ...]:
     """The kinds of parts that are restored: those that are chosen, else those that hold data. Raises SourceError."""
     there = [kind for kind in (*DATA, "config") if has(opened, kind)]
-    wanted = set(order.parts)
+    wanted = {*order.parts, *(one.kind for one in opened.parts if one.name in order.servers)}
     if order.databases or order.collections or order.to:
         wanted.add(MONGO)
     if order.redis_databases or order.redis_keys:
@@ -95,7 +95,9 @@ def _mongo_effect(connection: Connection, part: OpenPart, choice: Choice, live: 
     )
 
 
-def redis_effects(found: Scope, opened: Opened, order: RestoreOrder) -> Iterator[DataEffect]:
+def redis_effects(
+    found: Scope, opened: Opened, order: RestoreOrder, by_files: Collection[str] = ()
+) -> Iterator[DataEffect]:
     """What becomes of each Redis. Raises SourceError."""
     if REDIS not in order.parts:
         return
@@ -106,6 +108,8 @@ def redis_effects(found: Scope, opened: Opened, order: RestoreOrder) -> Iterator
             why = f"keys of the backup that match {', '.join(which)} are given back; all others stay as they are"
         else:
             why = f"{held:,} keys of the backup come in place of all that are there now"
+            if connection.target.name in by_files:
+                why += ", by its data directory: all of its databases are in use"
         yield DataEffect(name=connection.target.name, what="Redis", effect=Effect.REPLACED, why=why, database="redis")
 
 

@@ -10,8 +10,6 @@ A failure up to the gate exchanges everything back. Databases stay up all the ti
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +24,7 @@ from opsconsole.backups.naming import BEFORE_RESTORE
 from opsconsole.backups.opening import Opened, open_backup
 from opsconsole.config import Config
 from opsconsole.model import Backup, BackupClass, Container, SourceError
-from opsconsole.operations import backup_acts, backup_plans, file_acts, journal, restore_state
+from opsconsole.operations import backup_acts, backup_plans, journal, restore_redis_ways, restore_state
 from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_plans import MAY_TAKE_SECONDS, NEEDED_LEVEL
 from opsconsole.operations.backup_scope import Scope
@@ -56,9 +54,10 @@ from opsconsole.operations.restore_effects import (
     safety_parts,
 )
 from opsconsole.operations.restore_files import file_targets
-from opsconsole.operations.restore_servers import FILES, MONGO, REDIS, room
+from opsconsole.operations.restore_servers import FILES, MONGO, REDIS, only, room
 from opsconsole.operations.stack_plans import RUNNING, gate_step
 from opsconsole.roles import role_of
+from opsconsole.sources.throwaway_places import private_directory
 
 FILE = "file"
 
@@ -74,9 +73,12 @@ def restore(found: Scope, config: Config, backup: Backup, order: RestoreOrder) -
 
 
 def _planned(found: Scope, backup: Backup, order: RestoreOrder, opened: Opened, keys: Keys) -> Plan:
+    opened = only(opened, order)
     kinds = kinds_of(opened, order)
     order = msgspec.structs.replace(order, backup=backup.id, path=backup.path, identity=opened.identity, parts=kinds)
-    effects = [*mongo_effects(found, opened, order), *redis_effects(found, opened, order)]
+    planted = restore_redis_ways.ways(found, opened, order, keys)
+    order = msgspec.structs.replace(order, redis_by_files=tuple(planted))
+    effects = [*mongo_effects(found, opened, order), *redis_effects(found, opened, order, planted)]
     files = config_files(found, opened, Path(backup.path), keys) if "config" in kinds else ()
     targets = file_targets(opened, found, order) if FILES in kinds else ()
     effects += [
@@ -90,7 +92,7 @@ def _planned(found: Scope, backup: Backup, order: RestoreOrder, opened: Opened, 
     ]
     effects += [DataEffect(name=one.path, what=FILE, effect=Effect.REPLACED) for one in files]
     stopping = _applications(found) if _touches_data(effects) else ()
-    steps = tuple(_steps(found, order, kinds, stopping, files))
+    steps = tuple(restore_redis_ways.said_in(_steps(found, order, kinds, stopping, files), planted))
     return Plan(
         kind=Kind.RESTORE,
         stack=found.stack.name,
@@ -100,7 +102,9 @@ def _planned(found: Scope, backup: Backup, order: RestoreOrder, opened: Opened, 
         bound=bool(found.look.containers),
         steps=steps,
         data=tuple(effects),
-        downtime=tuple(Downtime(service=name) for name in dict.fromkeys(one.service for one in stopping)),
+        downtime=tuple(
+            Downtime(service=name) for name in dict.fromkeys((*(one.service for one in stopping), *planted))
+        ),
         running_before=tuple(one.name for one in found.look.containers if one.state in RUNNING),
         services=tuple(dict.fromkeys(one.service for one in stopping)),
         notes=(*found.notes, *notes(backup, opened, order, kinds)),
@@ -123,8 +127,14 @@ def up_to(found: Scope, backups: Sequence[Backup], order: RestoreOrder) -> Resto
     assert order.at is not None
     servers = [one.target.name for one in found.connections if one.target.kind == "mongodb"]
     shown = oplog_ranges.ranges(backups)
-    chain = next((one for name in servers if (one := oplog_ranges.chain_to(backups, name, order.at))), None)
-    if chain is None:
+    chains = {
+        name: chain
+        for name in servers
+        if (not order.servers or name in order.servers) and (chain := oplog_ranges.chain_to(backups, name, order.at))
+    }
+    if len(chains) > 1:
+        raise SourceError(f"several servers can be restored to that second: {', '.join(chains)}", "Name one: --server.")
+    if not chains:
         said = [
             f"{one.first.astimezone():%Y-%m-%d %H:%M:%S} to {one.last.astimezone():%Y-%m-%d %H:%M:%S}" for one in shown
         ]
@@ -134,7 +144,8 @@ def up_to(found: Scope, backups: Sequence[Backup], order: RestoreOrder) -> Resto
             if said
             else "It takes a replica set, a full backup and incremental ones: `opsconsole backup replica-set`.",
         )
-    return msgspec.structs.replace(order, backup=chain.base, slices=chain.slices, parts=(MONGO,))
+    ((name, chain),) = chains.items()
+    return msgspec.structs.replace(order, backup=chain.base, slices=chain.slices, parts=(MONGO,), servers=(name,))
 
 
 def undoing(directory: Path, operation: str = "") -> RestoreOrder:
@@ -149,13 +160,15 @@ def undoing(directory: Path, operation: str = "") -> RestoreOrder:
             if records and records[-1].result is journal.Result.DONE and not journal.read_plan(place).as_undo:
                 raise SourceError(
                     f"{place.name} put only configuration in place",
-                    f"The files of before are in {home / file_acts.KEPT}; --operation names another restore.",
+                    f"`opsconsole rollback config --undo --operation {place.name}` takes it back; --operation names "
+                    "another restore.",
                 )
             continue
         to = dict(old.to)
         return RestoreOrder(
             backup=safety,
             parts=tuple(kind for kind in old.parts if kind in DATA),
+            servers=_servers(home, old),
             databases=tuple(to.get(name, name) for name in _databases(home, old)),
             collections=tuple(_renamed(path, to) for path in old.collections),
             redis_databases=old.redis_databases,
@@ -164,6 +177,13 @@ def undoing(directory: Path, operation: str = "") -> RestoreOrder:
             undoes=place.name,
         )
     raise SourceError("there is no restore to undo", "See `opsconsole history`.")
+
+
+def _servers(home: Path, old: RestoreOrder) -> tuple[str, ...]:
+    """Those that were chosen, by name or by what they have; () is all."""
+    if old.servers or not (old.databases or old.collections):
+        return old.servers
+    return tuple(restore_state.servers(home, "mongo"))
 
 
 def _renamed(path: str, to: Mapping[str, str]) -> str:
@@ -211,12 +231,9 @@ def undone(old: Plan, look: Scope, operation: str, *, settled: str, finish: bool
 @contextmanager
 def _read(found: Scope, backup: Backup, keys: Keys) -> Iterator[Opened]:
     """What the backup holds; an older layout is unpacked for the look, and gone afterwards. Raises SourceError."""
-    scratch = Path(tempfile.mkdtemp(prefix="opened-", dir=state_directory(Path(found.look.directory))))
-    try:
+    with private_directory(state_directory(Path(found.look.directory))) as scratch:
         known = (backup.checked_level or 0) >= NEEDED_LEVEL
         yield open_backup(backup, scratch, room(scratch), check=not known, keys=keys)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 # --- steps -----------------------------------------------------------------------------------------

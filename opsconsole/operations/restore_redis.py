@@ -8,7 +8,7 @@ from opsconsole.backups.encryption import Keys
 from opsconsole.backups.opening import Opened, OpenPart, open_backup
 from opsconsole.backups.rdb import Wanted
 from opsconsole.model import SourceError
-from opsconsole.operations import backup_acts, restore_state
+from opsconsole.operations import backup_acts, restore_redis_files, restore_state
 from opsconsole.operations.acts import Operation
 from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_scope import Scope
@@ -31,13 +31,19 @@ def load(operation: Operation, home: Path, found: Scope, opened: Opened) -> str:
     said = []
     keys = private_keys(operation.config)
     for part, connection in pairs(opened.parts, found.connections, REDIS):
+        if connection.target.name in order_of(operation).redis_by_files:
+            said.append(restore_redis_files.load(operation, home, part, connection))
+            continue
         uri, path = reachable(connection).uri, Path(part.path)
         beside = restore_state.redis(home, connection.target.name)
         if beside is None:
             beside = redis_loading.look(uri, path, home.name, keys)
             restore_state.write(home, f"redis-{connection.target.name}.json", beside)
         loaded = redis_loading.load(uri, path, beside, keys=keys, told=in_keys(operation))
-        said.append(f"{sum(loaded.restored.values()):,} keys, {sum(loaded.expired.values()):,} had expired")
+        said.append(
+            f"{sum(loaded.restored.values()):,} keys, {sum(loaded.expired.values()):,} had expired; the values of "
+            f"{loaded.compared:,} compared"
+        )
     return "; ".join(said)
 
 
@@ -51,6 +57,9 @@ def swap(operation: Operation, home: Path, found: Scope, opened: Opened) -> str:
     said = []
     keys = private_keys(operation.config)
     for part, connection in pairs(opened.parts, found.connections, REDIS):
+        if connection.target.name in order.redis_by_files:
+            said.append(restore_redis_files.swap(operation, home, part, connection))
+            continue
         uri, path = reachable(connection).uri, Path(part.path)
         if _selective(order):
             wanted = selected(order.redis_databases, order.redis_keys)
@@ -86,6 +95,8 @@ def back(operation: Operation, home: Path, found: Scope) -> None:
         if beside is not None:
             redis_loading.undo(connection.uri, beside)
             step("R03")
+    for server in restore_state.servers(home, "planted"):
+        restore_redis_files.back(operation, home, server)
     if _selective(order_of(operation)):
         _keys_back(operation, home, found)
 
@@ -119,3 +130,5 @@ def clear(home: Path, found: Scope) -> None:
         beside = restore_state.redis(home, server)
         if beside is not None:
             redis_loading.drop(connection.uri, beside)
+    for server in restore_state.servers(home, "planted"):
+        restore_redis_files.clear(home, server)

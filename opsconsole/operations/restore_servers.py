@@ -6,7 +6,9 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from opsconsole.backups.opening import OpenPart
+import msgspec
+
+from opsconsole.backups.opening import Opened, OpenPart
 from opsconsole.backups.progress import Cancelled, Progress
 from opsconsole.model import Backup, SourceError
 from opsconsole.operations import restore_state
@@ -27,6 +29,25 @@ def chosen(backups: Sequence[Backup], order: RestoreOrder) -> Backup:
         if one.id == order.backup:
             return one
     raise SourceError(f"the backup {order.backup} is not there any more", "See `opsconsole backup list`.")
+
+
+def only(opened: Opened, order: RestoreOrder) -> Opened:
+    """Of a backup of several servers the parts that are meant: of the servers that are named, else of MongoDB those
+    that have what was chosen. An undo names only those of the kinds that it has to choose from. Raises SourceError for
+    a server that the backup does not have."""
+    parts = [one for one in opened.parts if one.kind in _TARGETS]
+    names = {one.name for one in parts}
+    if (unknown := sorted(set(order.servers) - names)) and not order.undoes:
+        raise SourceError(
+            f"the backup has nothing of {', '.join(unknown)}", f"It has: {', '.join(sorted(names)) or 'no server'}."
+        )
+    kinds = {one.kind for one in parts if one.name in order.servers or not order.undoes}
+    left = [one for one in parts if order.servers and one.kind in kinds and one.name not in order.servers]
+    chosen = {*order.databases, *(path.partition(".")[0] for path in order.collections)}
+    having = [one for one in parts if one.kind == MONGO and chosen <= {held.database for held in one.collections}]
+    if chosen and having and not order.servers and not order.undoes:
+        left = [one for one in parts if one.kind == MONGO and one not in having]
+    return msgspec.structs.replace(opened, parts=tuple(one for one in opened.parts if one not in left))
 
 
 def pairs(

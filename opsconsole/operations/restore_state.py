@@ -4,6 +4,7 @@ tidies up behind it reads this and nothing else.
     opened.json            what is restored, once it was read to its end
     mongo-<server>.json    what was loaded beside, then how it changes places
     redis-<server>.json    which databases are loaded beside which
+    planted-<server>.json  which files of a Redis change places, where no database is free
     files.json             which directories change places
     settled                "new" or "old": which of the two stays; what lies beside is being removed
     cleared                nothing lies beside any more

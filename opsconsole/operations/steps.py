@@ -34,7 +34,12 @@ DECLARED = {
     "R01": "it is kept what is restored where, nothing is loaded beside yet",
     "R02": "one piece has taken the place of what is live, the next has not",
     "R03": "one piece is back in its place, the next is not",
+    "V01": "the key of a replica set is there, nothing else is changed",
+    "V02": "a server is the member of a set, it does not take writes yet",
+    "V03": "a server has forgotten its set, it was not started anew",
     "R05": "it is decided which side stays, the other is still there",
+    "R06": "Redis is stopped, its files have not changed places",
+    "R07": "the files of Redis have changed places, it is not started yet",
 }
 """Every point. A point that is not declared here cannot be passed."""
 
