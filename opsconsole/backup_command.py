@@ -6,11 +6,13 @@ Exit codes are those of every operation: 0 done, 1 failed and nothing else chang
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from opsconsole import export_command
 from opsconsole.model import BackupClass, BackupState
 from opsconsole.operations_command import (
+    REFUSED,
     AddOptions,
     Find,
     NotConfirmed,
@@ -127,12 +129,21 @@ def _add_copy(what: Commands, add_stack_options: AddOptions, find: Find) -> None
 def _add_replica_set(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
     parser = what.add_parser(
         "replica-set",
-        help="what incremental backups of a standalone MongoDB take: the steps for this stack",
-        description="Print the steps that make a standalone MongoDB a replica set of one node, with the lines for this "
-        "stack. Nothing is changed, but with --initiate the last step is done: on a server that was started for it.",
+        help="make a standalone MongoDB a replica set of one node, which incremental backups take; --undo",
+        description="Make a standalone MongoDB of the stack a replica set of one node, by a plan: safety backup, the "
+        "lines in the compose file (shown as a difference; a key file where there are passwords), its container anew, "
+        "rs.initiate, gate, every collection compared. A failure brings file and standalone back. Where the compose "
+        "file cannot be changed with certainty, and for a MongoDB beside the stack, the steps by hand are printed.",
     )
     add_stack_options(parser)
-    parser.add_argument("--initiate", action="store_true", help="make the server, started with --replSet, a set")
+    parser.add_argument("--server", default="", metavar="NAME", help="this MongoDB, where there are several")
+    parser.add_argument("--guide", action="store_true", help="print the steps by hand, for this stack; nothing is done")
+    parser.add_argument(
+        "--initiate", action="store_true", help="the last step alone: of a server that was started with --replSet"
+    )
+    parser.add_argument("--undo", action="store_true", help="a standalone again after the last conversion")
+    parser.add_argument("--operation", default="", metavar="ID", help="with --undo: this one, as in `history`")
+    add_plan_options(parser)
     parser.set_defaults(run=lambda arguments: run_replica_set(arguments, find))
 
 
@@ -170,7 +181,9 @@ def run_list(arguments: argparse.Namespace, find: Find) -> int:
 
     from opsconsole.backups import oplog_ranges
 
-    backups = _backups(site_of(arguments, find))
+    site = site_of(arguments, find)
+    _remove_left_behind(site, read_only=bool(arguments.read_only))
+    backups = _backups(site)
     if arguments.json:
         for one in backups:
             print(msgspec.json.encode(one).decode())
@@ -226,17 +239,23 @@ def run_pin(arguments: argparse.Namespace, find: Find, *, pinned: bool) -> int:
 
 
 def run_replica_set(arguments: argparse.Namespace, find: Find) -> int:
-    from opsconsole.operations import replica_sets, requests
+    from opsconsole.operations import replica_sets, requests, set_plans
 
     site = site_of(arguments, find)
-    found = requests.scope_of(site)
-    if not arguments.initiate:
-        print(replica_sets.guide_of(found), end="")
+    if arguments.guide:
+        print(replica_sets.guide_of(requests.scope_of(site), arguments.server), end="")
         return 0
-    if site.config().console.read_only:
-        raise NotConfirmed("this stack's settings refuse everything that changes something")
-    print(printable(f"MongoDB is the set {replica_sets.initiate(found)} and takes writes"))
-    return 0
+    say_unfinished(site.directory)
+    what = "undo-replica-set" if arguments.undo else "replica-set"
+    request = requests.Request(what=what, server=arguments.server, operation=arguments.operation)
+    try:
+        return ask_for(site, request, arguments)
+    except set_plans.ByHand as by_hand:
+        if arguments.initiate:
+            raise
+        print(f"opsconsole: {printable(by_hand.problem)}. Nothing was changed; by hand it is:\n", file=sys.stderr)
+        print(by_hand.guide, end="")
+        return REFUSED
 
 
 # --- the list --------------------------------------------------------------------------------------
@@ -247,6 +266,14 @@ def _backups(site: Site) -> Sequence[Backup]:
     from opsconsole.operations import backup_acts, requests
 
     return backup_acts.listed(requests.scope_of(site), policy_of(site.config()))
+
+
+def _remove_left_behind(site: Site, *, read_only: bool) -> None:
+    """A verification that was killed may have left decrypted data: it is not to lie there until the next one."""
+    from opsconsole.operations import left_behind
+
+    if not read_only and (said := left_behind.words(left_behind.remove_of(site))):
+        print(f"opsconsole: {printable(said)}", file=sys.stderr)
 
 
 def _line(number: int, one: Backup) -> str:

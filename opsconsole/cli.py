@@ -482,10 +482,13 @@ def open_console(arguments: argparse.Namespace, directory: Path, project: str) -
     arguments.read_only = arguments.read_only or config.console.read_only
     monitor = make_monitor(directory, project or config.stack.name, config, read_only=arguments.read_only)
     from opsconsole.collecting import beside_console
+    from opsconsole.operations import left_behind
     from opsconsole.operations.requests import Site
 
     named = str(Path(arguments.config).expanduser().absolute()) if arguments.config else ""
     site = Site(directory=directory, project=project, config_file=named)
+    if not arguments.read_only:
+        left_behind.remove_aside(site)
     with beside_console.recording(monitor, directory, wanted=not arguments.read_only):
         return run_app(arguments, monitor, site=site)
 

@@ -312,7 +312,7 @@ async def test_an_older_layout_is_read_to_its_end_for_the_choice(directory: Path
     async with opened(directory) as (app, pilot):
         await pilot.press("j", "R")
         await shows(app, "mps_db_unified", "12 keys")
-        assert list((directory / ".opsconsole").glob("opened-*")) == []
+        assert list((directory / ".opsconsole").glob(".opsconsole-proof-*")) == []
 
 
 async def test_a_restore_is_agreed_to_by_the_name_of_the_stack_typed(directory: Path, asked: Asked) -> None:

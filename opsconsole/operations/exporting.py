@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +23,7 @@ from opsconsole.operations.plan import Act, BackupOrder, DataEffect, Effect, Imp
 from opsconsole.operations.restore_servers import MONGO, in_documents, room
 from opsconsole.operations.saving import reachable
 from opsconsole.sources.connection import Connection
+from opsconsole.sources.throwaway_places import private_directory
 
 
 class Wanted(Record, frozen=True):
@@ -74,15 +73,14 @@ def _of_backup(
 
     backup = named(backup_acts.listed(found), wanted.backup)
     keys = private_keys(config)
-    scratch = Path(tempfile.mkdtemp(prefix="opened-", dir=state_directory(Path(found.look.directory))))
-    try:
-        opened = open_backup(backup, scratch, room(scratch), check=False, keys=keys)
-        with open_dump(Path(_part(opened)), keys) as dump:
-            return export_json(dump, targets, watch, wanted.form)
-    except Corrupt as fault:
-        raise SourceError(f"the backup {backup.id} {fault.problem}", "Verify it: `opsconsole backup verify`.") from None
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with private_directory(state_directory(Path(found.look.directory))) as scratch:
+        try:
+            opened = open_backup(backup, scratch, room(scratch), check=False, keys=keys)
+            with open_dump(Path(_part(opened)), keys) as dump:
+                return export_json(dump, targets, watch, wanted.form)
+        except Corrupt as fault:
+            hint = "Verify it: `opsconsole backup verify`."
+            raise SourceError(f"the backup {backup.id} {fault.problem}", hint) from None
 
 
 def _part(opened: Opened) -> str:

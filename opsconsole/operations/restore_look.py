@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -15,16 +13,14 @@ from opsconsole.model import Backup
 from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.places import state_directory
 from opsconsole.operations.restore_servers import room
+from opsconsole.sources.throwaway_places import private_directory
 
 
 def look_into(directory: Path, config: Config, backup: Backup) -> Opened:
     """Its parts, with the collections that a restore can put in place. Our own layout is told by its manifest; an
     older one is unpacked aside and read to its end. `directory`: of the stack, whose settings name the key of an
     encrypted backup. Raises SourceError."""
-    scratch = Path(tempfile.mkdtemp(prefix="opened-", dir=state_directory(directory)))
-    try:
+    with private_directory(state_directory(directory)) as scratch:
         opened = open_backup(backup, scratch, room(scratch), check=False, keys=private_keys(config))
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     parts = [msgspec.structs.replace(one, collections=tuple(loadable(one.collections))) for one in opened.parts]
     return msgspec.structs.replace(opened, parts=tuple(parts))

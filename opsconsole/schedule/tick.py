@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from opsconsole.config import Config
-from opsconsole.operations import lock
+from opsconsole.operations import left_behind, lock
 from opsconsole.operations.requests import Site
 from opsconsole.schedule import alarm, records
 from opsconsole.schedule.commands import COMMANDS, NAMES, RunOne, run_command
@@ -78,6 +78,8 @@ class _Tick:
             self._log.line(f"{self._known.problem}; begun anew")
         now = self._clock()
         self._set_clock_right(now)
+        if left := left_behind.words(left_behind.remove(self._site.directory, _backups(self._site, self._config))):
+            self._log.line(left)
         did = False
         if holder := lock.holder_of(self._site.directory):
             if self._due(now):

@@ -48,6 +48,15 @@ _NOT_THERE = re.compile(r"executable file .*not found|no such file or directory"
 _NO_LABELS = {"com.docker.compose.project": "", "com.docker.compose.service": ""}
 
 
+def sweep_containers() -> None:
+    """Remove the containers of makers that are gone, with their data. Raises SourceError."""
+    engine = EngineConnection(timeout=_ENGINE_SECONDS)
+    try:
+        _sweep(engine)
+    finally:
+        engine.close()
+
+
 class _OtherStart(Exception):
     """Not with this program, or not with these options."""
 

@@ -44,12 +44,16 @@ def socket_directory() -> Iterator[Path]:
         yield inner
 
 
-def sweep_directories(parents: Sequence[Path]) -> None:
-    """End the servers of makers that are gone, and remove their directories."""
-    for parent in {Path(tempfile.gettempdir()), Path("/tmp"), *parents}:
+def sweep_directories(parents: Sequence[Path]) -> tuple[str, ...]:
+    """End the servers of makers that are gone, and remove their directories. Returns those that are gone now."""
+    removed = []
+    for parent in sorted({Path(tempfile.gettempdir()), Path("/tmp"), *parents}):
         for path in _left_over(parent):
             end_processes_below(path)
             shutil.rmtree(path, ignore_errors=True)
+            if not os.path.lexists(path):
+                removed.append(str(path))
+    return tuple(removed)
 
 
 def end_processes_below(directory: Path) -> None:
