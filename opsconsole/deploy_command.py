@@ -84,6 +84,10 @@ def _add_rollback(commands: Commands, add_stack_options: AddOptions, find: Find)
     parser.add_argument("target", choices=list(TARGETS), metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--to", default="", metavar="rN", help="previous-image, config: this release")
     parser.add_argument("--commit", default="", metavar="ID", help="config: the files of this commit")
+    parser.add_argument(
+        "--undo", action="store_true", help="config: the files that the last one (or --operation) replaced"
+    )
+    parser.add_argument("--operation", default="", metavar="ID", help="with --undo: this one, as in `history`")
     _add_no_backup(parser)
     add_plan_options(parser)
     parser.set_defaults(run=lambda arguments: run_rollback(arguments, find))
@@ -129,6 +133,8 @@ def run_rollback(arguments: argparse.Namespace, find: Find) -> int:
         raise SourceError(f"--to does not belong to {arguments.target}", "See `opsconsole releases`.")
     if arguments.commit and (arguments.target != "config" or arguments.to):
         raise SourceError("--commit belongs to config, and not beside --to", "See `opsconsole rollback --help`.")
+    if arguments.undo and (arguments.target != "config" or arguments.to or arguments.commit):
+        raise SourceError("--undo belongs to config, and not beside --to and --commit", "See `rollback --help`.")
     if arguments.target == "emergency-stop":
         return run_emergency_stop(arguments, find)
     site = site_of(arguments, find)
@@ -137,7 +143,13 @@ def run_rollback(arguments: argparse.Namespace, find: Find) -> int:
         from opsconsole.operations.plan import RestoreOrder
 
         return ask_for(site, Request(what="restore", restore=RestoreOrder(backup="latest")), arguments)
-    request = Request(what=arguments.target, to=arguments.to, commit=arguments.commit, safety=not arguments.no_backup)
+    request = Request(
+        what="undo-config" if arguments.undo else arguments.target,
+        to=arguments.to,
+        commit=arguments.commit,
+        operation=arguments.operation,
+        safety=not arguments.no_backup,
+    )
     return ask_for(site, request, arguments)
 
 

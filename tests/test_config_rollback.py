@@ -82,6 +82,14 @@ def test_to_a_release(later: UpdateStack, capsys: pytest.CaptureFixture[str]) ->
     # What is so already is not done again; without a name the newest one that differs is taken.
     assert rollback(later, "--to", good) == 0
     assert f"are as {good} has them" in capsys.readouterr().out
+    # One command takes it back, and is refused where that would cost somebody's change.
+    (later.directory / "compose.yaml").write_text(later.text() + "# mine\n")
+    assert rollback(later, "--undo") == 2
+    assert "compose.yaml was changed after it was put in place" in capsys.readouterr().err
+    (later.directory / "compose.yaml").write_bytes(after["compose.yaml"][0])
+    assert rollback(later, "--undo", "--no-backup") == 0
+    assert files(later) == before and later.images() == images
+    assert "LEVEL=debug" in later.environment() and "EXTRA" in later.environment()
 
 
 def test_to_a_commit_that_is_bad_brings_every_file_back(later: UpdateStack, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,8 +21,9 @@ from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
 from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.journal import Result
 from opsconsole.operations.places import state_directory
-from opsconsole.operations.plan import Act, NewFile, Step
+from opsconsole.operations.plan import Act, NewFile, ServiceEdit, Step
 from opsconsole.operations.steps import step
+from opsconsole.stack.compose_edit import with_options
 
 KEPT = "files-before"
 
@@ -46,13 +47,13 @@ def restore_files(operation: Operation, one: Step) -> Fields:
     if not (kept / "files.json").exists():
         _keep(operation, kept)
     step("T04")
-    before = {entry.path: entry for entry in _read(kept)}
+    before = {entry.path: entry for entry in kept_before(kept)}
     for file in operation.plan.files:
         path = _real(operation, file.path)
         content = contents[file.path]
         if content is None:
             path.unlink(missing_ok=True)
-        elif _digest(path) != file.sha256:
+        elif digest(path) != file.sha256:
             _replace(path, content, before[str(path)])
         step("T05")
     return {"text": f"{len(operation.plan.files)} files; what was there before is kept in {kept}"}
@@ -64,9 +65,9 @@ def files_back(operation: Operation, one: Step) -> Fields:
     if not (kept / "files.json").exists():
         return {"text": "nothing had been replaced"}
     changed = []
-    for entry in _read(kept):
+    for entry in kept_before(kept):
         path = Path(entry.path)
-        there = _digest(path)
+        there = digest(path)
         if there not in (entry.sha256, entry.put):
             changed.append(entry.path)
         elif not entry.stored:
@@ -115,7 +116,9 @@ def _content(operation: Operation, file: NewFile) -> bytes | None:
     """The bytes to put there, None for a file that goes. Raises SourceError when they are not what was planned."""
     if not file.sha256:
         return None
-    if file.commit:
+    if file.edit is not None:
+        data = _edited(operation, file, file.edit)
+    elif file.commit:
         from opsconsole.stack.git_program import Git
 
         data = Git(operation.directory).ask("cat-file", "blob", file.stored)
@@ -133,8 +136,21 @@ def _content(operation: Operation, file: NewFile) -> bytes | None:
     return data
 
 
+def _edited(operation: Operation, file: NewFile, edit: ServiceEdit) -> bytes:
+    """The file of before with lines put in: the one that is kept, once it is."""
+    path, kept = _real(operation, file.path), _kept_place(operation)
+    if (kept / "files.json").exists():
+        stored = next(one.stored for one in kept_before(kept) if one.path == str(path))
+        path = kept / stored
+    try:
+        text = path.read_bytes().decode("utf-8")
+        return with_options(text, edit.service, edit.options, image=edit.image, volume=edit.volume).encode()
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{file.path} cannot be edited: {error}") from None
+
+
 def _origin(file: NewFile) -> str:
-    return file.release or file.commit or "the backup"
+    return file.release or file.commit or ("the plan" if file.edit else "the backup")
 
 
 def _replace(path: Path, data: bytes, like: KeptBefore) -> None:
@@ -180,14 +196,16 @@ def _same_owner(path: Path, entry: KeptBefore) -> bool:
     return (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (entry.mode, entry.uid, entry.gid)
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """SHA-256 of a file, "" when there is none. Raises OSError."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except FileNotFoundError:
         return ""
 
 
-def _read(kept: Path) -> list[KeptBefore]:
+def kept_before(kept: Path) -> list[KeptBefore]:
+    """What an operation kept, from its directory KEPT. Raises SourceError."""
     try:
         return msgspec.json.decode((kept / "files.json").read_bytes(), type=list[KeptBefore])
     except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:

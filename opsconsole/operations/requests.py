@@ -41,7 +41,7 @@ class Request(Record, frozen=True):
     what: str
     services: tuple[str, ...] = ()  # these only; () is the whole stack
     rolling: bool = False
-    operation: str = ""  # the half-done one that is to be finished or undone
+    operation: str = ""  # the half-done one that is to be finished or undone; the one that is done and undone
     no_cache: bool = False  # deploy: build without the cache
     to: str = ""  # rollback: this release; "" is the one before
     commit: str = ""  # rollback of the configuration: this commit
@@ -53,6 +53,7 @@ class Request(Record, frozen=True):
     level: int = 1  # verify: to this one
     imports: ImportOrder | None = None  # import: what
     restore: RestoreOrder | None = None  # restore: what; `backup` in it is an id, a number or `latest`
+    server: str = ""  # replica set: of this MongoDB, where there are several
 
 
 class Begun(NamedTuple):
@@ -184,6 +185,16 @@ def _config(site: Site, request: Request) -> Plan:
     return config_plans.rollback(look, config, then, known, _safety(site, request), memory=memory)
 
 
+def _undo_config(site: Site, request: Request) -> Plan:
+    from opsconsole.operations import config_plans, config_undo, deploy_look, facts
+
+    config, look = site.config(), _look(site)
+    then = config_undo.look_back(look, config, request.operation)
+    known = deploy_look.learn(site.directory, then.version.look)
+    memory = facts.redis_in_memory_only(look, config)
+    return config_plans.rollback(look, config, then, known, _safety(site, request), memory=memory)
+
+
 def _previous_image(site: Site, request: Request) -> Plan:
     from opsconsole.operations import deploy_look, facts, rollback_plans
 
@@ -235,7 +246,7 @@ def _undo(site: Site, request: Request) -> Plan:
     from opsconsole.operations import container_plans, releases, remove_plans, return_plans, stack_plans
 
     place, old = _half_done(site, request.operation)
-    if old.kind in (Kind.DEPLOY, Kind.UPDATE, Kind.ROLLBACK):
+    if old.kind in (Kind.DEPLOY, Kind.UPDATE, Kind.ROLLBACK, Kind.REPLICA_SET):
         kept = releases.all_releases(site.directory)
         return return_plans.undone(_look_back(site, old), old, place.name, kept)
     if old.kind is Kind.RESTORE:
@@ -322,6 +333,18 @@ def _undo_restore(site: Site, request: Request) -> Plan:
     return _restore(site, msgspec.structs.replace(request, restore=order))
 
 
+def _replica_set(site: Site, request: Request) -> Plan:
+    from opsconsole.operations import set_plans
+
+    return set_plans.convert(scope_of(site), site.config(), request.server)
+
+
+def _undo_replica_set(site: Site, request: Request) -> Plan:
+    from opsconsole.operations import set_plans
+
+    return set_plans.undo(scope_of(site), site.config(), request.operation)
+
+
 PLANS: dict[str, Callable[[Site, Request], Plan]] = {
     "stop": _stop,
     "start": _start,
@@ -331,6 +354,7 @@ PLANS: dict[str, Callable[[Site, Request], Plan]] = {
     "update": _update,
     "previous-image": _previous_image,
     "config": _config,
+    "undo-config": _undo_config,
     "restart-all": _restart,
     "remove": _remove,
     "backup": _backup,
@@ -340,6 +364,8 @@ PLANS: dict[str, Callable[[Site, Request], Plan]] = {
     "restore": _restore,
     "import": _import,
     "undo-restore": _undo_restore,
+    "replica-set": _replica_set,
+    "undo-replica-set": _undo_replica_set,
     "finish": _finish,
     "undo": _undo,
 }
