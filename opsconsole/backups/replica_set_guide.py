@@ -1,6 +1,7 @@
 """What it takes to make a standalone MongoDB a replica set of one node, so that seconds can be restored.
 
-Nobody's compose file is changed here: the guide is text, with the exact lines for the server at hand. Pure.
+The guide is text, with the exact lines for the server at hand: for a server on the host, and where the compose file
+cannot be changed by us with certainty. Pure.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Standalone(Record, frozen=True):
     """A server that is no replica set yet."""
 
     service: str = ""  # of the stack; "" for a mongod on the host
+    host: str = ""  # the name by which the containers of the stack reach the service; "" is that of the service
     command: tuple[str, ...] = ()  # as its container is started; () for what the image does by itself
     port: int = 27017  # where it listens itself
     auth: bool = False
@@ -80,7 +82,7 @@ def member(server: Standalone) -> str:
     use, where they do.
     """
     if server.service:
-        return f"{server.service}:{server.port}"
+        return f"{server.host or server.service}:{server.port}"
     inside = [one for one in server.addresses if one.inside]
     return f"{inside[0].host if inside else '127.0.0.1'}:{server.port}"
 
@@ -180,7 +182,7 @@ def _initiate(server: Standalone) -> GuideStep:
     )
 
 
-def _addresses(server: Standalone) -> list[GuideStep]:
+def address_lines(server: Standalone) -> tuple[str, ...]:
     """What becomes of the addresses: a driver that finds a set goes on with the member's own name."""
     host = member(server).rpartition(":")[0].lower()
     lines = []
@@ -189,19 +191,24 @@ def _addresses(server: Standalone) -> list[GuideStep]:
         if options.get("directconnection", "").lower() == "true" or options.get("replicaset") == NAME:
             continue
         if one.host.lower() == host:
-            lines.append(f"# {one.where}: works as it is; with replicaSet={NAME} it also waits out a restart")
+            lines.append(f"{one.where}: works as it is; with replicaSet={NAME} it also waits out a restart")
         else:
             why = f"{one.host} is not the name of the member"
-            lines.append(f"# {one.where}: add directConnection=true ({why}, which may not be known there)")
+            lines.append(f"{one.where}: add directConnection=true ({why}, which may not be known there)")
         if other := options.get("replicaset"):
-            lines.append(f"# {one.where}: replicaSet={other} has to become replicaSet={NAME}")
+            lines.append(f"{one.where}: replicaSet={other} has to become replicaSet={NAME}")
+    return tuple(lines)
+
+
+def _addresses(server: Standalone) -> list[GuideStep]:
+    lines = tuple(f"# {line}" for line in address_lines(server))
     if not lines:
         return []
     return [
         GuideStep(
             what="Addresses: most drivers look for the set's member by its own name, whatever address they were given. "
             "Options follow a ? in the address, further ones an &.",
-            lines=tuple(lines),
+            lines=lines,
         )
     ]
 

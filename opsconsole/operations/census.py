@@ -123,7 +123,7 @@ def take(look: Look, config: Config, *, after: Census | None = None, seconds: fl
 
 
 def _places(look: Look, stack: Stack, before: Census | None) -> dict[str, PlaceSeen]:
-    rows = {row.key: row for row in look.volumes if row.kind in _KINDS}
+    rows = {row.key: row for row in look.volumes if row.kind in _KINDS and not _is_setting(row)}
     found = {key: _place(look, row) for key, row in rows.items()}
     for path in stack.data_directories:  # configured ones that no container mounts
         found.setdefault(f"bind:{path}", _directory(PlaceSeen(words=path, kind=VolumeKind.BIND), path))
@@ -134,6 +134,11 @@ def _places(look: Look, stack: Stack, before: Census | None) -> dict[str, PlaceS
 
 
 _KINDS = (VolumeKind.NAMED, VolumeKind.ANONYMOUS, VolumeKind.BIND)
+
+
+def _is_setting(row: Volume) -> bool:
+    """A file that containers only read: a setting or a key, and no data of theirs."""
+    return row.kind is VolumeKind.BIND and os.path.isfile(row.path) and all(use.read_only for use in row.used_by)
 
 
 def _place(look: Look, row: Volume) -> PlaceSeen:

@@ -92,6 +92,7 @@ def undone(look: Look, old: Plan, operation: str, kept: Sequence[Release], *, fi
         commit_to=old.commit_to,
         stash=old.stash,
         files=old.files,
+        replica_set=old.replica_set,
     )
 
 

@@ -413,6 +413,17 @@ ACTS: dict[Act, acts.Act] = {
         act: acts.late("restore_acts", act)
         for act in (Act.CHECK_BACKUP, Act.PUT_TOGETHER, Act.LOAD, Act.SWAP, Act.SWAP_BACK, Act.CLEAR_BESIDE, Act.USERS)
     },
+    **{
+        act: acts.late("set_acts", act)
+        for act in (
+            Act.MAKE_KEY,
+            Act.REMOVE_KEY,
+            Act.RENEW,
+            Act.INITIATE,
+            Act.LEAVE_SET,
+            Act.COMPARE_DATA,
+        )
+    },
     Act.PREFLIGHT: preflight.preflight,
     Act.PULL: deploy_acts.pull,
     Act.RECORD_RELEASE: deploy_acts.record,

@@ -153,8 +153,8 @@ def _slices(found: Scope, to: Recipients, progress: _Progress, earlier: Sequence
         if not after:
             raise SourceError(
                 f"there is no full backup of {name} as a replica set that an incremental one could continue",
-                "`opsconsole backup create` takes a full one; `opsconsole backup replica-set` says what a standalone "
-                "server lacks.",
+                "`opsconsole backup create` takes a full one; `opsconsole backup replica-set` makes a standalone "
+                "server a set.",
             )
         yield SliceSaver(
             reachable(connection),
