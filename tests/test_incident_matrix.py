@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsconsole.incident.data_signs import Baseline, Sign
@@ -255,6 +255,7 @@ some_known = st.builds(
 some_snapshots = st.lists(alerts, max_size=6).map(lambda found: snapshot(*found))
 
 
+@settings(max_examples=50)
 @given(some_known)
 def test_a_quiet_system_recommends_nothing_whatever_changed(known: Known) -> None:
     pending = alert("cpu", "host", ago(minutes=1), state=AlertState.PENDING)
@@ -264,6 +265,7 @@ def test_a_quiet_system_recommends_nothing_whatever_changed(known: Known) -> Non
     assert evidence.quiet and recommend(evidence) == ()
 
 
+@settings(max_examples=50)
 @given(some_snapshots, some_known)
 def test_every_recommendation_stands_on_evidence_and_leads_to_a_plan(snap: Snapshot, known: Known) -> None:
     evidence = gather(snap, known, NOW)
@@ -280,6 +282,7 @@ def test_every_recommendation_stands_on_evidence_and_leads_to_a_plan(snap: Snaps
     assert fitting(evidence) in list(Priority)
 
 
+@settings(max_examples=50)
 @given(some_snapshots, some_known, st.randoms())
 def test_the_order_in_which_things_were_read_does_not_matter(snap: Snapshot, known: Known, random: Any) -> None:
     shuffled = list(known.changes)
@@ -292,6 +295,7 @@ def test_the_order_in_which_things_were_read_does_not_matter(snap: Snapshot, kno
     ]
 
 
+@settings(max_examples=50)
 @given(st.floats(0.1, 300), st.floats(0.1, 300))
 def test_only_what_fell_ill_soon_after_a_deploy_is_put_down_to_it(ill: float, deployed: float) -> None:
     snap = snapshot(alert("container-unhealthy", "backend", ago(minutes=ill)))
@@ -303,6 +307,7 @@ def test_only_what_fell_ill_soon_after_a_deploy_is_put_down_to_it(ill: float, de
     assert (Issue.FAILURE in found) == (not blamed)
 
 
+@settings(max_examples=50)
 @given(some_snapshots, some_known)
 def test_lost_data_is_always_answered(snap: Snapshot, known: Known) -> None:
     lost = Sign(at=ago(minutes=3), text="shop.users: 4,000 documents before, 0 now", operation="op-0")
@@ -312,6 +317,7 @@ def test_lost_data_is_always_answered(snap: Snapshot, known: Known) -> None:
     assert found[0].issue is Issue.DATA and fitting(gather(snap, with_loss, NOW)) is Priority.P1
 
 
+@settings(max_examples=50)
 @given(some_known)
 def test_the_time_line_is_newest_first_and_ends_six_hours_ago(known: Known) -> None:
     found = gather(snapshot(), known, NOW).changes

@@ -15,6 +15,7 @@ import msgspec
 
 from opsconsole.incident.data_signs import Baseline, Sign, good_backups
 from opsconsole.incident.evidence import LOOKED_BACK, Change, ChangedFile, Kept, Known, What
+from opsconsole.incident_room.happenings import happenings
 from opsconsole.model import Backup, BackupContents, Snapshot, SourceError
 from opsconsole.operations import journal, plan, releases
 from opsconsole.operations.census import Census
@@ -51,11 +52,12 @@ def look(directory: Path, snapshot: Snapshot, look_inside: LookInside, since: da
     all_kept = _all_kept(directory)
     done = tried("the operations", lambda: _operations(directory, since, all_kept))
     moved = tried("the log of git", lambda: Known(changes=tuple(_commits(directory, since))))
+    seen = tried("what was collected", lambda: Known(changes=happenings(directory, since, now)))
     held = tried("the backups", lambda: Known(baselines=tuple(held_by_backups(snapshot, look_inside, now))))
     counted = tried("the counts of the guard", lambda: Known(baselines=tuple(_censuses(directory, now))))
     by_hand = [one for one in moved.changes if not any(each.at <= one.at <= each.end for each in done.changes)]
     return Known(
-        changes=(*done.changes, *by_hand),
+        changes=(*done.changes, *by_hand, *seen.changes),
         release=kept.release,
         before=kept.before,
         files=kept.files,
@@ -165,7 +167,7 @@ def _all_of_it(line: str) -> bool:
 
 def began(operation: str) -> datetime:
     """When an operation began, by its id."""
-    return datetime.strptime(operation[:19], "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
+    return datetime.strptime(operation[:18], "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
 
 
 # --- releases and files ----------------------------------------------------------------------------

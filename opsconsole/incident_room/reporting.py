@@ -11,11 +11,21 @@ from opsconsole.incident.course import Incident
 from opsconsole.incident.evidence import gather
 from opsconsole.incident_room.looking import began
 from opsconsole.incident_room.room import Room
+from opsconsole.metrics import MetricsReader, metrics_file
 from opsconsole.model import Snapshot, SourceError
 from opsconsole.operations import journal, plan, unfinished
 from opsconsole.operations.places import existing_operations
 from opsconsole.operations.report import lines_of
 
+_MEASURES = {
+    "host_cpu_percent": ("CPU %", 1.0),
+    "host_memory_percent": ("memory %", 1.0),
+    "endpoint_latency_seconds": ("ms", 1000.0),
+    "endpoint_error_percent": ("errors %", 1.0),
+    "mongodb_connections": ("connections", 1.0),
+    "redis_memory_percent": ("memory %", 1.0),
+}
+_STEPS = 60
 _CURVES = {"host.cpu": "CPU %", "host.memory": "memory %"}
 
 
@@ -28,7 +38,7 @@ def markdown(room: Room, incident: Incident, snapshot: Snapshot) -> str:
         incident,
         evidence,
         [_action(place) for place in actions(room.directory, incident)],
-        curves(snapshot),
+        collected(room.directory, since, incident.closed_at or snapshot.sampled_at) or curves(snapshot),
         [f"{one.operation} is half done: {one.advice()}" for one in unfinished.unfinished(room.directory)],
     )
 
@@ -38,6 +48,21 @@ def actions(directory: Path, incident: Incident) -> Iterator[Path]:
     for place in existing_operations(directory):
         if place.name in incident.operations or _within(began(place.name), incident):
             yield place
+
+
+def collected(directory: Path, since: datetime, until: datetime) -> Mapping[str, Sequence[float]]:
+    """The same from what the collector has kept of that time; {} where nothing is collected."""
+    try:
+        found = MetricsReader(metrics_file(directory)).courses([*_MEASURES], since, until, steps=_STEPS)
+    except SourceError:
+        return {}
+    curves = {}
+    for course in found:
+        words, factor = _MEASURES[course.series.name]
+        values = [point.mean * factor for point in course.points if point is not None]
+        if len(values) > 1:
+            curves[" ".join([*(value for _, value in course.series.labels), words])] = values
+    return curves
 
 
 def curves(snapshot: Snapshot) -> Mapping[str, Sequence[float]]:
