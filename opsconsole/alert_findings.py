@@ -32,6 +32,11 @@ class Thresholds(Record, frozen=True):
     database_seconds: float = 20.0  # without a good answer
     source_seconds: float = 60.0  # that a source of this console fails
     backup_max_age_hours: float = 26.0
+    backup_proof_days: float = 31.0  # since a backup was restored for a test
+    certificate_days: float = 21.0
+    connections_percent: float = 80.0  # of those that MongoDB or Redis takes
+    slow_operation_seconds: float = 10.0
+    oplog_hours: float = 24.0
 
 
 class Finding(Record, frozen=True):

@@ -17,6 +17,7 @@ from opsconsole import (
     backup_command,
     collect_command,
     deploy_command,
+    health_command,
     incident_command,
     maintenance_command,
     operations_command,
@@ -39,6 +40,7 @@ Without a command the console opens on the stack in this directory. Nothing is c
   opsconsole                     the console; ? in it lists every key
   opsconsole --stack /srv/shop   the same for another directory, or the name of a running project
   opsconsole status              one look as text; --json for scripts; exit 0 well, 1 attention, 2 cannot look
+  opsconsole health              the same as a list of checks: number, limit, what to do; -v shows what is well, too
   opsconsole logs -f backend     logs of one, several or all services, in a pipe too
   opsconsole restart --plan      what stop, start or restart would do; without --plan it asks and does it
   opsconsole deploy --plan       pull, build, recreate what changed, gate it; goes back by itself when a gate fails
@@ -124,6 +126,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=run_console)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_status(commands)
+    health_command.add_command(commands, _add_stack_options, health_monitor)
     _add_logs(commands)
     _add_doctor(commands)
     _add_init(commands)
@@ -262,6 +265,12 @@ def run_status(arguments: argparse.Namespace) -> int:
     monitor, directory, _ = looking_monitor(arguments)
     operations_command.say_unfinished(directory)
     return print_status(monitor, as_json=arguments.json, seconds=arguments.timeout)
+
+
+def health_monitor(arguments: argparse.Namespace) -> Monitor:
+    monitor, directory, _ = looking_monitor(arguments)
+    operations_command.say_unfinished(directory)
+    return monitor
 
 
 def run_logs(arguments: argparse.Namespace) -> int:

@@ -64,6 +64,7 @@ SOURCE_WORDS = {
     "probes": "the health endpoints",
     "access": "the access logs",
     "backups": "the backup directory",
+    "schedule": "the schedule",
 }
 """What an operator calls each source (the keys of `Snapshot.readings`)."""
 
@@ -386,6 +387,21 @@ class ReplicaMember(Record, frozen=True):
     lag_seconds: float | None = None
 
 
+class RunningOperation(Record, frozen=True):
+    """What MongoDB is at work on now. Its command is left out: it may hold anybody's data."""
+
+    opid: str
+    seconds: float  # since it began
+    kind: str = ""  # query, update, getmore, command ...
+    namespace: str = ""  # database.collection
+    plan: str = ""  # "COLLSCAN", "IXSCAN { email: 1 }"
+    client: str = ""  # address and port
+    connection: int | None = None  # the server's number of it
+    application: str = ""  # as the client names itself
+    waits: bool = False  # for a lock
+    began: datetime | None = None  # by the server's clock
+
+
 class MongoStatus(Record, frozen=True, tag_field="kind", tag="mongodb"):
     target: DatabaseTarget
     reachable: bool = False
@@ -404,6 +420,8 @@ class MongoStatus(Record, frozen=True, tag_field="kind", tag="mongodb"):
     memory_resident: int | None = None
     cache_used: int | None = None
     cache_total: int | None = None
+    oplog_seconds: float | None = None  # from its oldest entry to its newest; None also for a standalone server
+    slow: tuple[RunningOperation, ...] | None = None  # clients' operations of a second and more; None: may not be asked
     listed: bool = False  # the list of databases was read: an empty one means that there are none
     databases: tuple[MongoDatabase, ...] = ()
     sampled_at: datetime | None = None
@@ -428,7 +446,8 @@ class RedisStatus(Record, frozen=True, tag_field="kind", tag="redis"):
     memory_peak: int | None = None
     memory_limit: int | None = None  # None: no maxmemory
     eviction_policy: str = ""
-    evicted_keys: int | None = None
+    evicted_keys: int | None = None  # since the server started
+    evictions_per_second: float | None = None  # since the look before
     clients: int | None = None
     clients_limit: int | None = None
     operations_per_second: float | None = None
@@ -452,7 +471,7 @@ DatabaseStatus = MongoStatus | RedisStatus
 
 
 class Probe(Record, frozen=True):
-    """One health endpoint, asked by us. Averages are over the last five minutes."""
+    """One health endpoint, asked by us. Averages and percentiles are over the last five minutes."""
 
     endpoint: Endpoint
     ok: bool | None = None  # None: not asked yet
@@ -463,6 +482,10 @@ class Probe(Record, frozen=True):
     requests: int = 0
     errors: int = 0
     average_seconds: float | None = None
+    p50_seconds: float | None = None  # half of the answers were as fast as this
+    p95_seconds: float | None = None
+    p99_seconds: float | None = None
+    certificate_ends_at: datetime | None = None  # of an https endpoint, once it was read
 
 
 class AccessRate(Record, frozen=True):
@@ -635,6 +658,29 @@ class BackupContents(Record, frozen=True):
     problem: str = ""  # why there is no manifest to tell from
 
 
+# --- the schedule ----------------------------------------------------------------------------------
+
+
+class ScheduledRun(Record, frozen=True):
+    """The last attempt of one kind: "backup", "incremental", "verify", "prune"."""
+
+    kind: str
+    began: datetime
+    outcome: str  # "done", "failed", "begun", "refused", "given up"
+    problem: str = ""
+
+
+class Schedule(Record, frozen=True):
+    """What is done by itself, and whether it is."""
+
+    installed: tuple[str, ...] = ()  # "systemd timer", "crontab"; () when nothing is
+    ticked: datetime | None = None
+    next_kind: str = ""
+    next_at: datetime | None = None
+    last: tuple[ScheduledRun, ...] = ()
+    problems: tuple[str, ...] = ()  # one line each
+
+
 # --- alerts ----------------------------------------------------------------------------------------
 
 
@@ -679,8 +725,9 @@ class Snapshot(Record, frozen=True):
     probes: tuple[Probe, ...] = ()
     access: tuple[AccessRate, ...] = ()
     backups: tuple[Backup, ...] = ()
+    schedule: Schedule | None = None
     alerts: tuple[Alert, ...] = ()
-    readings: dict[str, Reading] = {}  # by source: stack, engine, usage, volumes, host, databases, probes, backups
+    readings: dict[str, Reading] = {}  # by source: stack, engine, usage, volumes, host, databases, probes, backups ...
     history: dict[str, tuple[float, ...]] = {}
     """Recent values by series, oldest first: "host.cpu", "host.memory", "host.disk_read", "host.disk_write",
     "host.network_received", "host.network_sent", "cpu.<container id>", "memory.<container id>",

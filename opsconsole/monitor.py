@@ -70,6 +70,7 @@ DEFAULT_PACES: dict[str, Pace] = {
     "probes": Pace(focused=10, background=30),
     "access": Pace(focused=30, background=30),
     "backups": Pace(focused=15, background=60),
+    "schedule": Pace(focused=30, background=300),  # runs `crontab -l`
 }
 
 COLLECTIONS_SPACING = 30.0
@@ -118,7 +119,7 @@ class Monitor:
         self.directory = directory
         self.clock = clock
         self._project = project
-        self._thresholds = thresholds or alerts.Thresholds()
+        self.thresholds = thresholds or alerts.Thresholds()
         self._paces = {**DEFAULT_PACES, **(paces or {})}
         self._lock = threading.Condition()
         self._stopping = threading.Event()
@@ -166,6 +167,7 @@ class Monitor:
             "probes": self._look_probes,
             "access": self._look_access,
             "backups": lambda: self.sources.backups.look(self._stack_or_absent()),
+            "schedule": self.sources.schedule.look,
         }
         for name, look in looks.items():
             self._thread(name, lambda name=name, look=look: self._poll(name, look))  # type: ignore[misc]
@@ -507,10 +509,11 @@ class Monitor:
             probes=tuple(self._parts.get("probes", ())),
             access=tuple(self._parts.get("access", ())),
             backups=tuple(backups),
+            schedule=self._parts.get("schedule"),
             readings=dict(self._readings),
             history=self._history.series(),
         )
-        firing, self._alert_state = alerts.evaluate(self._thresholds, self._alert_state, snapshot, now)
+        firing, self._alert_state = alerts.evaluate(self.thresholds, self._alert_state, snapshot, now)
         self.snapshot = msgspec.structs.replace(snapshot, alerts=firing)
 
 

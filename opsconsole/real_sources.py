@@ -57,6 +57,11 @@ def real_sources(directory: Path, config: Config, *, project: str = "", read_onl
 
         return DockerLogs()
 
+    def schedule() -> Any:
+        from opsconsole.schedule.looking import ScheduleLook
+
+        return ScheduleLook(directory, config, project=project)
+
     stack = late(discovery)
     return Sources(
         stack=stack,
@@ -66,6 +71,7 @@ def real_sources(directory: Path, config: Config, *, project: str = "", read_onl
         probes=late(probes),
         backups=late(backups),
         logs=late(logs),
+        schedule=late(schedule),
     )
 
 

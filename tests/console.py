@@ -14,6 +14,7 @@ from tests.terminal import OPSCONSOLE, PATIENCE, Terminal, Wanted
 PANES = {
     "overview": "o", "containers": "c", "volumes": "v", "logs": "l",
     "metrics": "m", "databases": "D", "backups": "b", "deploy": "d", "history": "h",
+    "health": "H",
 }  # fmt: skip
 TABS = 1  # the row of the panes' names
 _FOOTER_KEY = re.compile(r" (\S+|< >|\[ \]) ([a-z]+(?: [a-z]+)*) (?= |$)")

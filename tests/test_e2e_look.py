@@ -181,6 +181,7 @@ FOOTERS = {
     "backups": "Enter details  B back up  R restore  V verify",
     "deploy": "Enter choose  R roll back",
     "history": "/ filter  < > sort  Tab",
+    "health": "Enter details  / filter  < > sort",
 }
 
 
@@ -213,6 +214,9 @@ class Effect:
 
     def attention(self) -> None:
         self._opens("Attention   ")
+
+    def at_work(self) -> None:
+        self._opens("MongoDB at work")
 
     def help(self) -> None:
         self._opens("no single key destroys anything")

@@ -32,6 +32,7 @@ KEYS = {
     "backups": "b",
     "deploy": "d",
     "history": "h",
+    "health": "H",
 }
 
 

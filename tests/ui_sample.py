@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from opsconsole.alert_findings import Thresholds
 from opsconsole.model import (
     Alert,
     AlertState,
@@ -479,6 +480,7 @@ class Feed:
 
     def __init__(self, snapshot: Snapshot | None = None, engine: Any = None) -> None:
         self.snapshot = snapshot
+        self.thresholds = Thresholds()
         self.sources = SimpleNamespace(logs=NoLogs(), engine=engine)
         self.focused: list[frozenset[str]] = []
         self.refreshed = 0

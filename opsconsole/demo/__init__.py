@@ -42,6 +42,7 @@ def demo_sources(
     from opsconsole.demo.logs import DemoLogs
     from opsconsole.demo.past import past
     from opsconsole.demo.probes import DemoProbes
+    from opsconsole.demo.schedule import DemoSchedule
     from opsconsole.demo.stack import DemoStack
     from opsconsole.demo.standing import DemoLedger, proven
 
@@ -55,6 +56,7 @@ def demo_sources(
         probes=probes,
         backups=DemoBackups(datetime.fromtimestamp(fleet.anchor, UTC)),
         logs=DemoLogs(fleet),
+        schedule=DemoSchedule(fleet),
         demo=True,
     )
     began = datetime.fromtimestamp(fleet.anchor, UTC)

@@ -8,6 +8,7 @@ from threading import Event
 
 import msgspec
 
+from opsconsole.database_work import View, Work
 from opsconsole.demo.fleet import CRASHING, DRIFTED, KILLED, UNHEALTHY, Fleet, config_hash
 from opsconsole.demo.roles import NAME
 from opsconsole.model import (
@@ -16,6 +17,7 @@ from opsconsole.model import (
     BackupContents,
     Container,
     DatabaseStatus,
+    DatabaseTarget,
     Engine,
     HealthCheck,
     HostSample,
@@ -189,6 +191,9 @@ class CalmDatabases:
 
     def look(self, stack: Stack, containers: Sequence[Container], *, collections: bool) -> tuple[DatabaseStatus, ...]:
         return tuple(map(self._fault.database, self._own.look(stack, containers, collections=collections)))
+
+    def at_work(self, target: DatabaseTarget, view: View) -> Work:
+        return self._own.at_work(target, view)
 
     def close(self) -> None:
         self._own.close()

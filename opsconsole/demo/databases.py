@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from opsconsole.database_work import View, Work
 from opsconsole.demo.fleet import Fleet, Member
 from opsconsole.demo.noise import business, key_of, wave
 from opsconsole.demo.roles import GB, MB
 from opsconsole.demo.roles import NAME as STACK
 from opsconsole.demo.stack import MONGODB, REDIS
+from opsconsole.demo.work import at_work, slow_operations
 from opsconsole.model import (
     Collection,
     Container,
@@ -52,6 +54,9 @@ class DemoDatabases:
     def look(self, stack: Stack, containers: Sequence[Container], *, collections: bool) -> tuple[DatabaseStatus, ...]:
         at = self._fleet.now()
         return tuple(self._status(target, at) for target in stack.databases)
+
+    def at_work(self, target: DatabaseTarget, view: View) -> Work:
+        return at_work(target, view, self._fleet.now())
 
     def close(self) -> None:
         pass
@@ -101,6 +106,8 @@ class DemoDatabases:
             memory_resident=int(2.5 * GB),
             cache_used=int(1.31 * GB * (1 + 0.04 * wave(self._key + 32, at, 600))),
             cache_total=int(1.5 * GB),
+            oplog_seconds=52 * 3600 + at % 3600,
+            slow=slow_operations(at),
             listed=True,
             databases=(self._application(at), *_SYSTEM),
             sampled_at=datetime.fromtimestamp(at, UTC),
@@ -136,6 +143,7 @@ class DemoDatabases:
             memory_limit=384 * MB if keeps else None,
             eviction_policy="volatile-lru" if keeps else "noeviction",
             evicted_keys=0,
+            evictions_per_second=0.0,
             clients=int((41 if keeps else 9) + 3 * wave(key + 3, at, 60)),
             clients_limit=10_000,
             operations_per_second=self.rate(target, at),

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from opsconsole.demo.fleet import Fleet
 from opsconsole.demo.noise import business, key_of, wave
 from opsconsole.model import Container, Endpoint, Probe, Stack
+from opsconsole.sources.http import percentile
 
 _EVERY = 10  # seconds between two questions
 _OVER = 300  # seconds that averages cover
 _FAILS_ONE_IN = 12  # 8.3 %
+_CERTIFIED = 16.4 * 86_400  # seconds that the website's certificate holds
 _MEAN = {"website": 0.046, "api": 0.118, "search": 2.62}
 
 
@@ -55,6 +57,12 @@ class DemoProbes:
             requests=len(rounds),
             errors=len(failed),
             average_seconds=round(sum(served) / len(served), 4),
+            p50_seconds=percentile(sorted(served), 50),
+            p95_seconds=percentile(sorted(served), 95),
+            p99_seconds=percentile(sorted(served), 99),
+            certificate_ends_at=datetime.fromtimestamp(self._fleet.anchor + _CERTIFIED, UTC)
+            if endpoint.url.startswith("https")
+            else None,
         )
 
     def _fails(self, endpoint: Endpoint, number: int) -> bool:

@@ -29,7 +29,7 @@ QUEUE = DatabaseTarget(
 TARGETS = (MONGODB, REDIS, QUEUE)
 
 ENDPOINTS = (
-    Endpoint(name="website", url="http://127.0.0.1/", service="nginx", origin="published port"),
+    Endpoint(name="website", url="https://harbour.example/", service="nginx", origin="config"),
     Endpoint(name="api", url="http://127.0.0.1/api/health", service="backend", origin="healthcheck"),
     Endpoint(name="search", url="http://127.0.0.1:9200/_cluster/health", service="search", origin="healthcheck"),
 )

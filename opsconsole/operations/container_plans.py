@@ -108,7 +108,7 @@ def apply(site: Site, made: Plan) -> list[Outcome]:
     except OSError as error:
         problem = f"the operation cannot be begun: {error.strerror or error}"
         return [Outcome(verb, one, problem, "Run opsconsole doctor.") for one in targets]
-    records = _followed(site, begun.place, begun.process)
+    records = followed(site, begun.place, begun.process)
     return [_outcome(verb, one, begun.place, records) for one in targets]
 
 
@@ -129,7 +129,7 @@ def _step_id(verb: Verb, container_id: str) -> str:
     return f"{verb.value}:{container_id[:_SHORT]}"
 
 
-def _followed(site: Site, place: Path, process: subprocess.Popen[bytes]) -> list[Entry]:
+def followed(site: Site, place: Path, process: subprocess.Popen[bytes]) -> list[Entry]:
     """The records until the operation has ended and let go of the stack: the next key may come at once."""
     records = journal.Follower(place)
     found: list[Entry] = []

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
-from opsconsole.model import BackupClass, Record
+from opsconsole.model import BackupClass, Record, RunningOperation
 from opsconsole.text import mask_text, printable
 
 PLAN_VERSION = 1
@@ -37,6 +37,10 @@ class Kind(StrEnum):
     RESTORE = "restore"
     IMPORT = "import"
     REPLICA_SET = "replica-set"
+    END_OPERATION = "end"
+    VALIDATE = "validation"
+    REBUILD_INDEX = "rebuild"
+    FLUSH = "flush"
 
 
 class Act(StrEnum):
@@ -73,6 +77,10 @@ class Act(StrEnum):
     SWAP_BACK = "swap-back"  # what was live takes its place again
     CLEAR_BESIDE = "clear-beside"  # what lies beside the live data goes
     IMPORT = "import"  # documents of a file into a collection
+    END_OPERATION = "end-operation"  # one of MongoDB, if it is still the one that was seen
+    VALIDATE = "validate"  # collections and their indexes
+    REBUILD_INDEX = "rebuild-index"
+    FLUSH = "flush"  # keys of Redis
     USERS = "users"  # users and roles of MongoDB out of a backup
     MAKE_KEY = "make-key"  # the file by which members of a set with passwords know each other
     REMOVE_KEY = "remove-key"
@@ -261,6 +269,18 @@ class SetOrder(Record, frozen=True):
     undoes: str = ""  # id of the operation that made it a set
 
 
+class DatabaseOrder(Record, frozen=True):
+    """What is done at which database server."""
+
+    kind: str  # "mongodb" or "redis"
+    server: str = ""  # its name; "" where there is one of its kind
+    collections: tuple[str, ...] = ()  # "database.collection"; () is all of them
+    index: str = ""
+    made_of: str = ""  # the index, as canonical Extended JSON
+    running: RunningOperation | None = None
+    redis_database: int | None = None  # None is all of them
+
+
 class ContainerFact(Record, frozen=True):
     name: str
     id: str
@@ -316,6 +336,7 @@ class Plan(Record, frozen=True):
     restore: RestoreOrder | None = None
     imports: ImportOrder | None = None
     replica_set: SetOrder | None = None
+    database: DatabaseOrder | None = None
     backups: tuple[str, ...] = ()  # ids: that are verified, or removed
     level: int = 1  # to which they are verified
 
@@ -332,7 +353,7 @@ class Plan(Record, frozen=True):
         """One sentence for the question whether somebody agrees to it."""
         effect = next((one for one in self.data if one.needs_acceptance and one.name == name), None)
         if effect is None:
-            return f"{name} would be removed"
+            return f"{name} would be {'emptied' if self.kind is Kind.FLUSH else 'removed'}"
         words = "lost and no backup holds it" if effect.effect is Effect.LOST else effect.words
         return f"{name} would be {words}" + (f" ({effect.why})" if effect.why else "")
 

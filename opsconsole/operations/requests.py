@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from opsconsole.model import Record, SourceError
-from opsconsole.operations.plan import Act, BackupOrder, Basis, ImportOrder, Kind, Plan, RestoreOrder, Step
+from opsconsole.operations.plan import (
+    Act,
+    BackupOrder,
+    Basis,
+    DatabaseOrder,
+    ImportOrder,
+    Kind,
+    Plan,
+    RestoreOrder,
+    Step,
+)
 
 if TYPE_CHECKING:
     from opsconsole.config import Config
@@ -52,6 +62,7 @@ class Request(Record, frozen=True):
     backups: tuple[str, ...] = ()  # verify: ids, numbers, `latest`
     level: int = 1  # verify: to this one
     imports: ImportOrder | None = None  # import: what
+    database: DatabaseOrder | None = None  # validate, rebuild-index, flush: what
     restore: RestoreOrder | None = None  # restore: what; `backup` in it is an id, a number or `latest`
     server: str = ""  # replica set: of this MongoDB, where there are several
 
@@ -256,6 +267,12 @@ def _undo(site: Site, request: Request) -> Plan:
             f"a {old.kind.value} that was cut off has nothing to undo",
             f"`opsconsole operations finish {place.name}` does it again; what it left is removed by the next backup.",
         )
+    if old.kind in (Kind.END_OPERATION, Kind.VALIDATE, Kind.REBUILD_INDEX, Kind.FLUSH):
+        raise SourceError(
+            f"a {old.kind.value} that was cut off is not undone by itself",
+            f"`opsconsole operations finish {place.name}` does the rest of it."
+            + (" The safety backup holds the keys that were there." if old.kind is Kind.FLUSH else ""),
+        )
     if old.kind is Kind.IMPORT:
         raise SourceError(
             "an import that was cut off is not undone by itself",
@@ -325,6 +342,17 @@ def _import(site: Site, request: Request) -> Plan:
     return exporting.import_plan(scope_of(site), request.imports)
 
 
+def _database(make: str) -> Callable[[Site, Request], Plan]:
+    def plan(site: Site, request: Request) -> Plan:
+        from opsconsole.operations import database_plans
+
+        assert request.database is not None
+        made: Plan = getattr(database_plans, make)(scope_of(site), request.database)
+        return made
+
+    return plan
+
+
 def _undo_restore(site: Site, request: Request) -> Plan:
     """The restore that is named, or the last one that was done, undone by its safety backup."""
     from opsconsole.operations import restore_plans
@@ -363,6 +391,9 @@ PLANS: dict[str, Callable[[Site, Request], Plan]] = {
     "copy": _copy,
     "restore": _restore,
     "import": _import,
+    "validate": _database("validate"),
+    "rebuild-index": _database("rebuild_index"),
+    "flush": _database("flush"),
     "undo-restore": _undo_restore,
     "replica-set": _replica_set,
     "undo-replica-set": _undo_replica_set,

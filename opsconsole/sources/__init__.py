@@ -12,17 +12,20 @@ from datetime import datetime
 from threading import Event
 from typing import TYPE_CHECKING, Protocol
 
+from opsconsole.database_work import View, Work
 from opsconsole.model import (
     AccessRate,
     Backup,
     BackupContents,
     Container,
     DatabaseStatus,
+    DatabaseTarget,
     Engine,
     HostSample,
     LogLine,
     Probe,
     Project,
+    Schedule,
     Stack,
     Usage,
     Volume,
@@ -99,6 +102,10 @@ class DatabaseSource(Protocol):
         without it the last known list is kept."""
         ...
 
+    def at_work(self, target: DatabaseTarget, view: View) -> Work:
+        """What a server is at work on, in one view; asked only while somebody looks at it. Raises SourceError."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -116,6 +123,10 @@ class BackupSource(Protocol):
     def look_inside(self, backup: Backup) -> BackupContents:
         """What its manifest tells and what became known of it since. Reads files; raises nothing."""
         ...
+
+
+class ScheduleSource(Protocol):
+    def look(self) -> Schedule: ...
 
 
 class LogStream(Protocol):
@@ -186,6 +197,7 @@ class Sources:
         probes: ProbeSource,
         backups: BackupSource,
         logs: LogSource,
+        schedule: ScheduleSource,
         demo: bool = False,
     ) -> None:
         self.stack = stack
@@ -195,6 +207,7 @@ class Sources:
         self.probes = probes
         self.backups = backups
         self.logs = logs
+        self.schedule = schedule
         self.demo = demo
 
     def close(self) -> None:

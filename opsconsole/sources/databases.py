@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from opsconsole.model import Container, DatabaseStatus, DatabaseTarget, MongoDatabase, MongoStatus, RedisStatus, Stack
+from opsconsole.database_work import View, Work
+from opsconsole.model import (
+    Container,
+    DatabaseStatus,
+    DatabaseTarget,
+    MongoDatabase,
+    MongoStatus,
+    RedisStatus,
+    SourceError,
+    Stack,
+)
 from opsconsole.sources.absence import why_not_running
 from opsconsole.sources.connection import Connection
 from opsconsole.sources.lane import Lane
@@ -84,6 +94,13 @@ class Databases:
         watched = self._watched.get((target.kind, target.name))
         return watched.recount(collections, seconds) if watched is not None else {}
 
+    def at_work(self, target: DatabaseTarget, view: View) -> Work:
+        """One view of a server that was looked at, asked now. Blocks; raises SourceError."""
+        watched = self._watched.get((target.kind, target.name))
+        if watched is None:
+            raise SourceError(f"{target.name} is not known any more")
+        return watched.at_work(view)
+
     def close(self) -> None:
         """Let go of every connection without waiting for a server that hangs."""
         self._forget_all_but([])
@@ -111,6 +128,8 @@ class _Server(Protocol):
     """What MongoServer and RedisServer share."""
 
     def look(self) -> DatabaseStatus: ...
+
+    def at_work(self, view: View, collections: Sequence[tuple[str, str]]) -> Work: ...
 
     def close(self) -> None: ...
 
@@ -180,6 +199,10 @@ class _Watched:
         lane.ask(count)
         lane.wait(end)
         return dict(found)
+
+    def at_work(self, view: View) -> Work:
+        listed = [(one.name, each.name) for one in self._listed for each in one.collections if each.kind != "view"]
+        return self._opened(self._ways[0]).at_work(view, listed)
 
     def close(self) -> None:
         """Close the server's connections on a thread: a server that hangs must not hold up the end."""

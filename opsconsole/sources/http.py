@@ -6,7 +6,9 @@ A fresh connection is what a visitor makes: a kept one would go on working while
 from __future__ import annotations
 
 import base64
+import contextlib
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -21,6 +23,7 @@ import msgspec
 from opsconsole import __version__
 from opsconsole.model import Container, Endpoint, Probe, Stack
 from opsconsole.sources.absence import why_not_running
+from opsconsole.sources.certificate import certificate_of, expiry
 from opsconsole.sources.lane import Lane
 from opsconsole.sources.network import Fault, certificate_problem, fault_of, greeting
 from opsconsole.text import mask_uri, printable
@@ -41,6 +44,9 @@ GUESSED_PATHS = ("/api/health", "/health", "/healthz", "/")
 
 _ASK_AGAIN_SECONDS = 300.0
 """A published port that does not speak HTTP is left alone for so long."""
+
+_CERTIFICATE_SECONDS = 600.0
+"""A certificate is read again after so long."""
 
 _MONGODB_OVER_HTTP = b"access MongoDB over HTTP"
 
@@ -102,6 +108,8 @@ class _Watched:
         self._spoke_http = False
         self._left_alone_until = 0.0
         self._window: deque[tuple[float, bool, float | None]] = deque()
+        self._certificate_ends: datetime | None = None
+        self._certificate_due = 0.0
 
     def ask(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -129,7 +137,7 @@ class _Watched:
     def _summed(self, answer: Answer, problem: str, now: datetime) -> Probe:
         while self._window[0][0] < time.monotonic() - self._window_seconds:
             self._window.popleft()
-        times = [seconds for _, _, seconds in self._window if seconds is not None]
+        times = sorted(seconds for _, _, seconds in self._window if seconds is not None)
         return Probe(
             endpoint=msgspec.structs.replace(self.endpoint, url=mask_uri(answer.url)),
             ok=answer.ok,
@@ -140,19 +148,37 @@ class _Watched:
             requests=len(self._window),
             errors=sum(not ok for _, ok, _ in self._window),
             average_seconds=sum(times) / len(times) if times else None,
+            p50_seconds=percentile(times, 50),
+            p95_seconds=percentile(times, 95),
+            p99_seconds=percentile(times, 99),
+            certificate_ends_at=self._certificate_ends,
         )
 
     # --- on the lane's thread ------------------------------------------------------------------
 
     def _answer(self) -> Answer:
         try:
-            if self.endpoint.origin == "published port":
-                return self._guessed()
-            answer = self._asker.get(self.endpoint, self.endpoint.url, self.endpoint.timeout_seconds)
-            return replace(answer, foreign=False)  # somebody said that it speaks HTTP: that it does not is a failure
+            answer = self._asked()
+            if answer.status is not None or _NOT_ACCEPTED in answer.problem:
+                self._read_certificate()
+            return answer
         except Exception as error:  # a fault of ours must not end the lane
             log.exception("probe %s", self.endpoint.name)
             return Answer(self.endpoint.url, ok=False, problem=f"unexpected {type(error).__name__}")
+
+    def _asked(self) -> Answer:
+        if self.endpoint.origin == "published port":
+            return self._guessed()
+        answer = self._asker.get(self.endpoint, self.endpoint.url, self.endpoint.timeout_seconds)
+        return replace(answer, foreign=False)  # somebody said that it speaks HTTP: that it does not is a failure
+
+    def _read_certificate(self) -> None:
+        """Seldom, and by a connection of its own: the one that is not accepted is the one to know about."""
+        if not self.endpoint.url.startswith("https://") or time.monotonic() < self._certificate_due:
+            return
+        with contextlib.suppress(OSError, ValueError):  # then what was known of it stays
+            self._certificate_ends = expiry(certificate_of(self.endpoint.url, CONNECT_SECONDS))
+            self._certificate_due = time.monotonic() + _CERTIFICATE_SECONDS
 
     def _guessed(self) -> Answer:
         """Ask the path that answered last time; else find one. 4xx means alive, 5xx means broken."""
@@ -192,6 +218,12 @@ class _Watched:
 
 
 _CUT = "closed the connection without an answer"
+_NOT_ACCEPTED = "is not accepted"
+
+
+def percentile(times: Sequence[float], share: float) -> float | None:
+    """Of sorted times the one that `share` percent of them do not exceed (nearest rank); None of none."""
+    return times[max(0, math.ceil(len(times) * share / 100) - 1)] if times else None
 
 
 class Asker:
@@ -284,7 +316,7 @@ def _failed(url: str, error: Exception, seconds: float) -> Answer:
         Fault.TIMED_OUT: f"{place} gives no answer within {seconds:.2g} s",
         Fault.UNKNOWN_NAME: f"this host does not know the name {place.partition(':')[0]}",
         Fault.NO_ROUTE: f"no network route to {place}",
-        Fault.CERTIFICATE: f"the TLS certificate of {place} is not accepted: {certificate_problem(error)}",
+        Fault.CERTIFICATE: f"the TLS certificate of {place} {_NOT_ACCEPTED}: {certificate_problem(error)}",
         Fault.TLS: f"the TLS handshake with {place} failed: it may speak plain HTTP",
         Fault.CLOSED: f"{place} {_CUT}",
     }.get(fault_of(error), f"the connection to {place} failed")

@@ -13,7 +13,7 @@ import re
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,13 +23,15 @@ from pymongo import MongoClient, ReadPreference
 from pymongo.database import Database
 from pymongo.errors import (
     ConfigurationError,
+    NotPrimaryError,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
 )
 
-from opsconsole.model import Collection, MongoDatabase, MongoStatus
-from opsconsole.sources import mongo_parse
+from opsconsole.database_work import View, Work
+from opsconsole.model import Collection, MongoDatabase, MongoStatus, RunningOperation
+from opsconsole.sources import mongo_parse, mongo_work
 from opsconsole.sources.connection import Connection
 from opsconsole.sources.mongo_faults import (
     NO_CREDENTIALS_HINT,
@@ -60,7 +62,21 @@ _CLIENT_OPTIONS: dict[str, Any] = {
 
 # Sections of serverStatus that are dear to build or long to send and that nobody here reads.
 # (Not `metrics`: leaving it out takes `mem` with it, seen on 6.0.)
-_UNREAD_SECTIONS = ("locks", "tcmalloc", "repl", "sharding", "transactions", "oplog", "flowControl", "security")
+_UNREAD_SECTIONS = ("locks", "tcmalloc", "repl", "sharding", "transactions", "flowControl", "security")
+
+_RUNNING = [
+    {"$currentOp": {"allUsers": True, "idleConnections": False, "truncateOps": True}},
+    {
+        "$match": {
+            "active": True,
+            "desc": {"$regex": "^conn"},
+            "microsecs_running": {"$gte": mongo_parse.SLOW_SECONDS * 1e6},
+        }
+    },
+    {"$sort": {"microsecs_running": -1}},
+    {"$limit": mongo_parse.MOST_RUNNING},
+]
+"""Operations of clients; the server's own threads are left out."""
 
 _SYSTEM_DATABASES = frozenset({"config", "local"})
 
@@ -124,6 +140,13 @@ class MongoServer:
         except (PyMongoError, Explained, ValueError, OSError):
             return mongo_parse.Recount(None, shrinks)
 
+    def at_work(self, view: View, collections: Sequence[tuple[str, str]]) -> Work:
+        """See `mongo_work`. Raises SourceError."""
+        try:
+            return mongo_work.look(self._command, view, collections)
+        except (PyMongoError, ValueError, OSError) as error:
+            raise explain_failure(error, self.connection, self._known_client()) from None
+
     def close(self) -> None:
         """Close the connections. May block for a moment when the server hangs."""
         with self._client_lock:
@@ -184,7 +207,8 @@ class MongoServer:
         hello, latency = self._hello()
         self._answered = True
         denied: list[str] = []
-        server = self._permitted("serverStatus", denied, **dict.fromkeys(_UNREAD_SECTIONS, 0))
+        wanted = dict.fromkeys(_UNREAD_SECTIONS, 0) | ({"oplog": 1} if hello.get("setName") else {})
+        server = self._permitted("serverStatus", denied, **wanted)
         replica = self._permitted("replSetGetStatus", denied) if hello.get("setName") else {}
         version = server.get("version") or self._permitted("buildInfo", denied).get("version", "")
         counters = mongo_parse.counters_from(server, time.monotonic())
@@ -196,6 +220,7 @@ class MongoServer:
             version=str(version),
             rates=counters.rates_since(self._counters),
             latency_seconds=latency,
+            slow=self._running(),
             now=self._clock(),
         )
         self._counters = counters
@@ -223,6 +248,18 @@ class MongoServer:
             elif error.code not in (59, 76, 94):  # unknown here, not a replica set, not initiated
                 raise
             return {}
+
+    def _running(self) -> tuple[RunningOperation, ...] | None:
+        """What runs for a second and more; None when the user may not ask, or the server does not tell."""
+        try:
+            answer = self._command("admin", {"aggregate": 1, "pipeline": _RUNNING, "cursor": {}})
+        except OperationFailure as error:
+            if not forbidden(error) and error.code not in (16436, 40324, 73, 115):  # unknown stage, not here
+                raise
+            return None
+        except NotPrimaryError:  # a member that holds no data, or not yet
+            return None
+        return mongo_parse.running_from(answer["cursor"]["firstBatch"])
 
     def _with_problem(self, status: MongoStatus, hello: dict[str, Any], denied: list[str]) -> MongoStatus:
         user = user_of(self.connection.uri)

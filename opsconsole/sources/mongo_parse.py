@@ -5,15 +5,20 @@ Every document may be empty: a command that the user may not run leaves its part
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from opsconsole.model import Collection, DatabaseTarget, MongoStatus, ReplicaMember
+from opsconsole.model import Collection, DatabaseTarget, MongoStatus, ReplicaMember, RunningOperation
 
 Document = Mapping[str, Any]
+
+SLOW_SECONDS = 1
+"""What runs for less is no reason to look; the limit of an alarm is the settings'."""
+
+MOST_RUNNING = 20
 
 OPERATIONS = ("insert", "query", "update", "delete", "getmore", "command")
 
@@ -63,6 +68,7 @@ def status_from(
     version: str,
     rates: dict[str, float],
     latency_seconds: float,
+    slow: tuple[RunningOperation, ...] | None = None,
     now: datetime,
 ) -> MongoStatus:
     """A status from the answers to hello, serverStatus and replSetGetStatus."""
@@ -84,6 +90,8 @@ def status_from(
         memory_resident=resident * 2**20 if resident is not None else None,  # the server says MiB
         cache_used=_number(cache, "bytes currently in the cache"),
         cache_total=_number(cache, "maximum bytes configured"),
+        oplog_seconds=_oplog_seconds(server.get("oplog", {})),
+        slow=slow,
         sampled_at=now,
     )
 
@@ -157,6 +165,61 @@ def set_problem(hello: Document, members: tuple[ReplicaMember, ...], wanted_set:
     if name and not any(member.state == "PRIMARY" for member in members):
         return f"replica set {name} has no primary: nothing can be written", "start its other members, see rs.status()"
     return "", ""
+
+
+def running_from(rows: Iterable[Document]) -> tuple[RunningOperation, ...]:
+    """Operations from $currentOp. What only waits for news (hello, a change stream, a tail) is at work on nothing."""
+    return tuple(running(row) for row in rows if not waits_for_news(row))
+
+
+def running(row: Document) -> RunningOperation:
+    """One row of $currentOp."""
+    connection = row.get("connectionId")
+    return RunningOperation(
+        opid=str(row.get("opid", "")),
+        seconds=float(row.get("microsecs_running", 0)) / 1e6,
+        kind=_kind(row),
+        namespace=str(row.get("ns", "")),
+        plan=str(row.get("planSummary", "")),
+        client=str(row.get("client", row.get("client_s", ""))),
+        connection=connection if isinstance(connection, int) else None,
+        application=str(row.get("appName", "")),
+        waits=bool(row.get("waitingForLock")),
+        began=_began(row),
+    )
+
+
+_WAITING_COMMANDS = frozenset({"hello", "isMaster", "ismaster"})
+
+
+def waits_for_news(row: Document) -> bool:
+    """Whether a row of $currentOp is at work on nothing."""
+    command, cursor = row.get("command") or {}, row.get("cursor") or {}
+    return bool(_WAITING_COMMANDS & command.keys()) or bool(cursor.get("tailable") and cursor.get("awaitData"))
+
+
+def _began(row: Document) -> datetime | None:
+    """When it began, by the clock of the server."""
+    try:
+        now = datetime.fromisoformat(str(row.get("currentOpTime", "")))
+    except ValueError:
+        return None
+    return now - timedelta(microseconds=int(row.get("microsecs_running", 0)))
+
+
+def _kind(row: Document) -> str:
+    """The command's own name where the server only says "command"."""
+    kind = str(row.get("op", ""))
+    command = row.get("command")
+    first = next(iter(command), "") if kind == "command" and isinstance(command, Mapping) else ""
+    return str(first) or kind
+
+
+def _oplog_seconds(oplog: Document) -> float | None:
+    """How far back the oplog reaches; a member that was away for longer has to be copied anew."""
+    first, last = oplog.get("earliestOptime"), oplog.get("latestOptime")
+    times: Sequence[Any] = [getattr(one, "time", None) for one in (first, last)]
+    return float(times[1] - times[0]) if all(isinstance(one, int) and one > 0 for one in times) else None
 
 
 def _state_in_hello(hello: Document, name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +20,9 @@ from redis.connection import parse_url
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
 
+from opsconsole.database_work import View, Work
 from opsconsole.model import RedisStatus
+from opsconsole.sources import redis_work
 from opsconsole.sources.connection import Connection
 from opsconsole.sources.network import Explained, Fault, explain, fault_of, greeting, place_of, secrets_of, user_of
 from opsconsole.sources.redis_parse import standing_problem, status_from_info
@@ -47,6 +49,7 @@ class RedisServer:
         self._lock = threading.Lock()
         self._client: redis.Redis | None = None
         self._needless_password = False
+        self._evicted: tuple[float, int | None] = (0.0, None)  # when (monotonic), and how many keys since its start
 
     def look(self) -> RedisStatus:
         """How the server is. Never raises: what is wrong stands in the status."""
@@ -58,6 +61,21 @@ class RedisServer:
             found = self._explain(error)
         self.close()  # whatever it was, the next look begins with a new connection
         return RedisStatus(target=self.connection.target, refused=found.refused, problem=found.problem, hint=found.hint)
+
+    def at_work(self, view: View, collections: Sequence[tuple[str, str]] = ()) -> Work:
+        """See `redis_work`; over a connection of its own, which gives bytes. Raises SourceError."""
+        client: redis.Redis | None = None
+        try:
+            client = redis.Redis(connection_pool=self._pool(decode=False, most=1))
+            client.set_response_callback("CLIENT LIST", lambda answer, **_: answer)
+            for command in ("INFO", "CONFIG GET", "SLOWLOG", "SLOWLOG GET", "SCAN"):
+                client.set_response_callback(command, lambda answer, **_: answer)
+            return redis_work.look(client, view)
+        except (RedisError, OSError, ValueError) as error:
+            raise self._explain(error) from None
+        finally:
+            if client is not None:
+                client.connection_pool.disconnect()
 
     def close(self) -> None:
         """Close the connection."""
@@ -91,12 +109,21 @@ class RedisServer:
         status = status_from_info(
             self.connection.target, info, settings=settings, latency_seconds=latency, now=self._clock()
         )
+        status = self._with_evictions(status)
         problem, hint = standing_problem(status, info, settings or {})
         if not problem and self._needless_password:
             origin = printable(self.connection.target.origin) or "the address"
             problem = f"Redis asks for no password, although {origin} has one: anyone who reaches it may use it"
             hint = "set requirepass in the service's command or configuration and recreate it"
         return msgspec.structs.replace(status, problem=problem, hint=hint)
+
+    def _with_evictions(self, status: RedisStatus) -> RedisStatus:
+        """How fast it evicts since the look before; unknown at the first one, and after a restart."""
+        (before_at, before), now = self._evicted, (time.monotonic(), status.evicted_keys)
+        self._evicted = now
+        if before is None or now[1] is None or now[1] < before or now[0] <= before_at:
+            return status
+        return msgspec.structs.replace(status, evictions_per_second=(now[1] - before) / (now[0] - before_at))
 
     def _settings(self, client: redis.Redis) -> dict[str, str] | None:
         """What CONFIG GET tells; None when it is forbidden or, at a managed server, renamed away."""
@@ -116,30 +143,33 @@ class RedisServer:
         with self._lock:
             if self._client is not None:
                 return self._client
-            try:
-                options: dict[str, Any] = dict(parse_url(self.connection.uri))  # type: ignore[no-untyped-call]
-            except ValueError:
-                raise self._unusable() from None
-            options.pop("db", None)  # INFO tells of all of them
-            if self._needless_password:
-                options.pop("username", None)
-                options.pop("password", None)
-            pool = redis.ConnectionPool(
-                connection_class=options.pop("connection_class", Link),
-                max_connections=2,
-                socket_connect_timeout=CONNECT_SECONDS,
-                socket_timeout=ANSWER_SECONDS,
-                # The protocol of every version; HELLO is unknown before Redis 6.
-                protocol=2,
-                retry=Retry(NoBackoff(), 0),
-                decode_responses=True,
-                encoding_errors="replace",
-                **options,
-            )
+            pool = self._pool(decode=True, most=2)
             self._client = redis.Redis(connection_pool=pool)
             for command in ("INFO", "CONFIG GET"):
                 self._client.set_response_callback(command, lambda answer, **_: answer)
             return self._client
+
+    def _pool(self, *, decode: bool, most: int) -> redis.ConnectionPool:
+        try:
+            options: dict[str, Any] = dict(parse_url(self.connection.uri))  # type: ignore[no-untyped-call]
+        except ValueError:
+            raise self._unusable() from None
+        options.pop("db", None)  # INFO tells of all of them
+        if self._needless_password:
+            options.pop("username", None)
+            options.pop("password", None)
+        return redis.ConnectionPool(
+            connection_class=options.pop("connection_class", Link),
+            max_connections=most,
+            socket_connect_timeout=CONNECT_SECONDS,
+            socket_timeout=ANSWER_SECONDS,
+            # The protocol of every version; HELLO is unknown before Redis 6.
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=decode,
+            encoding_errors="replace",
+            **options,
+        )
 
     # --- what went wrong -----------------------------------------------------------------------
 

@@ -105,6 +105,7 @@ EVERYWHERE = (
     _go("backups", "b"),
     _go("deploy", "d"),
     _go("history", "h"),
+    _go("health", "H"),
     Action("next_pane", ("tab",), "next pane", "Go to the next pane.", footer=70, palette=False),
     Action("previous_pane", ("shift+tab",), "Previous pane", "Go to the previous pane.", palette=False),
     Action("help", ("question_mark", "f1"), "help", "Show every key.", footer=80),

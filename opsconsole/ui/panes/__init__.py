@@ -34,6 +34,7 @@ PANES = (
     PaneEntry("backups", "b", "BackupsPane"),
     PaneEntry("deploy", "d", "DeployPane"),
     PaneEntry("history", "h", "HistoryPane"),
+    PaneEntry("health", "H", "HealthPane"),
 )
 
 
@@ -57,12 +58,14 @@ def sections(first: str = "") -> list[Section]:
     from opsconsole.ui.screens.operation import OperationScreen
     from opsconsole.ui.screens.plan import PlanScreen
     from opsconsole.ui.screens.restore import RestoreScreen
+    from opsconsole.ui.screens.work import WorkScreen
 
     found = [Section("Everywhere", "", EVERYWHERE), Section("In every list", "", IN_LISTS)]
     own = [(each, each.load()) for each in PANES]
     places = [Section(pane.title, each.pane_id, pane.actions) for each, pane in own if pane.actions]
     places.append(Section("In an incident", IncidentScreen.place, IncidentScreen.actions))
     places.append(Section("In a plan", PlanScreen.place, PlanScreen.actions))
+    places.append(Section("Databases at work", WorkScreen.place, WorkScreen.actions))
     places.append(Section("In a restore", RestoreScreen.place, RestoreScreen.actions))
     places.append(Section("In an operation", OperationScreen.place, OperationScreen.actions))
     here = [place for place in places if place.pane_id == first]

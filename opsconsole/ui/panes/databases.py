@@ -59,6 +59,13 @@ class DatabasesPane(Pane):
     topics = frozenset({"databases"})
     sources = ("databases",)
     actions = (
+        Action(
+            "work",
+            ("w",),
+            "at work",
+            "See what the servers are at work on: operations, slow ones, indexes, keys.",
+            footer=9,
+        ),
         Action("fold", ("enter",), "fold", "Open or close the database under the cursor.", footer=10),
         Action("fold_all", ("x",), "fold all", "Open every database, or close all of them.", footer=12),
         Action(
@@ -130,6 +137,11 @@ class DatabasesPane(Pane):
             parts = [lambda width: wrapped(nothing_said(snapshot), width, style=Tone.MUTED)]
         self._servers.paint([[part] for part in parts] if wide else [parts])
 
+    def action_work(self) -> None:
+        from opsconsole.ui.screens.work import WorkScreen
+
+        self.app.push_screen(WorkScreen())
+
     # --- the tree ----------------------------------------------------------------------------------
 
     def _begins_open(self, key: str) -> bool:
@@ -173,6 +185,8 @@ class DatabasesPane(Pane):
         self._refill(self._filter)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "work":
+            return bool(self._statuses)
         if action in ("fold", "fold_all"):
             return bool(self._table.records)
         return action != "servers" or bool(self._facts.show_vertical_scrollbar)

@@ -149,6 +149,9 @@ class Header(Plain):
         return self._shown
 
 
+SHORT = 4  # letters of a pane's name where its whole name has no room
+
+
 class PaneTabs(Plain):
     """The panes in one line. Each is written so that its first letter is the key that goes there."""
 
@@ -173,12 +176,16 @@ class PaneTabs(Plain):
             self.refresh()
 
     def _labels(self, width: int) -> tuple[list[tuple[str, str]], int]:
-        """(pane id, label), and the cells between two: words where there is room, closer where there is less, letters
-        with the active one in full where there is none."""
+        """(pane id, label), and the cells between two: words where there is room, closer where there is less, then the
+        beginnings of words or letters with the active one in full."""
         words = [(pane_id, _word(pane_id, letter)) for pane_id, letter in self._panes]
         for between in (2, 1):
             if sum(len(word) + between for _, word in words) + (between == 1) <= width:
                 return words, between
+        short = [(pane_id, word if pane_id == self._active else word[:SHORT]) for pane_id, word in words]
+        # With room for the longest, so that nothing moves from pane to pane.
+        if len(words) * (SHORT + 1) + 1 + max(len(word) for _, word in words) - SHORT <= width:
+            return short, 1
         letters = dict(self._panes)
         return [(pane_id, word if pane_id == self._active else letters[pane_id]) for pane_id, word in words], 2
 

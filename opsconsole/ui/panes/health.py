@@ -1,0 +1,127 @@
+"""Is all well? Every thing that was looked at, worst first; below it the number, the limit and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.content import Content
+
+from opsconsole.alert_findings import Thresholds
+from opsconsole.health import HealthLine, Verdict, check
+from opsconsole.health.checking import worst_first
+from opsconsole.model import Snapshot
+from opsconsole.ui.panes.rows_and_detail import RowsAndDetail
+from opsconsole.ui.widgets.columns import CellText, Column
+from opsconsole.ui.widgets.lines import flowed, wrapped
+from opsconsole.ui.widgets.row_table import RowTable
+from opsconsole.ui.wording import Glyphs, Tone
+
+_TONES = {
+    Verdict.CRITICAL: Tone.BAD,
+    Verdict.ATTENTION: Tone.WARNING,
+    Verdict.UNKNOWN: Tone.WARNING,
+    Verdict.WELL: Tone.GOOD,
+    Verdict.NOTHING: Tone.MUTED,
+}
+_RANK = {verdict: rank for rank, verdict in enumerate(Verdict)}
+AREA_WORDS = {"mongodb": "MongoDB", "redis": "Redis"}
+_LABEL = 12
+
+
+def verdict_said(verdict: Verdict, glyphs: Glyphs) -> str:
+    """Its sign and its word: colour alone says nothing."""
+    signs = {
+        Verdict.CRITICAL: glyphs.bad,
+        Verdict.ATTENTION: glyphs.warning,
+        Verdict.UNKNOWN: glyphs.unknown,
+        Verdict.WELL: glyphs.good,
+        Verdict.NOTHING: glyphs.off,
+    }
+    return f"{signs[verdict]} {verdict.value}"
+
+
+def key_of(line: HealthLine) -> str:
+    return f"{line.area} {line.subject} {line.looked_at}"
+
+
+def summary(lines: Sequence[HealthLine], width: int, glyphs: Glyphs) -> list[Content]:
+    """How many there are of each verdict."""
+    counts = {verdict: sum(line.verdict is verdict for line in lines) for verdict in Verdict}
+    parts = [
+        Content.styled(f"{verdict_said(verdict, glyphs).replace(' ', f' {number} ', 1)}", _TONES[verdict])
+        for verdict, number in counts.items()
+        if number
+    ]
+    return flowed(parts, width, gap=3)
+
+
+def detail(line: HealthLine, width: int, glyphs: Glyphs) -> list[Content]:
+    """What was looked at, what was found, what it is compared with, and what to do."""
+    tone = _TONES[line.verdict]
+    which = f"{AREA_WORDS.get(line.area, line.area)}, {line.subject}" if line.subject != line.area else line.area
+    said = [
+        ("which", which, ""),
+        ("looked at", line.looked_at, ""),
+        ("found", line.number, tone),
+        ("limit", line.limit, ""),
+    ]
+    lines = [
+        part
+        for label, text, style in said
+        if text
+        for part in _labelled(label, wrapped(text, width - _LABEL, style=style))
+    ]
+    if line.action:
+        lines += wrapped(f"{glyphs.arrow} {line.action}", width, style=Tone.ACCENT)
+    return lines
+
+
+def _labelled(label: str, said: Sequence[Content]) -> list[Content]:
+    return [
+        Content.assemble((f"{'' if number else label:<{_LABEL}}", Tone.MUTED), part) for number, part in enumerate(said)
+    ]
+
+
+class HealthPane(RowsAndDetail[HealthLine]):
+    pane_id = "health"
+    title = "Health"
+    letter = "H"
+    topics = frozenset({"usage", "host", "databases", "probes", "backups", "schedule"})
+    sources = ()  # what fails is a line that says so
+    actions = RowsAndDetail.actions
+
+    def make_table(self) -> RowTable[HealthLine]:
+        return RowTable(
+            (
+                Column(
+                    "verdict", "Health", 12, self._verdict, order=lambda line: _RANK[line.verdict], descending=False
+                ),
+                Column("area", "What", 12, lambda line: AREA_WORDS.get(line.area, line.area)),
+                Column("subject", "Which", 14, lambda line: line.subject),
+                Column("number", "Found", 44, self._number, grow=True, most=90),
+                Column("limit", "Limit", 20, lambda line: line.limit, priority=1, grow=True, most=46),
+                Column("looked_at", "Looked at", 26, lambda line: line.looked_at, priority=2, grow=True, most=50),
+            ),
+            key=key_of,
+            empty="Looking.",
+            marks=False,
+            muted=lambda line: line.verdict is Verdict.NOTHING,
+            search=lambda line: (
+                f"{line.verdict.value} {line.area} {line.subject} {line.number} {line.looked_at} {line.action}"
+            ),
+        )
+
+    def _verdict(self, line: HealthLine) -> CellText:
+        return verdict_said(line.verdict, self.glyphs), _TONES[line.verdict]
+
+    def _number(self, line: HealthLine) -> CellText:
+        loud = line.verdict in (Verdict.CRITICAL, Verdict.ATTENTION, Verdict.UNKNOWN)
+        return line.number, _TONES[line.verdict] if loud else Tone.PLAIN
+
+    def show(self, snapshot: Snapshot) -> None:
+        monitor, glyphs = self.console_app.monitor, self.glyphs
+        lines = worst_first(check(snapshot, monitor.thresholds if monitor is not None else Thresholds()).lines)
+        self.show_rows(lines, snapshot.sampled_at, lambda width: summary(lines, width, glyphs))
+
+    def detail_of(self, record: HealthLine, width: int) -> Sequence[Content]:
+        return detail(record, width, self.glyphs)
