@@ -90,7 +90,7 @@ def _bring_to(stack: OperationStack, wanted: set[str]) -> None:
         return
     stack.compose("up", "--detach")
     if not wanted:
-        stack.compose("stop", "--timeout", "1")
+        stack.engine.docker("stop", "--time", "1", *stack.started())
 
 
 def _points(path: Path) -> list[tuple[str, str]]:
