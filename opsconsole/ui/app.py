@@ -222,7 +222,8 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
             self.publish(self.monitor.snapshot)
         self.monitor.start()
         self.operating.start()
-        self._set_aside()
+        # Imported on its first visit, a pane would keep the keys waiting.
+        self.aside(lambda: [each.load() for each in PANES], lambda _: self._set_aside(), "panes")
         self.set_timer(CLIENTS_LOADED_SECONDS, self._set_aside)
 
     def _set_aside(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.message import Message
@@ -59,17 +58,15 @@ class LogPrompt(Horizontal):
         self.kind = FILTER
         self._before = ""
 
-    def compose(self) -> ComposeResult:
-        yield Static("", classes="word", markup=False)
-        yield PromptInput(compact=True)
-        yield Static("", classes="note", markup=False)
-
     @property
     def is_open(self) -> bool:
         return self.has_class("-open")
 
     def open(self, kind: str, text: str) -> None:
         self.kind, self._before = kind, text
+        if not self.children:  # now, and not with the pane: a field costs as much as all else of it
+            word, note = (Static("", classes=name, markup=False) for name in ("word", "note"))
+            self.mount(word, PromptInput(compact=True), note)
         self.query_one(".word", Static).update(kind)
         self.say("regex, ! in front hides" if kind == FILTER else "regex")
         field = self.query_one(PromptInput)

@@ -141,14 +141,23 @@ class RowTable(Vertical, Hollow, Generic[R]):
             reverse=reverse,
         )
         self._head = RowHead(self._lines)
+        self._filter_line = Horizontal(classes="filter-line")  # what is in it is made when it is first needed
 
     def compose(self) -> ComposeResult:
         yield self._head
         yield self._lines
-        with Horizontal(classes="filter-line"):
-            yield Static("filter", classes="filter-word", markup=False)
-            yield FilterInput(compact=True)
-            yield Static("", classes="filter-count", markup=False)
+        yield self._filter_line
+
+    @property
+    def _field(self) -> FilterInput:
+        """Where the filter is typed. A field costs as much as the rest of the table, and most are never typed in."""
+        if not self._filter_line.children:
+            self._filter_line.mount(
+                Static("filter", classes="filter-word", markup=False),
+                FilterInput(compact=True),
+                Static("", classes="filter-count", markup=False),
+            )
+        return self._filter_line.query_one(FilterInput)
 
     # --- what a pane uses --------------------------------------------------------------------------
 
@@ -190,9 +199,8 @@ class RowTable(Vertical, Hollow, Generic[R]):
 
     def filter_by(self, text: str) -> None:
         """Show only rows that hold every word; `!word` hides the rows that hold it."""
-        field = self.query_one(FilterInput)
-        if field.value != text:
-            field.value = text  # comes back through `on_input_changed`
+        if text or self._filter_line.children:
+            self._field.value = text  # another one comes back through `on_input_changed`
         self._lines.filter_by(text)
         self._say_count()
 
@@ -218,7 +226,7 @@ class RowTable(Vertical, Hollow, Generic[R]):
 
     def back(self) -> bool:
         """Undo one thing for Esc: the filter, then the marks. False when there was neither."""
-        if self.filter_text or self.query_one(".filter-line").has_class("-open"):
+        if self.filter_text or self._filter_line.has_class("-open"):
             self._close_filter()
             return True
         if self.marked:
@@ -229,9 +237,10 @@ class RowTable(Vertical, Hollow, Generic[R]):
     # --- filter ------------------------------------------------------------------------------------
 
     def open_filter(self) -> None:
-        self.query_one(".filter-line").add_class("-open")
+        field = self._field
+        self._filter_line.add_class("-open")
         self._say_count()
-        self.query_one(FilterInput).focus()
+        field.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
@@ -252,14 +261,14 @@ class RowTable(Vertical, Hollow, Generic[R]):
 
     def _close_filter(self) -> None:
         self.filter_by("")
-        self.query_one(".filter-line").remove_class("-open")
+        self._filter_line.remove_class("-open")
         self._lines.focus()
 
     def _say_count(self) -> None:
-        if not self.is_mounted or not self.query_one(".filter-line").has_class("-open"):
+        if not self._filter_line.has_class("-open"):
             return
         shown, total = len(self._lines.rows), self._lines.total
-        self.query_one(".filter-count", Static).update(printable(f"{shown} of {total}  Esc shows all"))
+        self._filter_line.query_one(".filter-count", Static).update(printable(f"{shown} of {total}  Esc shows all"))
 
     # --- messages of the rows ----------------------------------------------------------------------
 
