@@ -16,12 +16,22 @@ from textual._styles_cache import StylesCache
 from textual.color import Color
 from textual.css.styles import StylesBase
 from textual.geometry import Region, Size, Spacing
+from textual.scrollbar import ScrollBar
 from textual.strip import Strip
 from textual.style import Style
 from textual.widget import Widget
 
 
-class Hollow(Widget):
+class _Scrolling(Widget):
+    @property
+    def vertical_scrollbar(self) -> ScrollBar:
+        bar = super().vertical_scrollbar
+        if not isinstance(bar._styles_cache, _PlainLines):
+            bar._styles_cache = _PlainLines()
+        return bar
+
+
+class Hollow(_Scrolling):
     """What only holds other widgets, on a ground of one colour: a blank line is all its lines."""
 
     def render_lines(self, crop: Region) -> list[Strip]:
@@ -33,7 +43,7 @@ class Hollow(Widget):
         return [blank] * crop.height
 
 
-class Plain(Widget):
+class Plain(_Scrolling):
     """A widget of lines with nothing but padding around them. One that has a border all the same is painted as ever."""
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -131,6 +131,7 @@ class RowLines(ScrollView, Plain, Generic[R], can_focus=True, inherit_bindings=F
         self._natural: dict[str, int] = {}
         self._natural_of: frozenset[str] = frozenset()
         self._painted: dict[int, tuple[Any, ...]] = {}
+        self._cells: dict[int, tuple[Any, ...]] = {}  # of the rows that were asked for them since `show`
         self._strips: LRUCache[tuple[Any, ...], Strip] = LRUCache(1024)
         self._styles: dict[str, RichStyle] = {}
         self._look: Look | None = None
@@ -189,6 +190,7 @@ class RowLines(ScrollView, Plain, Generic[R], can_focus=True, inherit_bindings=F
         if column is not None:
             rows = sorted_rows(rows, column, self.reverse)
         before = len(self.rows)
+        self._cells.clear()
         self.rows, self._keys = rows, [self._key(row) for row in rows]
         held = self._cursor_key
         if self._cursor >= len(self._keys) or self._keys[self._cursor] != held:
@@ -224,6 +226,7 @@ class RowLines(ScrollView, Plain, Generic[R], can_focus=True, inherit_bindings=F
         fitted = fit(self.columns, max(0, self.size.width - GUTTER - SCROLLBAR), self._natural)
         if fitted != self.fitted:
             self.fitted = fitted
+            self._cells.clear()
             self._strips.clear()  # a line that did not change is painted anew all the same: its columns moved
             self._repaint()
             self.post_message(self.Arranged())
@@ -257,7 +260,9 @@ class RowLines(ScrollView, Plain, Generic[R], can_focus=True, inherit_bindings=F
 
     def _signature(self, index: int) -> tuple[Any, ...]:
         row, key = self.rows[index], self._keys[index]
-        cells = tuple(fitted.column.cell(row) for fitted in self.fitted)
+        cells = self._cells.get(index)
+        if cells is None:
+            cells = self._cells[index] = tuple(fitted.column.cell(row) for fitted in self.fitted)
         return (
             cells,
             index == self._cursor,

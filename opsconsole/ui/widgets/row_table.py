@@ -15,8 +15,8 @@ How a pane uses it::
     def on_row_table_chosen(self, event: RowTable.Chosen) -> None:   # Enter or a double click
         event.record
 
-Cells are asked only for the lines on screen (all rows only to sort or filter by them), so thousands of
-rows cost no more than a screenful. Colours come as `Tone`; outside text is made printable here.
+Cells are asked only for the lines on screen (all rows only to sort or filter by them), once with each
+`show`, so thousands of rows cost no more than a screenful. Colours come as `Tone`; outside text is made printable here.
 Keys: see `keys.IN_LISTS`. Esc reaches `back()` through the pane.
 """
 
