@@ -29,7 +29,7 @@ class Task(Record, frozen=True):
 
 
 RUNBOOK = (
-    Task(name="health", title="Check system health", every=Every.DAILY, how="opsconsole status"),
+    Task(name="health", title="Check system health", every=Every.DAILY, how="opsconsole health, or H in the console"),
     Task(name="error-logs", title="Review error logs", every=Every.DAILY,
          how="opsconsole logs --level error --since 1d, or l and L in the console"),
     Task(name="backup", title="Verify backup completion", every=Every.DAILY, how="opsconsole backup list"),

@@ -5,29 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from opsconsole import health
+from opsconsole.alert_findings import Thresholds
+from opsconsole.health.checking import worst_first
 from opsconsole.maintenance.due import Proof
-from opsconsole.model import Alert, AlertState, Backup, BackupState, Container, Snapshot, SourceState
+from opsconsole.model import Alert, AlertState, Backup, BackupState, Container, Record, Snapshot
 from opsconsole.persistence.verdict import Verdict
 
 _RESOURCES = frozenset({"cpu", "memory", "disk", "inodes", "disk-full-soon", "container-memory", "redis-memory"})
 _FORECAST_DAYS = 60.0
 _IMAGE_DAYS = 31
+_QUIET = (health.Verdict.WELL, health.Verdict.NOTHING)
 _WEEK = timedelta(days=7)
 
 
-class Limits:
-    """How young is young enough, as the settings have it."""
+class Limits(Record, frozen=True):
+    """What is well, and how young is young enough, as the settings have it."""
 
-    def __init__(self, *, max_age_hours: float = 26.0, proven_days: int = 31) -> None:
-        self.max_age_hours = max_age_hours
-        self.proven_days = proven_days
+    thresholds: Thresholds = Thresholds()
+    max_age_hours: float = 26.0
+    proven_days: int = 31
 
 
 def proofs(snapshot: Snapshot, verdict: Verdict | None, now: datetime, limits: Limits) -> dict[str, Proof]:
     """By the name of the task; those of which nothing can be known are left out. `verdict`: the last one of
     verify-persistence."""
     found = {
-        "health": _health(snapshot),
+        "health": _health(snapshot, limits),
         "backup": _backup(snapshot, now, limits),
         "resources": _resources(snapshot),
         "capacity": _capacity(snapshot),
@@ -38,22 +42,16 @@ def proofs(snapshot: Snapshot, verdict: Verdict | None, now: datetime, limits: L
     return {name: proof for name, proof in found.items() if proof is not None}
 
 
-def _health(snapshot: Snapshot) -> Proof:
-    firing = [one for one in snapshot.alerts if one.state is AlertState.FIRING]
-    failed = [one.source for one in snapshot.readings.values() if one.state is SourceState.FAILED]
-    engine = snapshot.readings.get("engine")
-    if engine is None or engine.state is not SourceState.OK:
-        return Proof(holds=False, said="not known: the engine was not looked at")
-    if firing or failed:
-        worst = firing[0].message if firing else f"{failed[0]} cannot be looked at"
-        return Proof(holds=False, said=f"{_need_attention(len(firing) + len(failed))}: {worst}")
-    if snapshot.stack is None or snapshot.stack.problems:
-        return Proof(holds=False, said=snapshot.stack.problems[0] if snapshot.stack else "the stack was not read")
-    return Proof(holds=True, said="nothing needs attention")
-
-
-def _need_attention(number: int) -> str:
-    return "1 thing needs attention" if number == 1 else f"{number} things need attention, the first"
+def _health(snapshot: Snapshot, limits: Limits) -> Proof:
+    """As `opsconsole health` says: what could not be looked at is not well."""
+    found = health.check(snapshot, limits.thresholds)
+    if found.exit_code == health.COULD_NOT_LOOK:
+        return Proof(holds=False, said="not known: the engine or the stack was not looked at")
+    loud = [line for line in worst_first(found.lines) if line.verdict not in _QUIET]
+    if not loud:
+        return Proof(holds=True, said=f"all well: {len(found.lines)} things were looked at")
+    number = "1 thing needs attention" if len(loud) == 1 else f"{len(loud)} things need attention, the worst"
+    return Proof(holds=False, said=f"{number}: {loud[0].area} {loud[0].subject}: {loud[0].number}")
 
 
 def _backup(snapshot: Snapshot, now: datetime, limits: Limits) -> Proof:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from typing import Protocol
 
+from opsconsole.applied import thresholds
 from opsconsole.config import Config
 from opsconsole.maintenance.due import Row, State, Tick, rows, slot
 from opsconsole.maintenance.evidence import Limits, proofs
@@ -44,7 +45,11 @@ def tasks(config: Config) -> tuple[Task, ...]:
 
 
 def limits(config: Config) -> Limits:
-    return Limits(max_age_hours=config.backups.max_age_hours, proven_days=config.persistence.proven_days)
+    return Limits(
+        thresholds=thresholds(config),
+        max_age_hours=config.backups.max_age_hours,
+        proven_days=config.persistence.proven_days,
+    )
 
 
 def listing(

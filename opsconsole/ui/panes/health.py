@@ -10,6 +10,7 @@ from opsconsole.alert_findings import Thresholds
 from opsconsole.health import HealthLine, Verdict, check
 from opsconsole.health.checking import worst_first
 from opsconsole.model import Snapshot
+from opsconsole.ui.keys import Action
 from opsconsole.ui.panes.rows_and_detail import RowsAndDetail
 from opsconsole.ui.widgets.columns import CellText, Column
 from opsconsole.ui.widgets.lines import flowed, wrapped
@@ -88,7 +89,12 @@ class HealthPane(RowsAndDetail[HealthLine]):
     letter = "H"
     topics = frozenset({"usage", "host", "databases", "probes", "backups", "schedule"})
     sources = ()  # what fails is a line that says so
-    actions = RowsAndDetail.actions
+    actions = (
+        *RowsAndDetail.actions,
+        Action(
+            "app.maintenance", ("t",), "maintenance", "Tasks of the runbook: what is due.", footer=12, palette=False
+        ),
+    )
 
     def make_table(self) -> RowTable[HealthLine]:
         return RowTable(
