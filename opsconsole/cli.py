@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except (UsageError, SourceError) as error:
         hint = f" -> {error.hint}" if isinstance(error, SourceError) and error.hint else ""
-        return _give_up(f"{error}{hint}")
+        return _give_up(f"{error}{hint}", getattr(error, "exit_code", 2))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -100,9 +100,9 @@ def _prepare_output() -> None:
     logging.getLogger("opsconsole").addHandler(logging.NullHandler())
 
 
-def _give_up(why: str) -> int:
+def _give_up(why: str, code: int = 2) -> int:
     print(f"opsconsole: {printable(mask_text(why))}", file=sys.stderr)
-    return 2
+    return code
 
 
 def _drop_output() -> None:

@@ -15,6 +15,7 @@ from opsconsole.operations_command import (
     Find,
     add_plan_options,
     ask_for,
+    failing,
     run_emergency_stop,
     say_unfinished,
     site_of,
@@ -142,7 +143,8 @@ def run_rollback(arguments: argparse.Namespace, find: Find) -> int:
     if arguments.target == "last-backup":
         from opsconsole.operations.plan import RestoreOrder
 
-        return ask_for(site, Request(what="restore", restore=RestoreOrder(backup="latest")), arguments)
+        with failing():
+            return ask_for(site, Request(what="restore", restore=RestoreOrder(backup="latest")), arguments)
     request = Request(
         what="undo-config" if arguments.undo else arguments.target,
         to=arguments.to,

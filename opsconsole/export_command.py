@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsconsole.model import SourceError
-from opsconsole.operations_command import AddOptions, Find, add_plan_options, ask_for, say_unfinished, site_of
+from opsconsole.operations_command import AddOptions, Find, add_plan_options, ask_for, failing, say_unfinished, site_of
 from opsconsole.text import printable
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def run_export(arguments: argparse.Namespace, find: Find) -> int:
     wanted = exporting.Wanted(
         backup="" if arguments.backup == LIVE else arguments.backup, paths=paths, form=form, replace=arguments.replace
     )
-    done = exporting.export(requests.scope_of(site), site.config(), wanted, where)
+    with failing():
+        done = exporting.export(requests.scope_of(site), site.config(), wanted, where)
     for path, (file, one) in done.items():
         print(printable(_said(path, file, one)), file=sys.stderr)
     return 0
@@ -86,8 +87,6 @@ def run_import(arguments: argparse.Namespace, find: Find) -> int:
 
     database, _, name = _path(arguments.collection).partition(".")
     file = Path(arguments.file).absolute()
-    if not file.is_file():
-        raise SourceError(f"{file} is no file", f"ls -l {file}")
     site = site_of(arguments, find)
     say_unfinished(site.directory)
     order = ImportOrder(path=str(file), database=database, collection=name, mode=arguments.mode)

@@ -35,8 +35,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 class SourceError(Exception):
     """A source could not be read. `problem` is one line: what happened; `hint` is what to do about it.
 
-    `absent` says that there is nothing to look at (no Redis in this stack), which is not a fault.
+    `absent` says that there is nothing to look at (no Redis in this stack), which is not a fault. A command that ends
+    with it has `exit_code`.
     """
+
+    exit_code = 2
 
     def __init__(self, problem: str, hint: str = "", *, absent: bool = False) -> None:
         super().__init__(problem)

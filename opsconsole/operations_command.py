@@ -11,7 +11,8 @@ import argparse
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,11 +143,19 @@ def run_verb(arguments: argparse.Namespace, verb: str, find: Find) -> int:
 def ask_for(site: Site, request: Request, arguments: argparse.Namespace) -> int:
     """Make the plan of a request and carry it out. Returns the exit code."""
     from opsconsole.operations import requests, stack_plans
+    from opsconsole.reading_line import ReadingLine
 
+    line = ReadingLine()
     try:
-        plan = requests.make_plan(site, request)
+        plan = requests.make_plan(site, request, line.hear)
     except stack_plans.NothingToDo as nothing:
         return say_nothing(nothing)
+    except KeyboardInterrupt:
+        line.end()
+        print("\ngiven up before there was a plan; nothing was done", file=sys.stderr)
+        return 130
+    finally:
+        line.end()
     return carry_out(site, plan, arguments)
 
 
@@ -294,6 +303,21 @@ def _confirm(plan: Plan, *, yes: bool, accepted: Sequence[str]) -> None:
         return
     if input("Do it? [y/N] ").strip().lower() not in ("y", "yes"):
         raise NotConfirmed("not confirmed; nothing was done")
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """What is wrong with a backup or its key, and a database that does not answer, is a failure (exit code 1) and no
+    wrong use of the command (2). Nothing was changed either way."""
+    from opsconsole.backups.encryption import WrongKey
+    from opsconsole.backups.verifying import BadBackup
+    from opsconsole.sources.network import Explained
+
+    try:
+        yield
+    except (BadBackup, WrongKey, Explained) as error:
+        error.exit_code = 1
+        raise
 
 
 def site_of(arguments: argparse.Namespace, find: Find) -> Site:

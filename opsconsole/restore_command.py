@@ -1,18 +1,25 @@
 """`opsconsole restore`: what a backup holds is put back, whole or in part, and undone by one command.
 
-Exit codes: 0 done, 1 failed and nothing changed, 2 nothing was done, 3 it failed and all is as before, 4 it needs
-a hand: the commands are shown.
+Exit codes: 0 done, 1 failed and nothing changed (also a backup that is not right), 2 nothing was done, 3 it failed and
+all is as before, 4 it needs a hand: the commands are shown.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from opsconsole.backup_command import ID, KINDS
 from opsconsole.model import SourceError
-from opsconsole.operations_command import AddOptions, Find, add_plan_options, ask_for, say_unfinished, site_of
+from opsconsole.operations_command import (
+    AddOptions,
+    Find,
+    add_plan_options,
+    ask_for,
+    failing,
+    say_unfinished,
+    site_of,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -75,11 +82,10 @@ def run_restore(arguments: argparse.Namespace, find: Find) -> int:
     order = _order(arguments)
     site = site_of(arguments, find)
     say_unfinished(site.directory)
-    if not arguments.json and sys.stderr.isatty():
-        print("reading the backup and what is live ...", file=sys.stderr)
-    if arguments.undo:
-        return ask_for(site, Request(what="undo-restore", operation=arguments.operation), arguments)
-    return ask_for(site, Request(what="restore", restore=order), arguments)
+    with failing():
+        if arguments.undo:
+            return ask_for(site, Request(what="undo-restore", operation=arguments.operation), arguments)
+        return ask_for(site, Request(what="restore", restore=order), arguments)
 
 
 def _order(arguments: argparse.Namespace) -> RestoreOrder:
@@ -96,8 +102,11 @@ def _order(arguments: argparse.Namespace) -> RestoreOrder:
     )
     if arguments.undo and (arguments.backup or any(chosen) or arguments.files or arguments.users):
         raise SourceError("--undo takes no backup and no choice", "It brings back all that the restore replaced.")
-    if arguments.at and (arguments.undo or arguments.backup or arguments.redis_db or arguments.redis_key):
-        raise SourceError("--at goes without ID, --undo and Redis", "It is of MongoDB, from the backups that reach it.")
+    others = set(arguments.part) - {"mongo"} or arguments.redis_db or arguments.redis_key or arguments.files
+    if arguments.at and (arguments.undo or arguments.backup or others):
+        raise SourceError(
+            "--at goes without ID, --undo, Redis and files", "It is of MongoDB, from the backups that reach it."
+        )
     if not arguments.undo and not arguments.backup and not arguments.at:
         raise SourceError("which backup?", "Name one, or `latest`; `opsconsole backup list` lists them.")
     for path in arguments.collection:
@@ -126,11 +135,12 @@ def _moment(text: str) -> datetime:
     """A time by this host's clock, or with its own offset; in UTC."""
     from datetime import UTC, datetime
 
+    from opsconsole.backups import seconds
+
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise SourceError(f"--at {text} is no time", "Write it as 2026-01-31T14:05:00, or with Z for UTC.") from None
-    return at.astimezone(UTC).replace(microsecond=0)
+        return seconds.typed(text, datetime.now(UTC))
+    except SourceError as error:
+        raise SourceError(f"--at: {error.problem}", error.hint) from None
 
 
 def _renamed(text: str, databases: tuple[str, ...]) -> tuple[str, str]:

@@ -24,7 +24,7 @@ FLOORS = {
     "collecting": 4,
     "database_work": 1, "health": 3, "health_command": 5,
     "ui": 5, "status_command": 5, "logs_command": 5, "history_command": 5, "operations_command": 5, "deploy_command": 5,
-    "backup_command": 5, "export_command": 5, "restore_command": 5, "schedule_command": 5,
+    "backup_command": 5, "export_command": 5, "reading_line": 5, "restore_command": 5, "schedule_command": 5,
     "collect_command": 5,
     "runbook_tasks": 1, "persistence": 4, "maintenance": 4, "persistence_command": 5, "maintenance_command": 5,
     "incident": 3, "incident_room": 4, "incident_command": 5, "drill_command": 5,

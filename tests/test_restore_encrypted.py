@@ -82,7 +82,7 @@ def test_nothing_is_begun_with_a_wrong_key(
     public_of(key)
     try:
         capsys.readouterr()
-        assert run(stack, "restore", "latest", "--yes") == 2
+        assert run(stack, "restore", "latest", "--yes") == 1
         assert "does not open the backup" in capsys.readouterr().err
         assert run(stack, "backup", "verify", "latest", "--level", "2") != 0
         said = "".join(capsys.readouterr())

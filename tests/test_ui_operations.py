@@ -13,6 +13,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from opsconsole.backups.progress import Told
 from opsconsole.model import SourceError
 from opsconsole.operations import journal, releases, requests
 from opsconsole.operations.journal import Result
@@ -242,7 +243,7 @@ async def test_the_plan_is_made_on_a_thread_and_can_be_given_up(
     go_on = threading.Event()
     answers: list[Plan | SourceError] = [DEPLOY]
 
-    def make_plan(site: Site, request: Request) -> Plan:
+    def make_plan(site: Site, request: Request, told: Told) -> Plan:
         go_on.wait(20)
         answer = answers[0]
         if isinstance(answer, SourceError):
@@ -333,7 +334,7 @@ async def test_a_rollback_offers_the_releases_that_are_kept(
     ]
     monkeypatch.setattr(releases, "all_releases", lambda directory: tuple(kept))
     asked: list[Request] = []
-    monkeypatch.setattr(requests, "make_plan", lambda site, request: asked.append(request) or DEPLOY)
+    monkeypatch.setattr(requests, "make_plan", lambda site, request, told: asked.append(request) or DEPLOY)
     async with opened(made) as (app, pilot):
         await pilot.press("d", "R")
         await shows(
@@ -349,7 +350,7 @@ async def test_killed_while_it_is_watched_it_can_be_finished_or_undone(
 ) -> None:
     asked: list[Request] = []
 
-    def make_plan(site: Site, request: Request) -> Plan:
+    def make_plan(site: Site, request: Request, told: Told) -> Plan:
         asked.append(request)
         return RESTART
 
@@ -397,7 +398,7 @@ async def test_the_output_is_searched_and_bounded(made: OperationSamples) -> Non
 
 
 async def test_a_refusal_offers_the_plan_anew(made: OperationSamples, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "make_plan", lambda site, request: RESTART)
+    monkeypatch.setattr(requests, "make_plan", lambda site, request, told: RESTART)
     end = {
         "event": "end", "result": Result.REFUSED, "seconds": 0.2,
         "problem": "the stack changed since the plan was made: file .env: its content changed; container api: is new",

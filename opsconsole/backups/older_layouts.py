@@ -14,9 +14,10 @@ from opsconsole.backups import rdb
 from opsconsole.backups.files_loading import extract
 from opsconsole.backups.mongo_dump import is_dump_file
 from opsconsole.backups.packed_files import Packing, UnpackedFile
-from opsconsole.backups.reading import Corrupt, FileReader, LimitReached, Meter, up_to
+from opsconsole.backups.progress import Counted, Told
+from opsconsole.backups.reading import Corrupt, FileReader, LimitReached, Meter, heard_by, up_to
 from opsconsole.backups.tarball import BLOCK, looks_like_tar
-from opsconsole.backups.verifying import Fault
+from opsconsole.backups.verifying import BadBackup, Fault
 from opsconsole.durable import open_private, write_all
 from opsconsole.model import Backup, Record, SourceError
 
@@ -33,29 +34,32 @@ class OlderPart(Record, frozen=True):
     path: str
 
 
-def opened(backup: Backup, scratch: Path, limit: int) -> tuple[OlderPart, ...]:
+def opened(
+    backup: Backup, scratch: Path, limit: int, told: Told = lambda what, done, total: None
+) -> tuple[OlderPart, ...]:
     """The parts of a backup, unpacked below `scratch` (an empty directory that the caller removes) where needed.
 
     `limit`: unpacked bytes of one archive at most. Raises SourceError that names the file at fault.
     """
-    opening = _Opening(Path(backup.path), scratch, limit)
+    opening = _Opening(Path(backup.path), scratch, limit, told)
     try:
         return tuple(opening.part(part.kind, part.path) for part in backup.parts if part.kind in _DATA)
     except (Corrupt, LimitReached) as fault:
         problem = fault.problem if isinstance(fault, Corrupt) else "unpacks to more than it may"
-        raise SourceError(f"{opening.at} {problem}", "Choose another backup.") from None
+        raise BadBackup(f"{opening.at} {problem}", "Choose another backup.") from None
     except OSError as error:
         raise SourceError(f"{opening.at} cannot be read: {error.strerror}") from None
 
 
-def check(parts: Sequence[OlderPart], required: Sequence[str] = ()) -> tuple[Fault, ...]:
-    """Read everything to its end; what is wrong, named. `required`: collections that must have documents."""
+def check(parts: Sequence[OlderPart], required: Sequence[str] = ()) -> tuple[tuple[Fault, ...], dict[str, int]]:
+    """Read everything to its end: what is wrong, named, and the documents by "database.collection". `required`:
+    collections that must have documents."""
     faults: list[Fault] = []
-    full: set[str] = set()
+    counts: dict[str, int] = {}
     for part in parts:
         try:
             if part.kind == "mongo":
-                full |= _collections(Path(part.path))
+                counts |= _counts(Path(part.path))
             elif part.kind == "redis":
                 with FileReader(part.path, Meter(1 << 62)) as reader:
                     rdb.count(reader)
@@ -63,6 +67,7 @@ def check(parts: Sequence[OlderPart], required: Sequence[str] = ()) -> tuple[Fau
             faults.append(Fault(path=part.name, problem=fault.problem))
         except OSError as error:
             faults.append(Fault(path=part.name, problem=f"cannot be read: {error.strerror}"))
+    full = {form for path, documents in counts.items() if documents for form in (path, path.partition(".")[2])}
     if not faults:
         name = next((part.name for part in parts if part.kind == "mongo"), "the backup")
         faults = [
@@ -70,18 +75,26 @@ def check(parts: Sequence[OlderPart], required: Sequence[str] = ()) -> tuple[Fau
             for one in required
             if one not in full
         ]
-    return tuple(faults)
+    return tuple(faults), counts
 
 
-def _collections(path: Path) -> set[str]:
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files of a directory. Raises OSError."""
+    if not path.is_dir():
+        return path.stat().st_size
+    return sum(one.lstat().st_size for one in path.rglob("*") if one.is_file() and not one.is_symlink())
+
+
+def _counts(path: Path) -> dict[str, int]:
     from opsconsole.backups.mongo_dumps import check_dump, open_dump
 
     with open_dump(path) as dump:
-        return {form for one in check_dump(dump) if one.documents for form in (one.entry.path, one.entry.name)}
+        return {one.entry.path: one.documents for one in check_dump(dump)}
 
 
 class _Opening:
-    def __init__(self, backup: Path, scratch: Path, limit: int) -> None:
+    def __init__(self, backup: Path, scratch: Path, limit: int, told: Told) -> None:
+        self._told = told
         self._backup = backup
         self._scratch = scratch
         self._limit = limit
@@ -119,7 +132,10 @@ class _Opening:
     def _extracted(self, path: Path) -> Path:
         if path not in self._unpacked:
             target = self._scratch / str(len(self._unpacked))
-            extract(path, target, limit=self._limit, foreign=True)
+            counted = Counted(self._told, size_of(path), "unpacking ")
+            counted.at(path.name)
+            with heard_by(counted.went_on):
+                extract(path, target, limit=self._limit, foreign=True)
             self._unpacked[path] = target
         return self._unpacked[path]
 

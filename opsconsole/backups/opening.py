@@ -5,23 +5,21 @@ What the older layouts have packed is unpacked aside; our own is read where it l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from opsconsole.backups import manifest, older_layouts, rdb
 from opsconsole.backups.encryption import NO_KEYS, SUFFIX, Keys
 from opsconsole.backups.manifest import HeldCollection, HeldKeys
-from opsconsole.backups.reading import Corrupt, FileReader, Meter
+from opsconsole.backups.progress import Counted, Told
+from opsconsole.backups.reading import Corrupt, FileReader, Meter, heard_by
 from opsconsole.backups.redis_checking import held_keys
-from opsconsole.backups.verifying import Fault, Level, check_keys, verify
+from opsconsole.backups.verifying import BadBackup, Fault, Level, check_keys, verify
 from opsconsole.model import Backup, Record, SourceError
 from opsconsole.text import printable
 
 OWN = "opsconsole"
-
-Told = Callable[[str, int, int], None]
-"""Hears of what is being read, and of bytes of how many."""
 
 
 class OpenPart(Record, frozen=True):
@@ -70,7 +68,7 @@ def open_backup(
     """
     if backup.layout == OWN:
         return _own(backup, check, keys, told)
-    return _older(backup, scratch, limit)
+    return _older(backup, scratch, limit, told)
 
 
 def _own(backup: Backup, check: bool, keys: Keys, told: Told) -> Opened:
@@ -122,27 +120,34 @@ def _open_part(directory: Path, part: manifest.Part) -> OpenPart:
     )
 
 
-def _older(backup: Backup, scratch: Path, limit: int) -> Opened:
-    parts = older_layouts.opened(backup, scratch, limit)
+def _older(backup: Backup, scratch: Path, limit: int, told: Told) -> Opened:
+    parts = older_layouts.opened(backup, scratch, limit, told)
     if not parts:
         raise SourceError(f"{printable(backup.id)} holds nothing that can be restored", "Choose another backup.")
-    _refuse(backup, older_layouts.check(parts))
-    return Opened(id=backup.id, taken_at=backup.taken_at, parts=tuple(_described(one) for one in parts))
+    found = []
+    for part in parts:
+        counted = Counted(told, older_layouts.size_of(Path(part.path)), "content of ")
+        counted.at(part.name)
+        try:
+            with heard_by(counted.went_on):
+                found.append(_described(part))
+        except Corrupt as fault:
+            _refuse(backup, (Fault(path=part.name, problem=fault.problem),))
+        except OSError as error:
+            _refuse(backup, (Fault(path=part.name, problem=f"cannot be read: {error.strerror}"),))
+    return Opened(id=backup.id, taken_at=backup.taken_at, parts=tuple(found))
 
 
 def _described(part: older_layouts.OlderPart) -> OpenPart:
-    """What an unpacked part holds: it was read to its end, so it can be."""
+    """What an unpacked part holds, read to its end. Raises Corrupt and OSError."""
     collections: tuple[HeldCollection, ...] = ()
     keys: tuple[HeldKeys, ...] = ()
     members = size = 0
     if part.kind == "mongo":
         collections = _collections(Path(part.path))
     elif part.kind == "redis":
-        try:
-            with FileReader(part.path, Meter(1 << 62)) as reader:
-                keys = held_keys(rdb.count(reader))
-        except Corrupt as fault:
-            raise SourceError(f"{part.name} {fault.problem}", "Choose another backup.") from None
+        with FileReader(part.path, Meter(1 << 62)) as reader:
+            keys = held_keys(rdb.count(reader))
     elif part.kind == "files":
         for one in Path(part.path).rglob("*"):
             members += 1
@@ -179,7 +184,7 @@ def _collections(path: Path) -> tuple[HeldCollection, ...]:
 def _refuse(backup: Backup, faults: Sequence[Fault]) -> None:
     if faults:
         more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
-        raise SourceError(
+        raise BadBackup(
             f"the backup {printable(backup.id)} is not right: {faults[0]}{more}",
             "Nothing was changed. Choose another backup.",
         )

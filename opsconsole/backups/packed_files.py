@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from opsconsole.backups.encryption import NO_KEYS, NOBODY, SUFFIX, Keys, Recipients, Sealing, Unsealed
-from opsconsole.backups.reading import Corrupt, GzipReader, Meter, Peeked, Reader, up_to
+from opsconsole.backups.reading import Corrupt, GzipReader, Meter, Peeked, Reader, hearer, up_to
 
 _CHUNK = 1 << 16
 GZIP_MAGIC = b"\x1f\x8b"
@@ -129,9 +129,12 @@ class _Descriptor:
     def __init__(self, path: Path) -> None:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         self._file = os.fdopen(os.open(path, flags), "rb", buffering=0)
+        self._heard = hearer()
 
     def read(self, size: int) -> bytes:
-        return self._file.read(size) or b""
+        data = self._file.read(size) or b""
+        self._heard(len(data))
+        return data
 
     def close(self) -> None:
         self._file.close()

@@ -8,21 +8,21 @@ from pathlib import Path
 from opsconsole.backups.config_part import check_config_part
 from opsconsole.backups.encryption import NO_KEYS, Keys
 from opsconsole.backups.manifest import Manifest, Part
+from opsconsole.backups.progress import Counted
+from opsconsole.backups.reading import heard_by
 from opsconsole.backups.redis_checking import check_redis_part
-from opsconsole.backups.verifying import Fault, Told
+from opsconsole.backups.verifying import Fault
 
 
 def parse(
-    directory: Path, held: Manifest, told: Told, required: Sequence[str] = (), keys: Keys = NO_KEYS
+    directory: Path, held: Manifest, counted: Counted, required: Sequence[str] = (), keys: Keys = NO_KEYS
 ) -> list[Fault]:
     """What is wrong, named by file. `required`: collections that must have documents. Never raises for the content."""
     faults: list[Fault] = []
-    done, total = 0, held.size
-    for part in held.parts:
-        told(part.name, done, total)
-        faults += _parsed(directory, part, required, keys)
-        done += part.size
-    told("", total, total)
+    with heard_by(counted.went_on):
+        for part in held.parts:
+            counted.at(part.name)
+            faults += _parsed(directory, part, required, keys)
     if required and not held.incremental and not any(part.kind == "mongo" for part in held.parts):
         faults.append(Fault(path=directory.name, problem=f"has no MongoDB part, and {required[0]} is required"))
     return faults

@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 import msgspec
 
+Told = Callable[[str, int, int], None]
+"""Hears of what is being read, and of bytes of how many. What it raises ends the reading."""
+
 
 class Progress(msgspec.Struct, frozen=True):
     """How far saving or loading is. Totals are what the server's metadata says, so estimates; 0 when unknown."""
@@ -28,6 +31,47 @@ class Progress(msgspec.Struct, frozen=True):
         if not self.bytes or self.total_bytes < self.bytes:
             return None
         return (self.total_bytes - self.bytes) / self.rate
+
+
+class Pace:
+    """How quickly a piece of work goes on, in words. When its bytes begin anew, so does the time."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._from = self._last = 0
+        self._since: float | None = None
+
+    def words(self, done: int, total: int) -> str:
+        """`, 85.0 MB/s, about 14 s left`; "" before it can be told."""
+        now = self._clock()
+        if self._since is None or done < self._last:
+            self._since, self._from = now, done
+        self._last = done
+        seconds = now - self._since
+        if seconds < 1 or done <= self._from:
+            return ""
+        rate = (done - self._from) / seconds
+        left = f", about {max(1, round((total - done) / rate)):,} s left" if total > done else ""
+        return f", {rate / 1e6:,.1f} MB/s{left}"
+
+
+class Counted:
+    """One pass over the files of a backup: adds up the blocks that are read, and says so with each of them."""
+
+    def __init__(self, told: Told, total: int, words: str = "") -> None:
+        """`total` bytes are to be read; `words` stand before what is read."""
+        self._told, self._total, self._words = told, total, words
+        self._what = ""
+        self._done = 0
+
+    def at(self, what: str) -> None:
+        """What is read now."""
+        self._what = self._words + what
+        self.went_on(0)
+
+    def went_on(self, size: int) -> None:
+        self._done = min(self._done + size, self._total)
+        self._told(self._what, self._done, self._total)
 
 
 class Cancelled(Exception):

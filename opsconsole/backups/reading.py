@@ -10,6 +10,9 @@ from __future__ import annotations
 import os
 import stat
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 _CHUNK = 1 << 16
@@ -33,6 +36,25 @@ class Reader(Protocol):
     def read(self, size: int) -> bytes:
         """Up to `size` bytes, b"" at the end."""
         ...
+
+
+_hearer: ContextVar[Callable[[int], None] | None] = ContextVar("hearer", default=None)
+
+
+@contextmanager
+def heard_by(hear: Callable[[int], None]) -> Iterator[None]:
+    """Every file that is opened for reading inside tells `hear` how many bytes each block has, as they lie on the disk.
+    What it raises ends the reading. A reader of a format would only have to pass it on."""
+    token = _hearer.set(hear)
+    try:
+        yield
+    finally:
+        _hearer.reset(token)
+
+
+def hearer() -> Callable[[int], None]:
+    """Whoever listens where a file is opened; it may be read in another thread."""
+    return _hearer.get() or (lambda size: None)
 
 
 class Meter:
@@ -60,6 +82,7 @@ class FileReader:
     def __init__(self, path: str, meter: Meter) -> None:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         self._meter = meter
+        self._heard = hearer()
         found = os.fstat(self._descriptor)
         self.size = found.st_size
         if not stat.S_ISREG(found.st_mode):
@@ -69,6 +92,7 @@ class FileReader:
     def read(self, size: int) -> bytes:
         data = os.read(self._descriptor, min(size, _CHUNK))
         self._meter.spend(len(data))
+        self._heard(len(data))
         return data
 
     def tail(self, size: int) -> bytes:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from opsconsole.backups import marks
 from opsconsole.backups.encryption import NO_KEYS, Keys
 from opsconsole.backups.marks import Check
-from opsconsole.backups.progress import Cancelled, IsCancelled
+from opsconsole.backups.progress import Cancelled, IsCancelled, Told
 from opsconsole.backups.proof import LiveServer, Proof, is_corrupt
-from opsconsole.backups.verifying import Fault, Level, Told, verify
+from opsconsole.backups.verifying import Fault, Level, verify
 from opsconsole.model import Backup, BackupState, Record, SourceError
 
 OWN = "opsconsole"
@@ -32,6 +34,7 @@ class Verification(Record, frozen=True):
     faults: tuple[Fault, ...] = ()
     proof: Proof | None = None  # on level 3
     note: str = ""  # why it is not the level that was asked for
+    counts: dict[str, int] = {}  # documents by "database.collection", of a layout without a manifest
     unrecorded: str = ""  # why the result could not be written down
 
     @property
@@ -108,18 +111,19 @@ def _older(
     with private_directory(parent) as scratch:
         limit = max(0, shutil.disk_usage(parent).free - _RESERVE)
         try:
-            parts = older_layouts.opened(backup, scratch, limit)
+            parts = older_layouts.opened(backup, scratch, limit, told)
         except SourceError as error:
             if not is_corrupt(error):
                 raise
             name, _, problem = error.problem.partition(" ")
             return _wrong(backup, asked, Level.PARSED, (Fault(path=name, problem=problem),))
-        if faults := older_layouts.check(parts, asked.required):
+        faults, counts = older_layouts.check(parts, asked.required)
+        if faults:
             return _wrong(backup, asked, Level.PARSED, faults)
         if asked.level < Level.RESTORED:
-            return Verification(id=backup.id, asked=asked.level, level=Level.PARSED)
+            return Verification(id=backup.id, asked=asked.level, level=Level.PARSED, counts=counts)
         proof = prove_older(parts, scratch, servers, told, cancelled, operation=asked.operation)
-    return _with_proof(backup, asked, proof)
+    return msgspec.structs.replace(_with_proof(backup, asked, proof), counts=counts)
 
 
 def _wrong(backup: Backup, asked: Asked, level: Level, faults: tuple[Fault, ...]) -> Verification:
@@ -133,8 +137,6 @@ def _with_proof(backup: Backup, asked: Asked, proof: Proof) -> Verification:
 
 
 def _recorded(backup: Backup, found: Verification, at: datetime) -> Verification:
-    import msgspec
-
     directory = Path(backup.path).parent
     known = marks.read(directory, backup.id)
     if known.problem:

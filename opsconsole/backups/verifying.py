@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
 
@@ -22,14 +22,12 @@ from opsconsole.backups import manifest, own_layout
 from opsconsole.backups.contents import is_litter
 from opsconsole.backups.encryption import NO_KEYS, SUFFIX, Keys, WrongKey, opens
 from opsconsole.backups.manifest import HeldFile, Manifest, ManifestError
-from opsconsole.backups.reading import FileReader, Meter
-from opsconsole.model import Record
+from opsconsole.backups.progress import Counted, Told
+from opsconsole.backups.reading import FileReader, Meter, heard_by
+from opsconsole.model import Record, SourceError
 from opsconsole.text import printable
 
 _BLOCK = 1 << 20
-
-Told = Callable[[str, int, int], None]
-"""Hears of progress: what is being read, and bytes of how many."""
 
 
 class Level(IntEnum):
@@ -47,6 +45,10 @@ class Fault(Record, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.path} {self.problem}"
+
+
+class BadBackup(SourceError):
+    """A backup is not what it says it is. Nothing was changed."""
 
 
 class Verified(Record, frozen=True):
@@ -86,12 +88,13 @@ def verify(
         check_keys(directory, held, keys)
     if held is not None and not faults and level >= Level.HASHES:
         reached = Level.HASHES
-        faults = _hashes(directory, held, told)
+        pass_words = "1 of 2, hash of " if level >= Level.PARSED else "hash of "
+        faults = _hashes(directory, held, Counted(told, held.size, pass_words))
     if held is not None and not faults and level >= Level.PARSED:
         from opsconsole.backups.parsing import parse
 
         reached = Level.PARSED
-        faults = parse(directory, held, told, required, keys)
+        faults = parse(directory, held, Counted(told, held.size, "2 of 2, content of "), required, keys)
     return Verified(id=directory.name, level=level, faults=tuple(faults), manifest=held, reached=reached)
 
 
@@ -168,16 +171,14 @@ def check_keys(directory: Path, held: Manifest, keys: Keys) -> None:
 # --- level 1 ---------------------------------------------------------------------------------------
 
 
-def _hashes(directory: Path, held: Manifest, told: Told) -> list[Fault]:
+def _hashes(directory: Path, held: Manifest, counted: Counted) -> list[Fault]:
     faults = []
-    done, total = 0, held.size
-    for file in held.files:
-        told(file.path, done, total)
-        problem = hash_problem(directory, file)
-        if problem:
-            faults.append(Fault(path=file.path, problem=problem))
-        done += file.size
-    told("", total, total)
+    with heard_by(counted.went_on):
+        for file in held.files:
+            counted.at(file.path)
+            problem = hash_problem(directory, file)
+            if problem:
+                faults.append(Fault(path=file.path, problem=problem))
     if not faults and held.checksums is not None:
         listed = tuple(file for part in held.parts for file in part.files)
         expected = hashlib.sha256(manifest.checksum_lines(listed)).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import msgspec
 from opsconsole.backups import copying, manifest, marks, pruning
 from opsconsole.backups.encryption import NO_KEYS
 from opsconsole.backups.findings import counted
-from opsconsole.backups.progress import Cancelled
+from opsconsole.backups.progress import Cancelled, Pace, Told
 from opsconsole.backups.proof import LiveServer, Proof
 from opsconsole.backups.retention import Policy
 from opsconsole.backups.verified_backups import Asked, verify_and_mark
@@ -81,8 +81,9 @@ def verify_backup(operation: Operation, one: Step) -> Fields:
         said += f"; restored in {seen.proof.seconds:.1f} s ({', '.join(dict.fromkeys(way_words(seen.proof)))})"
     if not seen.complete and asked.level is Level.RESTORED:
         raise SourceError(f"{name} could not be proven: {seen.note}", f"{said}. It says nothing against the backup.")
+    counts = seen.counts or (_counts(found.directory / name) if seen.level >= Level.PARSED else {})
     text = said + "".join(f"; {more}" for more in (seen.note, seen.unrecorded) if more)
-    return {"text": text, "counts": _counts(found.directory / name) if seen.level >= Level.PARSED else {}}
+    return {"text": text, "counts": counts}
 
 
 def _counts(directory: Path) -> dict[str, int]:
@@ -153,28 +154,18 @@ ACTS: dict[Act, acts.Act] = {
 }
 
 
-def in_bytes(operation: Operation) -> Callable[[str, int, int], None]:
+def in_bytes(operation: Operation) -> Told:
     """Tells watchers how far it is, once a second at most."""
-    next_at, since = 0.0, 0.0
+    next_at, pace = 0.0, Pace()
 
     def told(what: str, done: int, total: int) -> None:
-        nonlocal next_at, since
-        now = time.monotonic()
-        since = since or now
+        nonlocal next_at
+        now, speed = time.monotonic(), pace.words(done, total)
         if what and now >= next_at:
             next_at = now + 1.0
-            operation.progress(what + speed(done, total, now - since), done, total or None, "bytes")
+            operation.progress(what + speed, done, total or None, "bytes")
 
     return told
-
-
-def speed(done: int, total: int, seconds: float) -> str:
-    """`, 85.0 MB/s, about 14 s left`; "" before it can be told."""
-    if seconds < 1 or not done:
-        return ""
-    rate = done / seconds
-    left = f", about {max(1, round((total - done) / rate)):,} s left" if total > done else ""
-    return f", {rate / 1e6:,.1f} MB/s{left}"
 
 
 def listed(found: Scope, policy: Policy | None = None) -> tuple[Backup, ...]:

@@ -11,6 +11,7 @@ from opsconsole.backups.naming import named
 from opsconsole.backups.opening import Opened, open_backup
 from opsconsole.backups.progress import Cancelled, Watch
 from opsconsole.backups.reading import Corrupt
+from opsconsole.backups.verifying import BadBackup
 from opsconsole.config import Config
 from opsconsole.model import BackupClass, Record, SourceError
 from opsconsole.operations import acts, backup_acts, backup_plans
@@ -80,7 +81,7 @@ def _of_backup(
                 return export_json(dump, targets, watch, wanted.form)
         except Corrupt as fault:
             hint = "Verify it: `opsconsole backup verify`."
-            raise SourceError(f"the backup {backup.id} {fault.problem}", hint) from None
+            raise BadBackup(f"the backup {backup.id} {fault.problem}", hint) from None
 
 
 def _part(opened: Opened) -> str:
@@ -103,6 +104,9 @@ def server(found: Scope) -> Connection:
 
 def import_plan(found: Scope, order: ImportOrder) -> Plan:
     """A safety backup of MongoDB, then the documents. Raises SourceError."""
+    file = Path(order.path)
+    if not file.is_file():
+        raise SourceError(f"{file} is no file", f"ls -l {file}")
     safety = BackupOrder(
         backup_class=BackupClass.SAFETY,
         why=f"before the import into {order.database}.{order.collection}",

@@ -26,6 +26,7 @@ from opsconsole.operations.plan import (
 )
 
 if TYPE_CHECKING:
+    from opsconsole.backups.progress import Told
     from opsconsole.config import Config
     from opsconsole.operations.backup_scope import Scope
     from opsconsole.operations.facts import Look
@@ -74,10 +75,17 @@ class Begun(NamedTuple):
     process: subprocess.Popen[bytes]
 
 
-def make_plan(site: Site, request: Request) -> Plan:
-    """Look at the stack and plan; takes seconds. Raises NothingToDo, SourceError."""
+def _unheard(what: str, done: int, total: int) -> None:
+    """Nobody waits for it."""
+
+
+def make_plan(site: Site, request: Request, told: Told = _unheard) -> Plan:
+    """Look at the stack and plan; takes seconds, and of a restore as long as the backup is read: `told` hears of it,
+    and what it raises ends it. Raises NothingToDo, SourceError."""
     if request.what not in _BESIDE_HALF_A_RESTORE:
         _refuse_half_a_restore(site)
+    if request.what in ("restore", "undo-restore"):
+        return (_restore if request.what == "restore" else _undo_restore)(site, request, told)
     return PLANS[request.what](site, request)
 
 
@@ -322,7 +330,7 @@ def _prune(site: Site, request: Request) -> Plan:
     return backup_plans.prune(found, backup_acts.listed(found), site.config())
 
 
-def _restore(site: Site, request: Request) -> Plan:
+def _restore(site: Site, request: Request, told: Told = _unheard) -> Plan:
     from opsconsole.backups.naming import named
     from opsconsole.operations import backup_acts, restore_plans
 
@@ -332,7 +340,7 @@ def _restore(site: Site, request: Request) -> Plan:
     if order.at is not None:
         order = restore_plans.up_to(found, backups, order)
     backup = named(backups, order.backup)
-    return restore_plans.restore(found, site.config(), backup, order)
+    return restore_plans.restore(found, site.config(), backup, order, told)
 
 
 def _import(site: Site, request: Request) -> Plan:
@@ -353,12 +361,12 @@ def _database(make: str) -> Callable[[Site, Request], Plan]:
     return plan
 
 
-def _undo_restore(site: Site, request: Request) -> Plan:
+def _undo_restore(site: Site, request: Request, told: Told = _unheard) -> Plan:
     """The restore that is named, or the last one that was done, undone by its safety backup."""
     from opsconsole.operations import restore_plans
 
     order = restore_plans.undoing(site.directory, request.operation)
-    return _restore(site, msgspec.structs.replace(request, restore=order))
+    return _restore(site, msgspec.structs.replace(request, restore=order), told)
 
 
 def _replica_set(site: Site, request: Request) -> Plan:

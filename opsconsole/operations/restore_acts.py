@@ -7,8 +7,8 @@ from pathlib import Path
 from types import ModuleType
 
 from opsconsole.backups.encryption import Keys
-from opsconsole.backups.opening import Told, open_backup
-from opsconsole.backups.progress import Cancelled
+from opsconsole.backups.opening import open_backup
+from opsconsole.backups.progress import Cancelled, Told
 from opsconsole.backups.verifying import Level, verify
 from opsconsole.durable import replace_private
 from opsconsole.model import SourceError
@@ -46,12 +46,16 @@ def check(operation: Operation, one: Step) -> Fields:
         shutil.rmtree(scratch)
     scratch.mkdir(mode=0o700)
     keys = private_keys(operation.config)
-    opened = open_backup(backup, scratch, room(scratch), keys=keys, told=in_bytes(operation))
+    told = _stoppable(operation)
+    try:
+        opened = open_backup(backup, scratch, room(scratch), keys=keys, told=told)
+        if order.slices:
+            _check_slices(found, order, keys, told)
+    except Cancelled:
+        raise acts.cancelled(operation, one) from None
     opened = only(opened, order)
     if opened.identity != order.identity:
         raise SourceError(f"the backup {backup.id} is another one than the plan was made of", "Look at the plan again.")
-    if order.slices:
-        _check_slices(found, order, keys, in_bytes(operation))
     restore_state.write(home, "opened.json", opened)
     return {"text": f"{backup.id}: every document, key and file was read"}
 
@@ -138,6 +142,18 @@ def _clear(found: Scope, home: Path) -> None:
     restore_mongo.clear(home, found)
     shutil.rmtree(home / "opened", ignore_errors=True)
     replace_private(home / CLEARED, b"")
+
+
+def _stoppable(operation: Operation) -> Told:
+    """Tells watchers of what is read, and raises Cancelled when somebody asked for an end."""
+    told = in_bytes(operation)
+
+    def hear(what: str, done: int, total: int) -> None:
+        if operation.cancel():
+            raise Cancelled
+        told(what, done, total)
+
+    return hear
 
 
 def _check_slices(found: Scope, order: RestoreOrder, keys: Keys, told: Told) -> None:

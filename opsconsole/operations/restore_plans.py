@@ -22,6 +22,7 @@ from opsconsole.backups.findings import counted, some_of
 from opsconsole.backups.mongo_choosing import loadable
 from opsconsole.backups.naming import BEFORE_RESTORE
 from opsconsole.backups.opening import Opened, open_backup
+from opsconsole.backups.progress import Told
 from opsconsole.config import Config
 from opsconsole.model import Backup, BackupClass, Container, SourceError
 from opsconsole.operations import backup_acts, backup_plans, journal, restore_redis_ways, restore_state
@@ -62,13 +63,21 @@ from opsconsole.sources.throwaway_places import private_directory
 FILE = "file"
 
 
-def restore(found: Scope, config: Config, backup: Backup, order: RestoreOrder) -> Plan:
+def restore(
+    found: Scope,
+    config: Config,
+    backup: Backup,
+    order: RestoreOrder,
+    told: Told = lambda what, done, total: None,
+) -> Plan:
     """Read the backup (unless it was read to level 2 before) and what is live, and plan. Takes as long as that takes.
 
-    Raises SourceError when the backup is not right, or does not have what was chosen.
+    Raises SourceError when the backup is not right, or does not have what was chosen; what `told` raises ends it, and
+    nothing stays.
     """
     keys = private_keys(config)
-    with _read(found, backup, keys) as opened:
+    with _read(found, backup, keys, told) as opened:
+        told("what is live now", 0, 0)
         return _planned(found, backup, order, opened, keys)
 
 
@@ -229,11 +238,11 @@ def undone(old: Plan, look: Scope, operation: str, *, settled: str, finish: bool
 
 
 @contextmanager
-def _read(found: Scope, backup: Backup, keys: Keys) -> Iterator[Opened]:
+def _read(found: Scope, backup: Backup, keys: Keys, told: Told) -> Iterator[Opened]:
     """What the backup holds; an older layout is unpacked for the look, and gone afterwards. Raises SourceError."""
     with private_directory(state_directory(Path(found.look.directory))) as scratch:
         known = (backup.checked_level or 0) >= NEEDED_LEVEL
-        yield open_backup(backup, scratch, room(scratch), check=not known, keys=keys)
+        yield open_backup(backup, scratch, room(scratch), check=not known, keys=keys, told=told)
 
 
 # --- steps -----------------------------------------------------------------------------------------

@@ -229,8 +229,10 @@ def reachable(connection: Connection) -> Connection:
     """The same server by the first of its addresses that lets us in; raises SourceError when there is no way at all."""
     import msgspec
 
+    from opsconsole.sources.network import Explained
+
     if not connection.uri:
-        raise SourceError(
+        raise Explained(
             f"{connection.target.name} cannot be reached: {connection.problem or 'no address is known'}",
             connection.hint,
         )

@@ -11,15 +11,14 @@ from textual.content import Content
 from opsconsole.operations import plan as plans
 from opsconsole.operations.attached import Standing
 from opsconsole.operations.course import Course, Mark
-from opsconsole.operations.journal import Entry, Result, exit_code
+from opsconsole.operations.journal import Result, exit_code
 from opsconsole.operations.past import Expected
 from opsconsole.operations.plan import Kind
 from opsconsole.text import printable
-from opsconsole.ui.widgets.gauge import gauge
 from opsconsole.ui.widgets.lines import flowed, wrapped
-from opsconsole.ui.wording import Glyphs, Tone, clock, count, duration, moment, plural, size
+from opsconsole.ui.widgets.progress_lines import progress_lines
+from opsconsole.ui.wording import Glyphs, Tone, clock, moment, plural
 
-_BAR = 24
 RESULTS: dict[Result, tuple[str, Tone]] = {
     Result.DONE: ("done", Tone.GOOD),
     Result.FAILED: ("FAILED", Tone.BAD),
@@ -95,7 +94,8 @@ def state_lines(
         if cancel_asked:
             lines += wrapped(f"{glyphs.warning} Asked to end at the next safe point: {cancel_asked}", width,
                              style=Tone.WARNING)  # fmt: skip
-        lines += _progress(course.progress, width, glyphs)
+        if (at := course.progress) is not None:
+            lines += progress_lines(at.text, at.done, at.total, at.unit, width, glyphs)
     return lines
 
 
@@ -128,29 +128,6 @@ def _times(course: Course, standing: Standing, expected: Expected, now: datetime
     return Content.assemble(
         said, (f" of about {clock(max(1, round(expected.seconds)))} ({times})", Tone.WARNING if over else Tone.MUTED)
     )
-
-
-def _progress(progress: Entry | None, width: int, glyphs: Glyphs) -> list[Content]:
-    if progress is None:
-        return []
-    if not progress.total or progress.done is None:
-        return wrapped(f"{glyphs.arrow} {progress.text}", width, style=Tone.ACCENT)
-    percent = min(100.0, 100.0 * progress.done / progress.total)
-    bar = gauge(percent, min(_BAR, max(6, width // 4)), warning=101, critical=101, glyphs=glyphs)
-    amount = f" {percent:3.0f} %  {_amount(progress.done, progress.unit)} of {_amount(progress.total, progress.unit)}"
-    unit = "" if progress.unit in ("bytes", "seconds") else f" {progress.unit}"
-    return flowed(
-        [Content.assemble(bar, printable(amount + unit)), Content.styled(printable(progress.text), Tone.ACCENT)], width
-    )
-
-
-def _amount(number: int, unit: str) -> str:
-    if unit == "bytes":
-        return size(number)
-    return duration(number) if unit == "seconds" else count(number)
-
-
-# --- how it ended ----------------------------------------------------------------------------------
 
 
 def result_lines(

@@ -1,6 +1,7 @@
 """A plan before it runs: its steps at the left, what each runs and what becomes of the data at the right.
 
-Making it asks the engine and Compose and takes seconds: on a thread, while this screen says so and Esc gives up.
+Making it asks the engine and Compose and takes seconds, and of a restore as long as the backup is read: on a thread,
+while this screen says how far it is and Esc gives up.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from opsconsole.backups.naming import LATEST
+from opsconsole.backups.progress import Cancelled
 from opsconsole.model import SourceError
 from opsconsole.operations import plan as plans
 from opsconsole.operations.plan import Plan
@@ -21,6 +23,7 @@ from opsconsole.operations.requests import Begun, Request
 from opsconsole.operations.stack_plans import NothingToDo
 from opsconsole.text import printable
 from opsconsole.ui.keys import Action
+from opsconsole.ui.reading import Reading
 from opsconsole.ui.screens import plan_lines
 from opsconsole.ui.screens.acting import ON_TOP, ActingScreen
 from opsconsole.ui.screens.plan_lines import PlanStep
@@ -54,6 +57,7 @@ class PlanScreen(ActingScreen):
         *PAGES,
         Action("app.watch_operation", ("W",), "watch", "Watch the operation that runs.", palette=False),
         Action("close", ("escape", "q"), "back", "Go back; nothing is done.", footer=2, palette=False),
+        Action("give_up", ("ctrl+c",), "give up", "Give up the plan that is being made.", palette=False),
         *ON_TOP,
     )  # fmt: skip
     first = PAGES
@@ -88,6 +92,7 @@ class PlanScreen(ActingScreen):
         self._making = 0  # number of the attempt that is awaited, 0 when none is
         self._attempts = 0
         self._since = 0.0
+        self._reading = Reading()
         self._said: list[tuple[str, Tone]] = []
         self._beginning = False
         self.table: RowTable[PlanStep] = RowTable(
@@ -133,15 +138,18 @@ class PlanScreen(ActingScreen):
         self._making, number = self._attempts, self._attempts
         self._since = time.monotonic()
         self.plan = None
+        self._reading = reading = Reading()
         self._timer.resume()
 
         def make() -> Plan | SourceError:
             from opsconsole.operations import requests
 
             try:
-                return requests.make_plan(site, request)
+                return requests.make_plan(site, request, reading.hear)
             except SourceError as error:
                 return error
+            except Cancelled:
+                return SourceError("given up")  # to nobody: Esc was pressed
             except Exception as error:  # a fault of ours must be read, not lost on a thread
                 return SourceError(f"unexpected {type(error).__name__}: {error}", "Please report it.")
 
@@ -188,15 +196,20 @@ class PlanScreen(ActingScreen):
     def _say(self) -> None:
         self.say_heading()
         plan, glyphs = self.plan, self.glyphs
-        said = list(self._said)
+        said, reading = list(self._said), None
         if self._making:
-            waited = clock(time.monotonic() - self._since)
+            waited, reading = clock(time.monotonic() - self._since), self._reading
             said = [(f"{glyphs.busy} {_making(self.request)} {waited}", Tone.ACCENT),
                     ("Nothing is done. Esc gives up.", Tone.MUTED)]  # fmt: skip
         elif plan is not None and self.console_app.read_only and not said:
             said = [("This console is read-only: a plan can be looked at, nothing is run.", Tone.WARNING)]
         self.said.display = bool(said)
-        self.said.paint(lambda width: [line for text, tone in said for line in wrapped(text, width, style=tone)])
+
+        def lines(width: int) -> list[Content]:
+            found = [line for text, tone in said for line in wrapped(text, width, style=tone)]
+            return [*(reading.lines(width, glyphs) if reading else ()), *found]
+
+        self.said.paint(lines)
         self.sum.display = plan is not None
         self.sum.paint(lambda width: [plan_lines.summary(plan, glyphs)] if plan else [])
 
@@ -225,6 +238,8 @@ class PlanScreen(ActingScreen):
         if action == "run_it":
             ready = self.plan is not None and bool(self.plan.steps) and not self._beginning
             return ready and not self.console_app.read_only
+        if action == "give_up":
+            return bool(self._making)
         if action == "anew":
             return self.request is not None and not self._making
         if action in ("other_side", "screens"):
@@ -259,15 +274,22 @@ class PlanScreen(ActingScreen):
         self._then()
         self.console_app.operating.watch(begun.place, process=begun.process, request=self.request, words=self.words)
 
+    def action_give_up(self) -> None:
+        self.action_close()
+
     def action_close(self) -> None:
         self._making = 0
+        self._reading.give_up()
         self.dismiss()
 
 
 def _making(request: Request | None) -> str:
     """What takes so long."""
     if request is not None and request.what in ("restore", "undo-restore"):
-        of = printable(request.restore.backup) if request.restore is not None else "the safety backup"
+        order = request.restore
+        if order is not None and order.at is not None:
+            return "Reading every byte of the full backup before that second, then what is live ..."
+        of = printable(order.backup) if order is not None else "the safety backup"
         of = "the newest good backup" if of == LATEST else of
         return f"Reading every byte of {of} that was not read before, then what is live ..."
     return "Making the plan: the engine and Compose are asked."

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import ClassVar
 
 from textual.content import Content
 from textual.widget import Widget
 
 from opsconsole.backups.opening import Opened
+from opsconsole.backups.progress import Cancelled
 from opsconsole.model import Backup, Snapshot, SourceError
 from opsconsole.operations.plan import RestoreOrder
 from opsconsole.operations.requests import Request
 from opsconsole.text import printable
 from opsconsole.ui.keys import Action
 from opsconsole.ui.panes.backup_rows import level_said, local_time, state_of
+from opsconsole.ui.reading import Reading
 from opsconsole.ui.screens import restore_pieces
 from opsconsole.ui.screens.acting import ON_TOP, ActingScreen
 from opsconsole.ui.screens.restore_pieces import FOLDED_FROM, Choice, Piece
@@ -32,7 +35,10 @@ class RestoreScreen(ActingScreen):
     """Of one backup. Changes nothing by itself: it ends in a plan."""
 
     place = "restore"
-    actions = (
+    taken_word: ClassVar[str] = "taken"
+    waiting_said: ClassVar[str] = "Enter restores everything, after a plan. Esc leaves."
+    enter_said: ClassVar[str] = "Enter shows the plan; nothing runs before you agreed to it."
+    actions: ClassVar[tuple[Action, ...]] = (
         Action("show_plan", ("enter",), "plan", "Show the plan of what is chosen; nothing runs yet.", footer=1,
                palette=False),
         Action("switch", ("space",), "on/off", "Restore this piece too, or leave what is live.", footer=2,
@@ -66,6 +72,7 @@ class RestoreScreen(ActingScreen):
         self._pieces: tuple[Piece, ...] = ()
         self._folded = False
         self._since = 0.0
+        self._reading = Reading()
         self.facts = Sheet(classes="restore-facts")
         self.said = Sheet(classes="restore-said")
         self.table: RowTable[Piece] = RowTable(
@@ -111,9 +118,11 @@ class RestoreScreen(ActingScreen):
             from opsconsole.operations import restore_look
 
             try:
-                return restore_look.look_into(site.directory, site.config(), backup)
+                return restore_look.look_into(site.directory, site.config(), backup, self._reading.hear)
             except SourceError as error:
                 return error
+            except Cancelled:
+                return SourceError("given up")  # to nobody: the screen was left
             except Exception as error:  # a fault of ours must be read, not lost on a thread
                 return SourceError(f"unexpected {type(error).__name__}: {error}", "Please report it.")
 
@@ -128,11 +137,19 @@ class RestoreScreen(ActingScreen):
         if isinstance(found, SourceError):
             self._problem = found
         else:
-            self._opened = found
+            self._opened = self.of_interest(found)
             self._lay_out()
-            self.choice = restore_pieces.everything(self._pieces)
+            self.choice = self.at_first()
             self._folded = len(self._pieces) >= FOLDED_FROM
         self._show()
+
+    def of_interest(self, found: Opened) -> Opened:
+        """What of it can be chosen here."""
+        return found
+
+    def at_first(self) -> Choice:
+        """What is chosen when nobody has chosen anything."""
+        return restore_pieces.everything(self._pieces)
 
     def receive(self, snapshot: Snapshot) -> None:
         """What is live has changed."""
@@ -162,7 +179,7 @@ class RestoreScreen(ActingScreen):
         level, level_tone = cell if isinstance(cell := level_said(backup, now), tuple) else (cell, "")
         facts = [
             Content.styled(f"{sign(tone, glyphs)} {word}", tone),
-            fact("taken", f"{local_time(backup.taken_at)}, {ago(backup.taken_at, now)}"),
+            fact(self.taken_word, f"{local_time(backup.taken_at)}, {ago(backup.taken_at, now)}"),
             Content.assemble(("verified ", Tone.MUTED), (f"{level} ago" if level[:1] == "L" else "never", level_tone)),
             fact("why", backup.why) if backup.why else Content(""),
         ]
@@ -181,13 +198,14 @@ class RestoreScreen(ActingScreen):
             waited = clock(time.monotonic() - self._since)
             lines = wrapped(f"{glyphs.busy} Reading {what} of {self.backup.id}{why} ... {waited}", width,
                             style=Tone.ACCENT)  # fmt: skip
-            return lines + wrapped("Enter restores everything, after a plan. Esc leaves.", width, style=Tone.MUTED)
+            lines = [*lines, *self._reading.lines(width, glyphs)]
+            return lines + wrapped(self.waiting_said, width, style=Tone.MUTED)
         wanted = list(restore_pieces.said(self._pieces, self.choice))
         if not wanted:
             return [Content.styled("Nothing is chosen: Space chooses a piece, a all of them.", Tone.WARNING)]
         chosen = joined([(printable(one), Tone.STRONG) for one in wanted], f" {glyphs.dot} ")
         lines = chosen.wrap(max(8, width), overflow="fold")
-        return [*lines, Content.styled("Enter shows the plan; nothing runs before you agreed to it.", Tone.MUTED)]
+        return [*lines, *wrapped(self.enter_said, width, style=Tone.MUTED)]
 
     # --- keys --------------------------------------------------------------------------------------
 
@@ -222,10 +240,14 @@ class RestoreScreen(ActingScreen):
         if self._opened is not None:
             wanted = restore_pieces.order(self.backup.id, self._pieces, self.choice)
         if wanted is not None:
-            request = Request(what="restore", restore=wanted)
-            self.console_app.operating.plan(request, f"restore of {self.backup.id}", begun=self._begun)
+            request, words = self.request(wanted)
+            self.console_app.operating.plan(request, words, begun=self.begun)
 
-    def _begun(self) -> None:
+    def request(self, wanted: RestoreOrder) -> tuple[Request, str]:
+        """What is asked for when this is chosen, and its words."""
+        return Request(what="restore", restore=wanted), f"restore of {self.backup.id}"
+
+    def begun(self) -> None:
         """The restore runs: Esc there leads back to where this was opened."""
         self.dismiss()
 
@@ -312,4 +334,5 @@ class RestoreScreen(ActingScreen):
 
     def action_close(self) -> None:
         if not self.table.back():
+            self._reading.give_up()
             self.dismiss()
