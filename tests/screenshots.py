@@ -66,6 +66,7 @@ PICTURES = (
     Picture("backups", ["b"], size=(180, 44)),
     Picture("backup", ["b", "j", "enter"], size=(120, 50)),
     Picture("restore", ["j", "j", "j", "space"], operations="past", restore=True),
+    Picture("restore-second", ["b", "t", "left", "minus"], operations="past"),
     Picture("plan-restore", ["b"], operations="past", plan=RESTORE),
     Picture("backups-80x24", ["b"], size=(80, 24)),
     Picture("deploy", ["d"]),

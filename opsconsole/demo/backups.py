@@ -30,6 +30,7 @@ from opsconsole.model import (
 _MONGO = int(3.1 * GB)
 _OFF_SITE = "offsite:harbour"
 _DAY = timedelta(days=1)
+_SERVER = "MongoDB 6.0.19"
 
 
 class DemoBackups:
@@ -52,7 +53,7 @@ def _backups(newest: datetime) -> tuple[Backup, ...]:
     kept = _manual(newest - 10 * _DAY + timedelta(hours=6), 9.7, "before the move to MongoDB 6")
     return (
         _slice(newest, newest + timedelta(hours=2)),
-        _good(newest, 0, copied=True),
+        _followed(_good(newest, 0, copied=True)),
         update,
         _nightly(newest - _DAY, 1, state=BackupState.DAMAGED, mongo=_CUT),
         _partial(newest - _DAY - timedelta(hours=9)),
@@ -165,6 +166,15 @@ def _script(moment: datetime, days: float) -> Backup:
     return msgspec.structs.replace(one, layout="backup.sh")
 
 
+def _followed(backup: Backup) -> Backup:
+    """A full backup that knows where it stands in the oplog, so that slices can follow it."""
+    moment = OplogTime(time=int(backup.taken_at.timestamp()), increment=1)
+    return msgspec.structs.replace(
+        backup,
+        oplog=(OplogSpan(part="mongodb", replica_set="rs0", set_id="", server=_SERVER, begins=moment, ends=moment),),
+    )
+
+
 def _slice(base: datetime, moment: datetime) -> Backup:
     """What the replica set wrote since a backup."""
     name = _stamp(moment)
@@ -173,7 +183,7 @@ def _slice(base: datetime, moment: datetime) -> Backup:
         part="mongodb",
         replica_set="rs0",
         set_id="",
-        server="MongoDB 6.0.19",
+        server=_SERVER,
         begins=OplogTime(time=int(base.timestamp()), increment=1),
         ends=OplogTime(time=int(moment.timestamp()), increment=1),
         continues=_stamp(base),

@@ -54,7 +54,9 @@ class Section:
 
 def sections(first: str = "") -> list[Section]:
     """Every action of the console by place, the pane or screen `first` before the others. Loads the panes."""
+    from opsconsole.ui.screens.exporting import ExportScreen
     from opsconsole.ui.screens.incident import IncidentScreen
+    from opsconsole.ui.screens.moment import MomentScreen
     from opsconsole.ui.screens.operation import OperationScreen
     from opsconsole.ui.screens.plan import PlanScreen
     from opsconsole.ui.screens.restore import RestoreScreen
@@ -67,6 +69,8 @@ def sections(first: str = "") -> list[Section]:
     places.append(Section("In a plan", PlanScreen.place, PlanScreen.actions))
     places.append(Section("Databases at work", WorkScreen.place, WorkScreen.actions))
     places.append(Section("In a restore", RestoreScreen.place, RestoreScreen.actions))
+    places.append(Section("In a restore to a second", MomentScreen.place, MomentScreen.actions))
+    places.append(Section("In an export", ExportScreen.place, ExportScreen.actions))
     places.append(Section("In an operation", OperationScreen.place, OperationScreen.actions))
     here = [place for place in places if place.pane_id == first]
     return [*here, *found, *(place for place in places if place not in here)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from opsconsole.model import Stack
+from opsconsole.model import DatabaseStatus, MongoStatus, Stack
 from opsconsole.operations.plan import BackupOrder
 from opsconsole.operations.requests import Request
 from opsconsole.ui.screens.choosing import Choice
@@ -18,13 +18,17 @@ _ONLY = {
 }
 
 
-def saves(stack: Stack | None) -> list[Choice]:
-    """Of everything, or of some kinds of parts that the stack has."""
+def saves(stack: Stack | None, databases: Sequence[DatabaseStatus] = ()) -> list[Choice]:
+    """Of everything, of what changed since the last one where MongoDB keeps a list of that, or of some kinds of parts
+    that the stack has."""
     whole = "Databases, files and configuration, one recovery point."
     found = [
         Choice("Everything", whole, _save(BackupOrder())),
         Choice("Everything, kept for ever", "The same; no rule ever removes it.", _save(BackupOrder(critical=True))),
     ]
+    if any(isinstance(one, MongoStatus) and one.topology.startswith("replica set") for one in databases):
+        since = "What MongoDB wrote since the last one: every second in between can be restored (t)."
+        found.append(Choice("Incremental", since, _save(BackupOrder(incremental=True))))
     kinds = {target.kind for target in stack.databases} if stack is not None else set(_DATABASES.values())
     for kind, (label, said) in _ONLY.items():
         if _DATABASES.get(kind, "") in kinds or kind not in _DATABASES:

@@ -52,8 +52,16 @@ class BackupsPane(RowsAndDetail[Backup]):
                footer=16, changes=True, opens=True),
         Action("prune", ("P",), "prune plan", "Show which backups no rule keeps and why; removing them is asked.",
                footer=17),
+        Action("to_second", ("t",), "to a second", "Restore MongoDB to a second, of the ranges that can be had.",
+               footer=15),
+        Action("export", ("E",), "export", "Write collections of this backup as JSON files: choose which.", footer=19,
+               changes=True, opens=True),
+        Action("import_json", ("I",), "import", "Import a JSON file into a collection; a plan is shown first.",
+               footer=20, changes=True, opens=True),
         Action("undo_restore", ("U",), "undo restore", "Bring back what the last restore replaced; a plan comes first.",
                footer=18, changes=True, opens=True),
+        Action("schedule", ("S",), "schedule", "Show the schedule: installed, what comes next, what was done last.",
+               footer=21),
         Action("copy_away", (), "copy off this host", "Copy this backup to the place that the settings name.",
                changes=True, opens=True),
     )  # fmt: skip
@@ -94,6 +102,8 @@ class BackupsPane(RowsAndDetail[Backup]):
             Column("kept", "Why kept", 32, kept_said, priority=4, grow=True, most=70),
             Column("copies", "Copied to", 15, copies_said, priority=5, grow=True, most=40),
             Column("taken", "Taken (local)", 16, lambda backup: local_time(backup.taken_at)[:16], priority=6),
+            Column("checked", "Verified (local)", 16, lambda backup: local_time(backup.checked_at)[:16]
+                   if backup.checked_at else "", priority=6),
             Column("layout", "Layout", 10, lambda backup: backup.layout, priority=7),
         )  # fmt: skip
 
@@ -190,9 +200,9 @@ class BackupsPane(RowsAndDetail[Backup]):
     # --- keys --------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("restore", "verify", "pin", "copy_away"):
+        if action in ("restore", "export", "verify", "pin", "copy_away"):
             current = self.table.current
-            return current is not None and (action != "restore" or is_restorable(current))
+            return current is not None and (action not in ("restore", "export") or is_restorable(current))
         if action == "prune":
             return bool(self._backups)
         return super().check_action(action, parameters)
@@ -202,11 +212,36 @@ class BackupsPane(RowsAndDetail[Backup]):
 
     def action_create(self) -> None:
         if not self._refused():
-            self._choose("Back up", saves(self._snapshot.stack if self._snapshot else None))
+            snapshot = self._snapshot
+            self._choose("Back up", saves(snapshot.stack, snapshot.databases) if snapshot else saves(None))
 
     def action_restore(self) -> None:
         if self.table.current is not None:
             self.console_app.operating.restore(self.table.current)
+
+    def action_export(self) -> None:
+        backup = self.table.current
+        if backup is not None and not self._refused():
+            from opsconsole.ui.screens.exporting import ExportScreen
+
+            self.app.push_screen(ExportScreen(backup))
+
+    def action_to_second(self) -> None:
+        from opsconsole.ui.screens.moment import MomentScreen
+
+        self.app.push_screen(MomentScreen())
+
+    def action_import_json(self) -> None:
+        from opsconsole.ui.screens import importing
+
+        importing.begin(self.console_app)
+
+    def action_schedule(self) -> None:
+        operating = self.console_app.operating
+        if not operating.refused() and operating.site is not None:
+            from opsconsole.ui.screens.schedule import ScheduleScreen
+
+            self.app.push_screen(ScheduleScreen(operating.site))
 
     def action_verify(self) -> None:
         backup = self.table.current
