@@ -97,7 +97,7 @@ class PathAsking(AskingScreen):
     """Tab or Right completes."""
 
     actions = _COMPLETED
-    BINDINGS = bindings(_COMPLETED, priority=True)
+    BINDINGS = bindings(_COMPLETED)
 
     def __init__(self, base: Path) -> None:
         """`base`: where relative paths begin."""
