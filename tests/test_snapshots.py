@@ -82,7 +82,11 @@ async def test_operation(picture: Picture, size: str) -> None:
     await compare(replace(picture, size=SIZES[size]), size)
 
 
-STANDING = (Picture("maintenance", ["d", "t"]), Picture("persistence", ["v", "p"]))
+STANDING = (
+    Picture("maintenance", ["d", "t"]),
+    Picture("persistence", ["v", "p"]),
+    Picture("restore-second", ["b", "t", "left", "minus"], operations="past"),
+)
 
 
 @pytest.mark.parametrize("size", ("80x24", "120x40"))

@@ -266,6 +266,10 @@ async def test_a_plan_that_takes_long_says_that_it_reads_the_backup(
         await shows(app, f"Reading every byte of {OWN}", "Esc gives up")
         await pilot.press("escape")
         await until(lambda: isinstance(app.screen, RestoreScreen))
+        await pilot.press("enter")
+        await shows(app, "Esc gives up")
+        await pilot.press("ctrl+c")  # gives up, too, and does not leave the console
+        await until(lambda: isinstance(app.screen, RestoreScreen))
         go_on.set()
 
 

@@ -53,15 +53,15 @@ class BackupsPane(RowsAndDetail[Backup]):
         Action("prune", ("P",), "prune plan", "Show which backups no rule keeps and why; removing them is asked.",
                footer=17),
         Action("to_second", ("t",), "to a second", "Restore MongoDB to a second, of the ranges that can be had.",
-               footer=15),
-        Action("export", ("E",), "export", "Write collections of this backup as JSON files: choose which.", footer=19,
+               footer=18),
+        Action("export", ("E",), "export", "Write collections of this backup as JSON files: choose which.", footer=20,
                changes=True, opens=True),
         Action("import_json", ("I",), "import", "Import a JSON file into a collection; a plan is shown first.",
-               footer=20, changes=True, opens=True),
+               footer=21, changes=True, opens=True),
         Action("undo_restore", ("U",), "undo restore", "Bring back what the last restore replaced; a plan comes first.",
-               footer=18, changes=True, opens=True),
+               footer=19, changes=True, opens=True),
         Action("schedule", ("S",), "schedule", "Show the schedule: installed, what comes next, what was done last.",
-               footer=21),
+               footer=22),
         Action("copy_away", (), "copy off this host", "Copy this backup to the place that the settings name.",
                changes=True, opens=True),
     )  # fmt: skip
@@ -103,7 +103,7 @@ class BackupsPane(RowsAndDetail[Backup]):
             Column("copies", "Copied to", 15, copies_said, priority=5, grow=True, most=40),
             Column("taken", "Taken (local)", 16, lambda backup: local_time(backup.taken_at)[:16], priority=6),
             Column("checked", "Verified (local)", 16, lambda backup: local_time(backup.checked_at)[:16]
-                   if backup.checked_at else "", priority=6),
+                   if backup.checked_at else "", priority=8),
             Column("layout", "Layout", 10, lambda backup: backup.layout, priority=7),
         )  # fmt: skip
 

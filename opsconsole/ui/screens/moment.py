@@ -45,7 +45,7 @@ class MomentScreen(ActingScreen):
         Action("edge(1)", ("end", "G"), "last", "Go to the last second of the range.", footer=8, shown="G",
                palette=False),
         Action("convert", ("C",), "make it a set", "Show the plan that makes the standalone MongoDB a replica set.",
-               footer=9, palette=False),
+               footer=9, changes=True, opens=True, palette=False),
         Action("close", ("escape", "q"), "back", "Go back; nothing is done.", footer=2, palette=False),
         *ON_TOP,
     )  # fmt: skip

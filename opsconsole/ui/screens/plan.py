@@ -57,8 +57,9 @@ class PlanScreen(ActingScreen):
         *PAGES,
         Action("app.watch_operation", ("W",), "watch", "Watch the operation that runs.", palette=False),
         Action("close", ("escape", "q"), "back", "Go back; nothing is done.", footer=2, palette=False),
-        Action("give_up", ("ctrl+c",), "give up", "Give up the plan that is being made.", palette=False),
-        *ON_TOP,
+        Action("leave", ("ctrl+c",), "quit", "Give up the plan while it is being made; else leave the console.",
+               palette=False),
+        *(one for one in ON_TOP if one.run != "app.leave"),
     )  # fmt: skip
     first = PAGES
     DEFAULT_CSS = """
@@ -238,8 +239,6 @@ class PlanScreen(ActingScreen):
         if action == "run_it":
             ready = self.plan is not None and bool(self.plan.steps) and not self._beginning
             return ready and not self.console_app.read_only
-        if action == "give_up":
-            return bool(self._making)
         if action == "anew":
             return self.request is not None and not self._making
         if action in ("other_side", "screens"):
@@ -274,8 +273,11 @@ class PlanScreen(ActingScreen):
         self._then()
         self.console_app.operating.watch(begun.place, process=begun.process, request=self.request, words=self.words)
 
-    def action_give_up(self) -> None:
-        self.action_close()
+    def action_leave(self) -> None:
+        if self._making:
+            self.action_close()
+        else:
+            self.console_app.action_leave()
 
     def action_close(self) -> None:
         self._making = 0
