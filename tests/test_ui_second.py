@@ -170,13 +170,16 @@ async def test_backups_that_went_take_the_second_with_them(directory: Path) -> N
         await shows(app, "No second can be had yet.")
 
 
-async def test_a_standalone_server_is_told_what_it_would_take(directory: Path) -> None:
+async def test_a_standalone_server_is_told_what_it_would_take(directory: Path, asked: Asked) -> None:
     standalone = msgspec.structs.replace(sample.MONGO, topology="standalone")
     snapshot = msgspec.structs.replace(snapshot_of(directory), databases=(standalone,))
     async with on(directory, (80, 24), snapshot) as (app, pilot):
         await shows(app, "No second can be had yet.", "runs as a standalone server", "--replSet")
         await pilot.press("enter", "plus", "t", "1")
-        assert isinstance(app.screen, MomentScreen)
+        assert isinstance(app.screen, MomentScreen) and asked.requests == []
+        await pilot.press("C")
+        await until(lambda: isinstance(app.screen, PlanScreen) and bool(asked.requests))
+        assert (asked.requests[0].what, asked.requests[0].server) == ("replica-set", sample.MONGO.target.name)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 from opsconsole.backups import oplog_ranges, seconds
 from opsconsole.backups.oplog_ranges import Range
-from opsconsole.model import Snapshot, SourceError
+from opsconsole.model import MongoStatus, Snapshot, SourceError
 from opsconsole.ui.keys import Action
 from opsconsole.ui.operating import NO_SITE
 from opsconsole.ui.screens import moment_lines
@@ -121,8 +121,7 @@ class MomentScreen(ActingScreen):
         self._title.paint(lambda width: moment_lines.head(shown, width, zone))
         if at is None or within is None:
             databases = snapshot.databases if snapshot else ()
-            can_convert = self._can_convert()
-            self._below.paint(lambda width: moment_lines.nothing(backups, databases, width, glyphs, can_convert))
+            self._below.paint(lambda width: moment_lines.nothing(backups, databases, width, glyphs))
         else:
             chain = oplog_ranges.chain_to(backups, within.part, at)
             self._below.paint(
@@ -134,14 +133,12 @@ class MomentScreen(ActingScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "convert":
-            return not self.shown and self._can_convert()
+            return not self.shown and self._standalone() is not None
         return bool(self.shown) or action == "close" or action.startswith("app.")
 
-    def _can_convert(self) -> bool:
-        from opsconsole.operations.requests import PLANS
-
+    def _standalone(self) -> MongoStatus | None:
         snapshot = self.console_app.snapshot
-        return "convert" in PLANS and moment_lines.standalone(snapshot.databases if snapshot else ()) is not None
+        return moment_lines.standalone(snapshot.databases if snapshot else ())
 
     def _set(self, at: datetime, said: str = "") -> None:
         self.at, self._said = at, said
@@ -236,7 +233,10 @@ class MomentScreen(ActingScreen):
     def action_convert(self) -> None:
         from opsconsole.operations.requests import Request
 
-        self.console_app.operating.plan(Request(what="convert"), "replica set of one node", begun=self._begun)
+        standalone = self._standalone()
+        if standalone is not None:
+            request = Request(what="replica-set", server=standalone.target.name)
+            self.console_app.operating.plan(request, "replica set of one node", begun=self._begun)
 
     def action_close(self) -> None:
         self.dismiss()

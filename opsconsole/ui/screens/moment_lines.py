@@ -100,7 +100,6 @@ def nothing(
     databases: Sequence[DatabaseStatus],
     width: int,
     glyphs: Glyphs,
-    can_convert: bool = False,
 ) -> list[Content]:
     """Why no second can be had, and what it takes."""
     servers = [one for one in databases if isinstance(one, MongoStatus)]
@@ -116,11 +115,7 @@ def nothing(
             "It takes: the server started with --replSet and made a set (a short stop of MongoDB, the data stays), "
             "a full backup then, and incremental ones, which the schedule takes every 6 h."
         )
-        how = (
-            "C shows the plan that does it."
-            if can_convert
-            else "`opsconsole backup replica-set` prints the steps with the lines for this stack."
-        )
+        how = "C shows the plan that does it, or the lines to write where that is not done from here."
         return [
             *lines,
             *wrapped(why, width),
