@@ -155,6 +155,13 @@ def test_a_clock_that_ran_days_ahead_leaves_nothing_out() -> None:
     assert of(DAILY, (ahead, right, ticked(then)), then).state is State.TICKED
 
 
+def test_a_clock_that_has_lost_its_date_makes_nothing_due_that_was_ticked_before() -> None:
+    quarterly = replace(DAILY, name="infrastructure", every=Every.QUARTERLY)
+    lost = ticked(datetime(2000, 1, 1, tzinfo=UTC))
+    assert of(quarterly, (ticked(NOW, quarterly), lost), NOW).state is State.TICKED
+    assert of(DAILY, (lost,), NOW).state is State.DUE
+
+
 # --- tasks and settings ------------------------------------------------------------------------------
 
 

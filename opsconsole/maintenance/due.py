@@ -14,8 +14,9 @@ from enum import StrEnum
 from opsconsole.model import Record
 from opsconsole.runbook_tasks import Every, Task
 
-WRONG = timedelta(days=2)
-"""A tick that a later line of the file is dated so much before was dated by a clock that ran ahead."""
+WRONG, LOST = timedelta(days=2), timedelta(days=366)
+"""A tick was dated by a clock that ran ahead when a later line of the file is dated so much before it. Where that is
+more than a year, the later one's clock had lost its date."""
 
 
 class State(StrEnum):
@@ -74,17 +75,6 @@ def slot(every: Every, now: datetime, zone: tzinfo | None = None) -> Slot:
     return Slot(name=f"{today.year}-Q{quarter}", begins=today.replace(month=3 * quarter - 2, day=1))
 
 
-def credible(ticks: Iterable[Tick]) -> tuple[Tick, ...]:
-    """Without those that a clock dated which ran days ahead: their slots are still to come. In the file's order."""
-    kept: list[Tick] = []
-    earliest: datetime | None = None
-    for one in reversed(list(ticks)):
-        if earliest is None or one.at <= earliest + WRONG:
-            kept.append(one)
-        earliest = one.at if earliest is None else min(earliest, one.at)
-    return tuple(reversed(kept))
-
-
 def rows(
     tasks: Sequence[Task],
     ticks: Iterable[Tick],
@@ -92,29 +82,32 @@ def rows(
     now: datetime,
     zone: tzinfo | None = None,
 ) -> tuple[Row, ...]:
-    """Every task in the order given, with what is known of it in its present slot."""
+    """Every task in the order given, with what is known of it in its present slot. `ticks`: in the order in which they
+    were written."""
     known = tuple(ticks)
-    standing = _standing(credible(known))
+    standing = _standing(known)
     last: dict[str, Tick] = {}
-    for one in _standing(known).values():
+    for _, one in standing.values():
         if one.at <= now and (one.task not in last or last[one.task].at <= one.at):
             last[one.task] = one
-    here = {every: slot(every, now, zone) for every in Every}
-    return tuple(
-        _row(task, standing.get((task.name, here[task.every].name)), last.get(task.name), proofs.get(task.name),
-             here[task.every])
-        for task in tasks
-    )  # fmt: skip
+    found = []
+    for task in tasks:
+        here = slot(task.every, now, zone)
+        place, tick = standing.get((task.name, here.name), (0, None))
+        if tick is not None and any(WRONG < tick.at - later.at < LOST for later in known[place + 1 :]):
+            tick = None
+        found.append(_row(task, tick, last.get(task.name), proofs.get(task.name), here))
+    return tuple(found)
 
 
-def _standing(ticks: Iterable[Tick]) -> dict[tuple[str, str], Tick]:
-    """The newest of each task's slot, unless it was taken back."""
-    found: dict[tuple[str, str], Tick] = {}
-    for one in ticks:
+def _standing(ticks: Sequence[Tick]) -> dict[tuple[str, str], tuple[int, Tick]]:
+    """The newest of each task's slot with its place among all, unless it was taken back."""
+    found: dict[tuple[str, str], tuple[int, Tick]] = {}
+    for place, one in enumerate(ticks):
         if one.undone:
             found.pop((one.task, one.slot), None)
         else:
-            found[one.task, one.slot] = one
+            found[one.task, one.slot] = (place, one)
     return found
 
 
