@@ -16,6 +16,7 @@ from opsconsole import (
     __version__,
     backup_command,
     collect_command,
+    database_command,
     deploy_command,
     health_command,
     incident_command,
@@ -50,6 +51,7 @@ Without a command the console opens on the stack in this directory. Nothing is c
   opsconsole rollback emergency-stop   everything stopped within 10 s, evidence saved first
   opsconsole backup create       databases, files and configuration in one; also list, verify, prune, pin, export
   opsconsole restore latest --plan   what a restore would replace; --undo brings back what was there before
+  opsconsole database validate   read collections for damage; also rebuild-index, and flush of Redis; by a plan
   opsconsole schedule install    backups by themselves: systemd timer or crontab, shown before it is written
   opsconsole verify-persistence  a score whose every point is a proof: mounts, a twin's restart, a restored backup
   opsconsole maintenance         the runbook's tasks: what is proven, what is due; `maintenance tick NAME`
@@ -132,6 +134,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_init(commands)
     _add_demo(commands)
     backup_command.add_commands(commands, _add_stack_options, stack_of)
+    database_command.add_commands(commands, _add_stack_options, stack_of)
     restore_command.add_commands(commands, _add_stack_options, stack_of)
     deploy_command.add_commands(commands, _add_stack_options, stack_of)
     schedule_command.add_commands(commands, _add_stack_options, stack_of)
