@@ -62,6 +62,7 @@ PICTURES = (
     Picture("logs", ["l"]),
     Picture("metrics", ["m"]),
     Picture("alerts", ["m"], size=(160, 50)),
+    Picture("metrics-day", ["m", "6"], size=(160, 40)),
     Picture("databases", ["D"]),
     Picture("backups", ["b"], size=(180, 44)),
     Picture("backup", ["b", "j", "enter"], size=(120, 50)),

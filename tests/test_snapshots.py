@@ -82,6 +82,11 @@ async def test_operation(picture: Picture, size: str) -> None:
     await compare(replace(picture, size=SIZES[size]), size)
 
 
+@pytest.mark.parametrize("size", SIZES)
+async def test_metrics_of_a_day(size: str) -> None:
+    await compare(Picture("metrics-day", ["m", "6"], size=SIZES[size]), size)
+
+
 STANDING = (
     Picture("maintenance", ["d", "t"]),
     Picture("persistence", ["v", "p"]),

@@ -10,6 +10,7 @@ from opsconsole.sources import Sources
 
 if TYPE_CHECKING:
     from opsconsole.demo.drills import Drill
+    from opsconsole.demo.kept import DemoKept
     from opsconsole.demo.standing import DemoLedger
     from opsconsole.persistence.verdict import Verdict
 
@@ -23,6 +24,7 @@ class DemoSources(Sources):
     in `.opsconsole/`: the ticks of its maintenance, its last proof of persistence."""
 
     past: dict[str, tuple[float, ...]]
+    kept: DemoKept
     ledger: DemoLedger
     persistence: Verdict
     drill: Drill | None = None
@@ -39,6 +41,7 @@ def demo_sources(
     from opsconsole.demo.engine import DemoEngine
     from opsconsole.demo.fleet import Fleet
     from opsconsole.demo.host import DemoHost
+    from opsconsole.demo.kept import DemoKept
     from opsconsole.demo.logs import DemoLogs
     from opsconsole.demo.past import past
     from opsconsole.demo.probes import DemoProbes
@@ -62,6 +65,7 @@ def demo_sources(
     began = datetime.fromtimestamp(fleet.anchor, UTC)
     sources.ledger, sources.persistence = DemoLedger(began), proven(began)
     sources.past = past(fleet, host, databases, probes)
+    sources.kept = DemoKept(fleet, host, databases, probes)
     if drill:
         from opsconsole.demo import calm, drills
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from opsconsole.demo.fleet import Fleet
@@ -88,6 +88,15 @@ class DemoHost:
 
     def network_sent(self, at: float) -> float:
         return 2_300_000 * (0.3 + business(at)) * (1.1 + 0.8 * walk(self._key + 14, at, 150))
+
+    def disks_used(self) -> tuple[tuple[str, Callable[[float], float]], ...]:
+        """Each disk and how full it was, in percent."""
+
+        def curve(place: int) -> Callable[[float], float]:
+            return lambda at: self._disks(at)[place].used_percent
+
+        disks = self._disks(self._fleet.anchor)
+        return tuple((disk.mount, curve(place)) for place, disk in enumerate(disks))
 
     # --- parts ---
 

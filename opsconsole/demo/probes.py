@@ -37,6 +37,10 @@ class DemoProbes:
         mean = _MEAN.get(endpoint.name, 0.08)
         return round(mean * (0.85 + 0.3 * business(at)) * (1 + 0.28 * wave(key, asked, 35)), 4)
 
+    def answered(self, endpoint: Endpoint, at: float) -> bool:
+        """Whether the question of this moment had a good answer."""
+        return not self._fails(endpoint, int(at // _EVERY))
+
     def _probe(self, endpoint: Endpoint, at: float) -> Probe:
         rounds = [int(at // _EVERY) - back for back in range(_OVER // _EVERY)]
         failed = [number for number in rounds if self._fails(endpoint, number)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -42,12 +42,20 @@ class MetricsReader:
         with self._open() as connection:
             return tuple(found for _, found in _series(connection, [name] if name else []))
 
-    def courses(self, names: Sequence[str], since: datetime, until: datetime, *, steps: int) -> tuple[Course, ...]:
+    def courses(
+        self,
+        names: Sequence[str],
+        since: datetime,
+        until: datetime,
+        *,
+        steps: int,
+        among: Callable[[Series], bool] = lambda series: True,
+    ) -> tuple[Course, ...]:
         """Every series of these names from `since` to `until`, in about `steps` steps of equal length, not more.
 
         Steps begin at multiples of their length (the first one may do so before `since`), so that a chart that is drawn
         again does not shiver; they are at least as long as the distance of two samples. A series that has nothing in
-        this time is left out.
+        this time is left out, and so is one that `among` does not want.
         """
         begin, end = seconds_of(since), seconds_of(until)
         if end <= begin or steps < 1:
@@ -56,7 +64,7 @@ class MetricsReader:
             spacing = _spacing(connection, begin, end)
             width = _width(end - begin, steps, spacing)
             begin = begin // width * width
-            found = _series(connection, names)
+            found = [(number, series) for number, series in _series(connection, names) if among(series)]
             rows = _points(connection, [number for number, _ in found], begin, end, width)
         count = (end - begin + width - 1) // width
         longest_bridge = int(_BRIDGED * spacing / width)

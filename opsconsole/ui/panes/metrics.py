@@ -1,15 +1,18 @@
-"""What the host and the stack use, what it was before, and which alerts that raises."""
+"""What the host and the stack use, which alerts that raises, and what it was over an hour, a day, a week."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 
 from textual import events
 from textual.widget import Widget
 
 from opsconsole.model import Snapshot, SourceState
-from opsconsole.ui.panes import host_lines, stack_lines
+from opsconsole.ui.keys import Action
+from opsconsole.ui.panes import host_lines, past_lines, stack_lines
 from opsconsole.ui.panes.base import Pane
+from opsconsole.ui.panes.past_metrics import RANGES, Kept, Past, read_past
 from opsconsole.ui.widgets.scrolled import Scrolled
 from opsconsole.ui.widgets.sheet import Painter, Sheet
 from opsconsole.ui.widgets.side_by_side import SideBySide
@@ -35,11 +38,20 @@ class MetricsPane(Pane):
     letter = "m"
     topics = frozenset({"host", "processes", "usage", "probes", "access"})
     sources = ("host", "usage", "probes")
+    actions = (
+        Action("range(0)", ("0",), "range", "Show what is measured now, with alerts.", footer=10, shown="0 5-7"),
+        Action("range(5)", ("5",), "1 hour", "Show the last hour as it was kept."),
+        Action("range(6)", ("6",), "24 hours", "Show the last 24 hours as they were kept."),
+        Action("range(7)", ("7",), "7 days", "Show the last 7 days as they were kept."),
+    )
 
     def __init__(self) -> None:
         super().__init__()
         self._alerts = Sheet()
         self._sections = SideBySide(3, gap=3)
+        self._range = 0
+        self._past: Past | None = None
+        self._reads = False
 
     def body(self) -> Iterable[Widget]:
         yield Scrolled(self._alerts, self._sections)
@@ -48,6 +60,19 @@ class MetricsPane(Pane):
         self.show_if_resized()
 
     def show(self, snapshot: Snapshot) -> None:
+        if self._range:
+            self._show_past(snapshot)
+        else:
+            self._show_now(snapshot)
+
+    def action_range(self, number: int) -> None:
+        self._range, self._past = number, None
+        if (snapshot := self.console_app.snapshot) is not None:
+            self.show(snapshot)
+
+    # --- what it is ------------------------------------------------------------------------------
+
+    def _show_now(self, snapshot: Snapshot) -> None:
         room = self.room
         now, glyphs, tall = snapshot.sampled_at, self.glyphs, room.height >= TALL
         measured = snapshot.host is not None
@@ -69,6 +94,53 @@ class MetricsPane(Pane):
         }
         if not snapshot.access:
             del painters["access"]
+        self._paint(painters)
+
+    # --- what it was -----------------------------------------------------------------------------
+
+    def _show_past(self, snapshot: Snapshot) -> None:
+        """Paint what was read; read it again, beside the loop, when a chart would be another by now."""
+        past, now = self._past, snapshot.sampled_at
+        if not self._reads and (past is None or not timedelta(0) <= now - past.until < past.stale_after):
+            self._reads = True
+            wanted, kept = RANGES[self._range], self._kept()
+            self.console_app.aside(lambda: read_past(kept, wanted, now), self._have_read, "history")
+        self._paint_past()
+
+    def _have_read(self, past: Past) -> None:
+        self._reads = False
+        if past.range == RANGES.get(self._range):
+            self._past = past
+        if self._range and self.display and (snapshot := self.console_app.snapshot) is not None:
+            self._show_past(snapshot)  # another range may have been chosen meanwhile: it is read now
+
+    def _paint_past(self) -> None:
+        past, glyphs, tall = self._past, self.glyphs, self.room.height >= TALL
+        self._alerts.paint(lambda width: past_lines.head(past, width, glyphs), gap=1)
+        self._paint(
+            {
+                "cpu": lambda width: past_lines.cpu(past, width, glyphs, tall=tall),
+                "memory": lambda width: past_lines.memory(past, width, glyphs, tall=tall),
+                "disks": lambda width: past_lines.disks(past, width, glyphs),
+                "throughput": lambda width: past_lines.throughput(past, width, glyphs),
+                "processes": lambda width: past_lines.databases(past, width, glyphs),
+                "probes": lambda width: past_lines.endpoints(past, width, glyphs),
+                "containers": lambda width: past_lines.containers(past, width, glyphs),
+            }
+        )
+
+    def _kept(self) -> Kept | None:
+        """Where metrics are kept: beside the stack, or made up for the demo."""
+        app = self.console_app
+        made_up: Kept | None = getattr(app.monitor and app.sources, "kept", None)
+        if made_up is not None or app.operating.site is None:
+            return made_up
+        from opsconsole.metrics import MetricsReader, metrics_file
+
+        return MetricsReader(metrics_file(app.operating.site.directory))
+
+    def _paint(self, painters: dict[str, Painter]) -> None:
+        room = self.room
         columns = [[painters[name] for name in names if name in painters] for names in _columns(room.width)]
         self._sections.paint(columns, gap=1)
 
