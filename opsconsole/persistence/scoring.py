@@ -209,7 +209,7 @@ def _restore(facts: Facts, now: datetime) -> Check:
     said = f"none was taken and restored for a test within {facts.proven_days} days"
     if found is not None and found.checked_at is not None:
         hours = max(0, round((now - found.checked_at).total_seconds() / 3600))
-        when = f"{hours} hours ago" if hours < 48 else f"{hours // 24} days ago"
+        when = "just now" if hours < 1 else f"{hours} hours ago" if hours < 48 else f"{hours // 24} days ago"
         said = f"{found.id} was restored into throw-away servers and compared, {when}"
     return Check(
         name="restore",
