@@ -22,6 +22,10 @@ def run(
     from opsconsole.demo.drills import DRILLS, THRESHOLDS
     from opsconsole.monitor import Monitor
 
+    if arguments.incident == "list":
+        for name in DRILLS:
+            print(name)
+        return 0
     if arguments.incident not in DRILLS:
         raise SourceError(f"no drill {arguments.incident}", f"There are: {', '.join(DRILLS)}.")
     sources = demo_sources(containers=arguments.containers, drill=arguments.incident)

@@ -117,10 +117,9 @@ def _title(evidence: Evidence, subject: str | None) -> str:
             known = ", ".join(dict.fromkeys(one.subject for one in alerts)) or "none"
             raise SourceError(f"no alert about {subject} fires", f"Those that do are about: {known}.")
         return found
-    first = next(iter(evidence.red), "")
-    if not first:
+    if not evidence.title:
         raise SourceError("nothing is red: an incident needs a title then", "Say in a few words what is wrong.")
-    return first
+    return evidence.title
 
 
 def _note(arguments: argparse.Namespace, site: Site) -> int:

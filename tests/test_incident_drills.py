@@ -11,7 +11,8 @@ from opsconsole.demo import DemoSources, demo_sources
 from opsconsole.demo.drill_room import DrillRoom
 from opsconsole.demo.drills import DRILLS, THRESHOLDS
 from opsconsole.incident.evidence import Evidence
-from opsconsole.incident.matrix import Issue, recommend, ways
+from opsconsole.incident.matrix import recommend, ways
+from opsconsole.incident.recommendation import Issue
 from opsconsole.incident.snippets import snippets
 from opsconsole.model import AlertState
 from opsconsole.monitor import Monitor

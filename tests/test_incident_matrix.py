@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from opsconsole.incident.blame import BLAMED
 from opsconsole.incident.data_signs import Baseline, Sign
 from opsconsole.incident.evidence import LOOKED_BACK, Change, ChangedFile, Evidence, Kept, Known, What, gather
-from opsconsole.incident.matrix import ANSWERS, BLAMED, Issue, recommend, ways
+from opsconsole.incident.matrix import recommend, ways
 from opsconsole.incident.priority import ESCALATES_AFTER, Priority, escalates_at, fitting
+from opsconsole.incident.recommendation import ANSWERS, Issue
 from opsconsole.incident.snippets import snippets
 from opsconsole.incident.symptoms import DRAGGING, FAILING, Ill
 from opsconsole.incident_room.ways import request_of
@@ -165,6 +167,14 @@ def test_what_shrinks_by_itself_or_was_restored_since_is_no_loss() -> None:
     lost = Sign(at=ago(hours=1), text="shop.users: 4,000 documents before, 0 now", operation="op-0")
     assert answers(snap, Known(losses=(lost,), changes=(restored,))) == []
     assert answers(snap, Known(losses=(lost,))) == [Issue.DATA]
+
+
+def test_a_restore_of_one_collection_says_nothing_of_the_others() -> None:
+    held = Baseline(at=ago(hours=3), origin="the backup x", backup="x",
+                    collections={"mongodb shop": {"users": 4000, "orders": 900}})  # fmt: skip
+    part = Change(at=ago(minutes=5), what=What.RESTORE, text="restore", operation="op", restored=("shop.users",))
+    found = gather(snapshot(databases=(mongo(users=10, orders=0),)), Known(baselines=(held,), changes=(part,)), NOW)
+    assert [one.collection for one in found.data] == ["shop.orders"]
 
 
 def test_a_full_disk_outweighs_a_deploy_and_speaks_against_it() -> None:

@@ -159,6 +159,20 @@ async def test_read_only_looks_and_offers_no_key_that_writes(tmp_path: Path) -> 
     assert not (tmp_path / ".opsconsole" / "incidents").exists()
 
 
+async def test_every_pane_says_that_an_incident_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("opsconsole.ui.incident.LOOKED_EVERY", 0.1)
+    app = ConsoleApp(feed(), clock=lambda: NOW, site=Site(directory=tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(lambda: app.operating.looked)
+        assert "INCIDENT" not in text_of(app)
+        records.declare(tmp_path, "the disk is full of " + 9 * "very large files ", Priority.P1, "sam")
+        await shows(app, "INCIDENT i1 P1", "! shows it")
+        await pilot.press("h")
+        await shows(app, "INCIDENT i1 P1", "No operation yet")
+        records.close(tmp_path, "i1", "sam", "made room")
+        await until(lambda: "INCIDENT" not in text_of(app))
+
+
 async def test_a_quiet_stack_says_so(tmp_path: Path) -> None:
     app = ConsoleApp(feed(), clock=lambda: NOW, site=Site(directory=tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:

@@ -9,7 +9,7 @@ import msgspec
 
 from opsconsole.demo.drills import Drill
 from opsconsole.incident.evidence import Known
-from opsconsole.incident.matrix import Way
+from opsconsole.incident.recommendation import Way
 from opsconsole.incident_room.looking import LookInside, held_by_backups
 from opsconsole.incident_room.room import Room
 from opsconsole.model import Snapshot

@@ -17,7 +17,7 @@ from opsconsole.demo.fleet import Fleet, config_hash, digest
 from opsconsole.demo.roles import NAME, Role
 from opsconsole.incident.data_signs import Baseline
 from opsconsole.incident.evidence import Change, ChangedFile, Kept, Known, What
-from opsconsole.incident.matrix import Issue, Way
+from opsconsole.incident.recommendation import Issue, Way
 from opsconsole.model import (
     Container,
     DatabaseStatus,

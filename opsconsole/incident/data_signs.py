@@ -45,23 +45,35 @@ class Sign(Record, frozen=True):
     backup: str = ""  # id of the newest good backup that holds it, as far as that is known
 
 
+class Restored(Record, frozen=True):
+    """A restore that was done. `names` are the collections and databases of it; () is everything."""
+
+    at: datetime
+    names: tuple[str, ...] = ()
+
+    def covers(self, sign: Sign) -> bool:
+        """Whether it came after that count, and put there what is fewer since."""
+        if sign.at > self.at:
+            return False
+        said = sign.collection or sign.text
+        return not self.names or any(said == name or name in said for name in self.names)
+
+
 def signs(
-    snapshot: Snapshot, losses: Sequence[Sign], baselines: Sequence[Baseline], restored_at: datetime | None = None
+    snapshot: Snapshot, losses: Sequence[Sign], baselines: Sequence[Baseline], restored: Sequence[Restored] = ()
 ) -> tuple[Sign, ...]:
-    """Each missing thing once, by the newest count that knows it. What a restore has brought back since is over."""
-    known = sorted(
-        (one for one in baselines if restored_at is None or one.at > restored_at), key=lambda one: one.at, reverse=True
-    )
+    """Each missing thing once, by the newest count that knows it. What a restore has put there since is meant so."""
+    known = sorted(baselines, key=lambda one: one.at, reverse=True)
     found = [
         msgspec.structs.replace(one, backup=_taken_before(snapshot, one.at))
         for one in losses
-        if restored_at is None or one.at > restored_at
+        if not any(later.covers(one) for later in restored)
     ]
     said: set[str] = set()
     for baseline in known:
         for sign in _against(snapshot, baseline):
             key = sign.collection or sign.text
-            if key not in said:
+            if key not in said and not any(later.covers(sign) for later in restored):
                 said.add(key)
                 found.append(msgspec.structs.replace(sign, backup=_holder(snapshot, known, sign)))
     return tuple(found)

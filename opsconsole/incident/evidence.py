@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from opsconsole.incident.data_signs import Baseline, Sign, good_backups, signs
+from opsconsole.incident.data_signs import Baseline, Restored, Sign, good_backups, signs
 from opsconsole.incident.symptoms import Symptom, symptoms
 from opsconsole.model import AlertState, Backup, Container, Record, Snapshot
 
@@ -51,6 +51,7 @@ class Change(Record, frozen=True):
     bad: bool = False
     code: bool | None = None  # whether it brought other images; None: not known
     config: bool | None = None  # whether it brought another configuration
+    restored: tuple[str, ...] = ()  # by a restore: these collections and databases; () is everything
 
     @property
     def end(self) -> datetime:
@@ -107,6 +108,14 @@ class Evidence(Record, frozen=True):
         return (*(one.text for one in self.data), *(one.text for one in self.symptoms), *self.unreadable)
 
     @property
+    def title(self) -> str:
+        """What an incident about this would be called, "" when nothing is red."""
+        first = next(iter(self.data), None)
+        if first is not None:
+            return f"{first.collection}: data is missing" if first.collection else first.text
+        return next(iter(self.red), "")
+
+    @property
     def unreadable(self) -> tuple[str, ...]:
         """What is wrong with the stack's own files, as whoever reads them says it."""
         found = self.snapshot.stack.problems if self.snapshot.stack else ()
@@ -128,14 +137,15 @@ def gather(snapshot: Snapshot, known: Known, now: datetime, back: timedelta = LO
         snapshot=snapshot,
         symptoms=symptoms(snapshot),
         changes=_time_line(snapshot, known, now - back),
-        data=signs(snapshot, known.losses, known.baselines, _restored_at(known)),
+        data=signs(snapshot, known.losses, known.baselines, _restored(known)),
         known=known,
     )
 
 
-def _restored_at(known: Known) -> datetime | None:
-    """What was missing before the last restore is no sign any more."""
-    return max((one.end for one in known.changes if one.what is What.RESTORE and not one.bad), default=None)
+def _restored(known: Known) -> tuple[Restored, ...]:
+    return tuple(
+        Restored(at=one.end, names=one.restored) for one in known.changes if one.what is What.RESTORE and not one.bad
+    )
 
 
 # --- the time line ---------------------------------------------------------------------------------
@@ -164,11 +174,17 @@ def _of_containers(snapshot: Snapshot, known: Known, told: list[Change]) -> Iter
         for one in snapshot.containers
         if one.finished_at is not None and _died(one) and not _by(told, one.service, one.finished_at, What.DEATH)
     )
-    for one in snapshot.containers:
-        began = one.started_at
-        anew = one.created_at is not None and began is not None and began - one.created_at <= _STARTS_SLACK
-        if one.state == "running" and began and not anew and not one.restarts and not _by(told, one.service, began):
-            yield Change(at=began, what=What.RESTART, text=f"{one.name} was started again", services=(one.service,))
+    yield from _folded(
+        Change(at=one.started_at, what=What.RESTART, text=f"{one.name} was started again", services=(one.service,))
+        for one in snapshot.containers
+        if one.started_at is not None and _started_again(one) and not _by(told, one.service, one.started_at)
+    )
+
+
+def _started_again(one: Container) -> bool:
+    """By somebody: not when it was made, and not by the engine because it had ended."""
+    anew = one.created_at and one.started_at and one.started_at - one.created_at <= _STARTS_SLACK
+    return one.state == "running" and not anew and not one.restarts
 
 
 def _made(one: Container, at: datetime, release: Kept | None) -> Change:

@@ -97,7 +97,6 @@ _WHAT = {
     Kind.START: What.RESTART,
     Kind.STOP: What.RESTART,
     Kind.RESTORE: What.RESTORE,
-    Kind.IMPORT: What.RESTORE,
 }
 
 
@@ -130,7 +129,18 @@ def _change(place: Path, what: Plan, records: Sequence[Entry], kept: Sequence[Re
         bad=result not in (Result.DONE, Result.CANCELLED, None) or said == "half done",
         code=code,
         config=config,
+        restored=_restored(what),
     )
+
+
+def _restored(what: Plan) -> tuple[str, ...]:
+    """The collections and databases of MongoDB that a restore puts there; () for all of them."""
+    order = what.restore
+    if order is None:
+        return ()
+    if order.parts and "mongo" not in order.parts:
+        return order.parts  # nothing of MongoDB
+    return order.collections or order.databases
 
 
 def _touched(records: Sequence[Entry], what: Plan) -> tuple[str, ...]:

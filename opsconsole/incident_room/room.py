@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from opsconsole.incident.evidence import Evidence, Known, gather
-from opsconsole.incident.matrix import Way
+from opsconsole.incident.recommendation import Way
 from opsconsole.incident_room import looking
 from opsconsole.incident_room.looking import LookInside
 from opsconsole.model import Snapshot

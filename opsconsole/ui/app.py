@@ -25,7 +25,7 @@ from textual.widgets import Input
 
 from opsconsole.model import Project, Snapshot
 from opsconsole.text import printable
-from opsconsole.ui import pauses, terminal, themes
+from opsconsole.ui import incident, pauses, terminal, themes
 from opsconsole.ui.ascii_lines import AsciiLines
 from opsconsole.ui.keys import EVERYWHERE, Action, bindings
 from opsconsole.ui.operating import Operating
@@ -34,6 +34,7 @@ from opsconsole.ui.panes.base import Pane
 from opsconsole.ui.typed_ahead import TypedAhead
 from opsconsole.ui.widgets.footer import Footer, StatusLine
 from opsconsole.ui.widgets.header import Header, PaneTabs
+from opsconsole.ui.widgets.incident_line import IncidentLine
 from opsconsole.ui.widgets.operation_line import OperationLine
 from opsconsole.ui.widgets.painting import Hollow
 from opsconsole.ui.widgets.row_table import RowTable
@@ -185,12 +186,14 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         self.header = Header()
         self.tabs = PaneTabs([(pane.pane_id, pane.letter) for pane in PANES])
         self.operation_line = OperationLine()
+        self.incident_line = IncidentLine()
         self.body = Body(id="body")
         self.status = StatusLine()
         self.footer = Footer()
         yield self.header
         yield self.tabs
         yield self.operation_line
+        yield self.incident_line
         yield self.body
         yield self.status
         yield self.footer
@@ -224,6 +227,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         self.operating.start()
         # Imported on its first visit, a pane would keep the keys waiting.
         self.aside(lambda: [each.load() for each in PANES], lambda _: self._set_aside(), "panes")
+        incident.watch(self)
         self.set_timer(CLIENTS_LOADED_SECONDS, self._set_aside)
 
     def _set_aside(self) -> None:
@@ -493,9 +497,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         self.operating.attach()
 
     def action_incident(self) -> None:
-        from opsconsole.ui.incident import open_screen
-
-        open_screen(self)
+        incident.open_screen(self)
 
     def action_emergency_stop(self) -> None:
         from opsconsole.ui import emergency_stop

@@ -1,19 +1,51 @@
-"""The way to the incident screen, from every pane."""
+"""What the console has to do with incidents: the way to their screen, and the line that one is open."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from opsconsole.incident.course import Incident
+    from opsconsole.incident_room.room import Room
     from opsconsole.ui.app import ConsoleApp
+
+LOOKED_EVERY = 5.0
+"""Seconds between two looks whether somebody has declared one."""
 
 
 def open_screen(app: ConsoleApp) -> None:
     """Show it for this stack, or for the drill."""
-    from opsconsole.incident_room.room import Room
     from opsconsole.ui.screens.incident import IncidentScreen
 
+    app.push_screen(IncidentScreen(room_of(app)))
+
+
+def room_of(app: ConsoleApp) -> Room | None:
+    """Where incidents of this console's stack are worked on; None for the demo without a drill."""
     site = app.operating.site
-    if site is not None and app.room is None:
+    if app.room is None and site is not None:
+        from opsconsole.incident_room.room import Room
+
         app.room = Room(site.directory, app.sources.backups.look_inside)
-    app.push_screen(IncidentScreen(app.room))
+    return app.room
+
+
+def watch(app: ConsoleApp) -> None:
+    """Look now and then whether one is open, and say so above every pane."""
+    if app.room is None and app.operating.site is None:
+        return
+
+    def look() -> Incident | None:
+        from opsconsole.incident_room import records
+        from opsconsole.model import SourceError
+
+        room = room_of(app)
+        try:
+            return records.open_incident(room.directory) if room is not None else None
+        except SourceError:
+            return None  # the incident screen says why
+
+    def seen(incident: Incident | None) -> None:
+        app.incident_line.show(incident, app.clock(), app.glyphs)
+
+    app.set_interval(LOOKED_EVERY, lambda: app.aside(look, seen, "incidents"))

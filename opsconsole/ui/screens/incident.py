@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from textual import events
 from textual.content import Content
 from textual.widget import Widget
 
 from opsconsole.alert_findings import one_line
 from opsconsole.incident.course import Incident
 from opsconsole.incident.evidence import Evidence, Known, gather
-from opsconsole.incident.matrix import Recommendation, Way, recommend, ways
+from opsconsole.incident.matrix import recommend, ways
 from opsconsole.incident.priority import MEANING, Priority, fitting, words
+from opsconsole.incident.recommendation import Recommendation, Way
 from opsconsole.incident_room import records
 from opsconsole.incident_room.room import Room
 from opsconsole.model import Snapshot, SourceError
@@ -30,24 +32,25 @@ from opsconsole.ui.widgets.scrolled import Scrolled
 from opsconsole.ui.widgets.sheet import Sheet
 from opsconsole.ui.wording import Tone
 
+TOPICS = frozenset({"usage", "host", "databases", "probes", "stack"})
+"""What is sampled fast while it is open: what is red may be so for seconds only."""
+
 _TITLE = 56  # characters of the title that is proposed: it can be seen while it is changed
 
 LOOKED_EVERY = 5.0
 """Seconds between two looks at journals, files and the record."""
 
-_WRITES = frozenset({"declare", "note", "ticks", "escalate", "close_incident", "bundle"})
+_OTHER_WAYS = frozenset("23456789")
+"""Keys beside the first: one line of the help is enough for all of them."""
 
-_WAYS = tuple(
-    Action(f"way({number})", (str(number),), "plan", "Show the plan of this way; or say that it is done by hand.",
-           footer=1 if number == 1 else 0, shown="1-9" if number == 1 else "", opens=True, palette=False)
-    for number in range(1, 10)
-)  # fmt: skip
+_WRITES = frozenset({"declare", "note", "ticks", "escalate", "close_incident", "bundle"})
 
 
 class IncidentScreen(ActingScreen):
     place = "incident"
     actions = (
-        *_WAYS,
+        Action("way(1)", ("1",), "plan", "Show the plan of this way; one that has none is done by hand, and noted.",
+               footer=1, shown="1-9", opens=True, palette=False),
         Action("declare", ("D",), "declare", "Open an incident: its priority and what is wrong, in a few words.",
                footer=2, changes=True, opens=True, palette=False),
         Action("note", ("n",), "note", "Write a note into the record.", footer=3, changes=True, opens=True,
@@ -90,6 +93,8 @@ class IncidentScreen(ActingScreen):
         self.query_one(Scrolled).focus()
         self._say()
         self._look()
+        if self.console_app.monitor is not None and self.console_app.pane is not None:
+            self.console_app.monitor.focus(self.console_app.pane.topics | TOPICS)
         self.set_interval(LOOKED_EVERY, self._look)
         self.set_interval(1.0, self.say_heading)
 
@@ -173,8 +178,17 @@ class IncidentScreen(ActingScreen):
             return self.incident is not None and self.incident.priority is not Priority.P1
         return True
 
+    def on_unmount(self) -> None:
+        if self.console_app.monitor is not None and self.console_app.pane is not None:
+            self.console_app.monitor.focus(self.console_app.pane.topics)
+
     def action_close(self) -> None:
         self.dismiss()
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key in _OTHER_WAYS:
+            event.stop()
+            self.action_way(int(event.key))
 
     def action_way(self, number: int) -> None:
         found = ways(self.recommendations)
@@ -230,9 +244,8 @@ class IncidentScreen(ActingScreen):
         evidence = self.evidence
         if evidence is None:
             return
-        first = next(iter(evidence.red), "")
         said = [words(one) for one in MEANING]
-        value = f"{fitting(evidence)} {one_line(first, _TITLE)}".strip()
+        value = f"{fitting(evidence)} {one_line(evidence.title, _TITLE)}".strip()
         self.console_app.push_screen(
             AskingScreen("Declare an incident", said, "Priority, then what is wrong, in a few words.", value, _wrong),
             self._declare,

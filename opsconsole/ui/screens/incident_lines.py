@@ -10,8 +10,8 @@ from textual.content import Content
 from opsconsole.incident import course
 from opsconsole.incident.course import Incident
 from opsconsole.incident.evidence import Change, Evidence, What
-from opsconsole.incident.matrix import Recommendation
 from opsconsole.incident.priority import words
+from opsconsole.incident.recommendation import Recommendation
 from opsconsole.incident.snippets import Snippet, snippets
 from opsconsole.text import printable
 from opsconsole.ui.widgets.lines import fit, section, wrapped

@@ -1,0 +1,97 @@
+"""Which change may be the reason that something fell ill: by when it fell ill, and by what the change touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from opsconsole.incident.evidence import Change, Evidence, What
+from opsconsole.incident.recommendation import aged, some
+from opsconsole.incident.symptoms import DRAGGING, FAILING, Ill, Symptom, containers_of
+
+BLAMED = timedelta(minutes=60)
+"""What fell ill longer after a change is not put down to it."""
+
+_BEFORE = timedelta(seconds=60)
+"""Alerts and clocks are not exact: what fell ill so little before a change began may still be its work."""
+
+_JUST_NOW = timedelta(seconds=5)
+
+
+def changes_of(evidence: Evidence, *what: What) -> list[Change]:
+    return [one for one in evidence.changes if one.what in what]
+
+
+def struck(evidence: Evidence, changes: Sequence[Change]) -> list[tuple[Symptom, list[Change]]]:
+    """What fell ill after one of these changes, and after which."""
+    found = []
+    for one in evidence.symptoms:
+        if one.ill in FAILING | DRAGGING | {Ill.DATABASE}:
+            blamed = [change for change in reasons(evidence, one) if change in changes]
+            if blamed:
+                found.append((one, blamed))
+    return found
+
+
+def reasons(evidence: Evidence, one: Symptom) -> list[Change]:
+    """The changes that may be the reason: shortly before it, of that service or of one that it may depend on."""
+    began = onset(evidence, one)
+    return [
+        change
+        for change in evidence.changes
+        if change.what in (What.DEPLOY, What.CONFIG) and change.at - _BEFORE <= began <= change.end + BLAMED
+    ]
+
+
+def onset(evidence: Evidence, one: Symptom) -> datetime:
+    """When it fell ill. An alert is as old as this console: what was told before, or the container, may know better."""
+    began = one.since
+    for change in evidence.changes:  # newest first
+        if change.what in (What.ALERT, What.OVER) and {one.subject, *one.subjects} & {*change.services}:
+            if change.what is What.OVER:
+                break
+            began = min(began, change.at)
+    if one.ill in (Ill.DOWN, Ill.DATABASE):
+        ended = [each.finished_at for each in containers_of(evidence.snapshot, one.service) if each.state == "exited"]
+        began = min([began, *(at for at in ended if at is not None)])
+    return began
+
+
+def not_in_force(evidence: Evidence, hit: Sequence[tuple[Symptom, list[Change]]]) -> list[str]:
+    """Services that are ill and were not made anew since the files were changed."""
+    found = []
+    for one, blamed in hit:
+        files = [change for change in blamed if not change.services]
+        if not files or len(files) != len(blamed):
+            continue
+        own = containers_of(evidence.snapshot, one.service)
+        if own and all(each.created_at and each.created_at < files[-1].at for each in own):
+            found.append(one.service)
+    return list(dict.fromkeys(found))
+
+
+def touched(hit: Sequence[tuple[Symptom, list[Change]]]) -> bool:
+    """Whether a change touched something that fell ill after it, or may have touched everything."""
+    return any(not change.services or one.service in change.services for one, blamed in hit for change in blamed)
+
+
+def elsewhere(evidence: Evidence, hit: Sequence[tuple[Symptom, list[Change]]]) -> Iterable[str]:
+    """What speaks against a change as the reason."""
+    explained = [one for one, _ in hit]
+    if hit and not touched(hit):
+        yield f"it did not touch {some(one.service or one.subject for one in explained)}"
+    other = [one for one in evidence.symptoms if one.ill in (Ill.DISK, Ill.ENGINE)]
+    for one in other:
+        yield f"{one.text}: that alone would explain it"
+    before = [one for one in evidence.symptoms if one.ill in FAILING and one not in explained and one not in other]
+    if before:
+        yield f"{some(one.subject for one in before)} fell ill before it, or long after"
+
+
+def told(evidence: Evidence, change: Change) -> str:
+    return f"{change.text}, {aged(change.at, evidence.now)} ago"
+
+
+def since(evidence: Evidence, one: Symptom) -> str:
+    lasted = evidence.now - onset(evidence, one)
+    return one.text if lasted < _JUST_NOW else f"{one.text}, for {aged(evidence.now - lasted, evidence.now)}"

@@ -1,0 +1,120 @@
+"""The lines of the matrix that lead back: data, code, configuration."""
+
+from __future__ import annotations
+
+from opsconsole.incident.blame import changes_of, elsewhere, not_in_force, reasons, since, struck, told, touched
+from opsconsole.incident.data_signs import good_backups
+from opsconsole.incident.evidence import Evidence, What
+from opsconsole.incident.recommendation import MOST, Issue, Recommendation, Way, aged, made, some
+
+
+def data(evidence: Evidence) -> Recommendation | None:
+    if not evidence.data:
+        return None
+    said = [f"{one.text}{_guard(one.operation)}" for one in evidence.data]
+    against = ["a count is a sign and no proof: somebody may have removed them on purpose"]
+    backup = evidence.backup
+    ways: list[Way] = []
+    if backup is None:
+        against.append("there is no good backup to go back to")
+    else:
+        age = aged(backup.taken_at, evidence.now)
+        level = (
+            f", verified to level {backup.checked_level}" if backup.checked_level else ", not verified beyond hashes"
+        )
+        said.append(f"the newest good backup that holds it is {backup.id}, {age} old{level}")
+        newer = [one for one in good_backups(evidence.snapshot) if one.taken_at > backup.taken_at]
+        if newer:
+            said.append(f"{len(newer)} newer backups were taken after the loss, or hold less")
+        against.append(f"what was written in those {age} is put aside, not merged; `restore --undo` brings it back")
+        ways = _restores(evidence, backup.id if newer else "")
+    return made(Issue.DATA, said, against, ways, 90 if any(one.gone for one in evidence.data) else 45)
+
+
+def _guard(operation: str) -> str:
+    return f" (the guard, after {operation})" if operation else ""
+
+
+def _restores(evidence: Evidence, named: str) -> list[Way]:
+    """`named` is the backup, "" for the newest good one."""
+    backup = named or "latest"
+    collections = tuple(dict.fromkeys(one.collection for one in evidence.data if one.collection))
+    ways = []
+    if collections and len(collections) == len(evidence.data) and len(collections) <= MOST:
+        ways.append(
+            Way(
+                label=f"Restore only {some(collections)}; the rest stays as it is",
+                command=f"opsconsole restore {backup} " + " ".join(f"--collection {one}" for one in collections),
+                what="restore",
+                collections=collections,
+                backup=named,
+            )
+        )
+    ways.append(
+        Way(
+            label=f"Restore all data of the backup {named}" if named else "Restore all data of the newest good backup",
+            command=f"opsconsole restore {named}" if named else "opsconsole rollback last-backup",
+            what="restore",
+            backup=named,
+        )
+    )
+    return ways
+
+
+# --- code and configuration ------------------------------------------------------------------------
+
+
+def code(evidence: Evidence) -> Recommendation | None:
+    guilty = [change for change in changes_of(evidence, What.DEPLOY) if change.code is not False]
+    hit = struck(evidence, guilty)
+    if not hit:
+        return None
+    said = [told(evidence, change) for change in guilty if any(change in blamed for _, blamed in hit)]
+    said += [since(evidence, one) for one, _ in hit]
+    against = list(elsewhere(evidence, hit))
+    target = evidence.known.before or evidence.known.release
+    if target is None:
+        against.append("no release is kept to go back to: the plan will say so")
+    else:
+        said.append(f"{target.name}, from {aged(target.at, evidence.now)} ago, is kept to go back to")
+    if any(change.code is None for change in guilty):
+        against.append("whether the images changed is not known: it may have been the configuration alone")
+    if any(change.config for change in guilty):
+        against.append("the configuration changed with it: that may be the reason; this takes both back")
+    against.append("data stays as it is now: what newer code wrote, older code must read")
+    way = Way(label="Roll the code back to the release before", command="opsconsole rollback previous-image",
+              what="previous-image")  # fmt: skip
+    weight = 60 + 5 * min(len(hit), 3) - (20 if any(one.code is None for one in guilty) else 0)
+    weight -= 0 if touched(hit) else 25
+    return made(Issue.CODE, said, against, (way,), weight)
+
+
+def configuration(evidence: Evidence) -> Recommendation | None:
+    changed = [one for one in changes_of(evidence, What.CONFIG, What.DEPLOY) if one.config is not False]
+    changed = [one for one in changed if one.what is What.CONFIG or one.config]
+    hit = struck(evidence, changed)
+    unreadable = evidence.unreadable
+    if not hit and not unreadable:
+        return None
+    said = [*unreadable]
+    said += [told(evidence, change) for change in changed if any(change in blamed for _, blamed in hit)]
+    said += [since(evidence, one) for one, _ in hit]
+    against = list(elsewhere(evidence, hit))
+    weight = 60 + 5 * min(len(hit), 3) if hit else 40
+    weight -= 25 if hit and not touched(hit) else 0
+    if any(change.code for one, _ in hit for change in reasons(evidence, one)):
+        against.append("other images came at the same time: see the code rollback, which takes both back")
+        weight -= 15
+    elif hit and all(one.code is False for one in changed):
+        said.append("the images are the same as before")
+        weight += 10
+    waiting = not_in_force(evidence, hit)
+    if waiting:
+        against.append(f"{some(waiting)} still run with the configuration of before: the new one is not in force")
+        weight -= 25
+    if evidence.known.release is None:
+        against.append("no release is kept: only a commit can be gone back to (`rollback config --commit ID`)")
+    against.append("the change may have been wanted: talk to whoever made it")
+    way = Way(label="Roll the configuration back; the images stay", command="opsconsole rollback config",
+              what="config")  # fmt: skip
+    return made(Issue.CONFIGURATION, said, against, (way,), weight)

@@ -1,0 +1,58 @@
+"""`opsconsole incident` without an engine: what is recorded does not need one, and what cannot be seen is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from opsconsole.cli import main
+from opsconsole.incident_room import records
+
+
+@pytest.fixture
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: x}}\n")
+    return tmp_path
+
+
+def run(stack: Path, *words: str) -> int:
+    return main(["incident", *words, "--stack", str(stack)])
+
+
+def test_the_record_is_written_without_an_engine(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(stack, "declare", "P2", "bookings", "fail") == 0
+    assert "i1 is open. P2 High: major functionality impaired. bookings fail" in capsys.readouterr().out
+    assert run(stack, "note", "asked", "the", "bank") == 0
+    assert run(stack, "tick", "status") == 0 and run(stack, "escalate", "--why", "half an hour") == 0
+    assert run(stack, "list", "--json") == 0
+    one = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (one["name"], one["priority"], one["title"]) == ("i1", "P1", "bookings fail")
+    assert run(stack, "escalate") == 2 and run(stack, "tick", "coffee") == 2 and run(stack, "note", "") == 2
+    assert "P1 already" in capsys.readouterr().err
+
+
+def test_what_is_red_keeps_an_incident_open_until_somebody_says_so(
+    stack: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(stack, "declare") == 0  # from the worst that is red
+    one = records.read(stack, "i1")
+    assert one.title.startswith("the container engine cannot be reached") and one.priority == "P1"
+    assert run(stack, "close", "mended") == 2
+    assert "was not closed" in capsys.readouterr().err
+    assert run(stack, "close", "mended", "--yes") == 0 and not records.read(stack, "i1").is_open
+    assert run(stack, "note", "late") == 2
+
+
+def test_read_only_writes_nothing(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--read-only", "incident", "declare", "P3", "x", "--stack", str(stack)]) == 2
+    assert "--read-only refuses everything that writes" in capsys.readouterr().err
+    assert not (stack / ".opsconsole").exists()
+
+
+def test_the_drills_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--incident", "list"]) == 0
+    assert "slow-endpoint" in capsys.readouterr().out.split()
+    assert main(["demo", "--incident", "coffee"]) == 2
