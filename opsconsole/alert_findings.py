@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from opsconsole.alert_happenings import Happening
 from opsconsole.model import Record, Severity, Snapshot
 
 
@@ -60,6 +61,8 @@ Restarts = dict[str, tuple[tuple[datetime, int], ...]]
 
 Check = Callable[[Thresholds, Snapshot, datetime, Restarts], Iterable[Finding]]
 
+Counting = Callable[[Sequence[Happening], Snapshot, datetime], Iterable[Finding]]
+
 
 class Rule(NamedTuple):
     """A check, the names of the alerts it can raise, and the source whose freshness it stands on."""
@@ -68,6 +71,9 @@ class Rule(NamedTuple):
     source: str  # key of Snapshot.readings
     check: Check
     absence_counts: bool = False  # judge also when the source has nothing to look at
+    counting: Counting | None = None  # in place of `check`: judges what happened to containers
+    within_seconds: float = 0.0  # of `counting`: so far back
+    off: frozenset[str] = frozenset()  # of `names`: those that the settings do not want
 
 
 def rule(source: str, *names: str, absence_counts: bool = False) -> Callable[[Check], Rule]:

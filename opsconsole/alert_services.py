@@ -25,6 +25,8 @@ def remember_restarts(known: Restarts, snapshot: Snapshot, now: datetime) -> Res
     remembered: Restarts = {}
     for container in snapshot.containers:
         seen = known.get(container.name, ())
+        if seen and seen[-1][0] - now > RESTART_WINDOW:
+            seen = ()  # the clock was set back: these would count until it has caught up
         if container.restarts is not None and (not seen or container.restarts != seen[-1][1]):
             # A count that fell belongs to a new container of this name.
             fresh = bool(seen) and container.restarts < seen[-1][1]

@@ -1,19 +1,20 @@
 """Which alerts a Snapshot raises. Pure: the same Snapshots at the same times give the same alerts.
 
-A rule says what is true in one Snapshot (`alert_rules`, `alert_services`). Here is what time makes of it:
-pending until it was true for as long as the rule asks, firing, resolved for a while, gone. Only time between
+A rule says what is true in one Snapshot (`alert_rules`, `alert_services`, `alert_own_rules`). Here is what time makes
+of it: pending until it was true for as long as the rule asks, firing, resolved for a while, gone. Only time between
 two fresh samples counts. A source that is silent neither starts, ends nor advances anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
-from opsconsole import alert_rules, alert_services
+from opsconsole import alert_happenings, alert_rules, alert_services
 from opsconsole.alert_findings import Finding, Restarts, Rule, Thresholds
+from opsconsole.alert_happenings import Happened, Happening
 from opsconsole.model import Alert, AlertState, Record, Severity, Snapshot, SourceState
 
 __all__ = ["AlertMemory", "Thresholds", "evaluate"]
@@ -33,7 +34,8 @@ class Entry(Record, frozen=True):
     alert: Alert
     hold_seconds: float
     held_seconds: float = 0.0  # for how long it was seen to be true
-    seen_at: datetime | None = None  # the last sample that said so; None when the next one begins anew
+    seen_at: datetime | None = None  # the last sample that said so; None when the time since then does not count
+    true_at: datetime | None = None  # the last sample that said so, whatever came after it
     clear_seconds: float = 0.0
     clear_since: datetime | None = None  # the first sample that said it is over
 
@@ -43,28 +45,52 @@ class AlertMemory(Record, frozen=True):
 
     entries: dict[tuple[str, str], Entry] = {}  # by rule and subject
     restarts: Restarts = {}  # restart counts over the last minutes by container
+    happened: Happened = Happened()
 
 
 def evaluate(
-    thresholds: Thresholds, memory: AlertMemory, snapshot: Snapshot, now: datetime
+    thresholds: Thresholds,
+    memory: AlertMemory,
+    snapshot: Snapshot,
+    now: datetime,
+    *,
+    rules: Sequence[Rule] = RULES,
+    heard: Sequence[Happening] = (),
+    longest_gap: timedelta = LONGEST_GAP,
 ) -> tuple[tuple[Alert, ...], AlertMemory]:
-    """The alerts of this moment, worst first, and the memory for the next call."""
+    """The alerts of this moment, worst first, and the memory for the next call.
+
+    `heard` is what the engine's events told besides the Snapshot. Two samples further apart than `longest_gap` prove
+    nothing about the time between them.
+    """
     restarts = alert_services.remember_restarts(memory.restarts, snapshot, now)
+    keep = max((rule.within_seconds for rule in rules), default=0.0)
+    happened = alert_happenings.remember(memory.happened, snapshot, now, keep, heard)
     entries: dict[tuple[str, str], Entry] = {}
-    for rule in RULES:
+    for rule in rules:
         known = {key: entry for key, entry in memory.entries.items() if key[0] in rule.names}
         sampled_at = _sample_time(rule, snapshot)
         if sampled_at is None:
             stale = {key: msgspec.structs.replace(entry, seen_at=None) for key, entry in known.items()}
             entries.update((key, entry) for key, entry in stale.items() if not _forgotten(entry, now))
             continue
-        findings = _worst(rule.check(thresholds, snapshot, now, restarts) if _has_data(rule, snapshot) else ())
+        findings: dict[tuple[str, str], Finding] = {}
+        if rule.counting is not None:
+            findings = _worst(rule.counting(happened.events, snapshot, now))
+        elif _has_data(rule, snapshot):
+            found = rule.check(thresholds, snapshot, now, restarts)
+            findings = _worst(finding for finding in found if finding.rule not in rule.off)
         for key in known.keys() | findings.keys():
-            entry = _next(known.get(key), findings.get(key), sampled_at, now)
+            entry = _next(known.get(key), findings.get(key), sampled_at, now, longest_gap)
             if entry is not None and not _forgotten(entry, now):
                 entries[key] = entry
-    alerts = sorted((entry.alert for entry in entries.values()), key=_rank)
-    return tuple(alerts), AlertMemory(entries=entries, restarts=restarts)
+    made = AlertMemory(entries=entries, restarts=restarts, happened=happened)
+    return alerts_of(made), made
+
+
+def alerts_of(memory: AlertMemory) -> tuple[Alert, ...]:
+    """The alerts as they were when the memory was made, worst first."""
+    return tuple(sorted((entry.alert for entry in memory.entries.values()), key=_rank))
 
 
 def _sample_time(rule: Rule, snapshot: Snapshot) -> datetime | None:
@@ -95,30 +121,33 @@ def _weight(finding: Finding) -> tuple[bool, bool, float, str]:
     return finding.known, finding.severity is Severity.CRITICAL, -finding.hold_seconds, finding.message
 
 
-def _next(entry: Entry | None, finding: Finding | None, sampled_at: datetime, now: datetime) -> Entry | None:
+def _next(
+    entry: Entry | None, finding: Finding | None, sampled_at: datetime, now: datetime, longest_gap: timedelta
+) -> Entry | None:
     """What becomes of one alert with this sample."""
     if finding is not None and not finding.known:
         return msgspec.structs.replace(entry, seen_at=None) if entry is not None else None
     if finding is not None:
-        return _held(entry, finding, sampled_at, now)
+        return _held(entry, finding, sampled_at, now, longest_gap)
     if entry is None or entry.alert.state is AlertState.PENDING:
         return None
     if entry.alert.state is AlertState.RESOLVED:
         return entry
-    clear_since = entry.clear_since or sampled_at
+    clear_since = min(entry.clear_since or sampled_at, sampled_at)  # a clock that was set back begins it anew
     if (sampled_at - clear_since).total_seconds() < entry.clear_seconds:
         return msgspec.structs.replace(entry, clear_since=clear_since, seen_at=None)
     over = msgspec.structs.replace(entry.alert, state=AlertState.RESOLVED, since=now)
     return msgspec.structs.replace(entry, alert=over)
 
 
-def _held(entry: Entry | None, finding: Finding, sampled_at: datetime, now: datetime) -> Entry:
+def _held(entry: Entry | None, finding: Finding, sampled_at: datetime, now: datetime, longest_gap: timedelta) -> Entry:
     """A condition that is true: pending until it was held for long enough, then firing."""
-    running = entry if entry is not None and entry.alert.state is not AlertState.RESOLVED else None
-    held = max(_counted(running, sampled_at), _known_to_hold(finding, sampled_at, now))
+    running = entry if entry is not None and not _begins_anew(entry, sampled_at, longest_gap) else None
+    held = max(_counted(running, sampled_at, longest_gap), _known_to_hold(finding, sampled_at, now))
     firing = (running is not None and running.alert.state is AlertState.FIRING) or held >= finding.hold_seconds
     state = AlertState.FIRING if firing else AlertState.PENDING
-    since = running.alert.since if running is not None and running.alert.state is state else now
+    # Nothing began in the future: the clock was set back.
+    since = min(running.alert.since, now) if running is not None and running.alert.state is state else now
     return Entry(
         alert=Alert(
             rule=finding.rule,
@@ -134,15 +163,23 @@ def _held(entry: Entry | None, finding: Finding, sampled_at: datetime, now: date
         hold_seconds=finding.hold_seconds,
         held_seconds=held,
         seen_at=sampled_at,
+        true_at=sampled_at,
         clear_seconds=finding.clear_seconds,
     )
 
 
-def _counted(entry: Entry | None, sampled_at: datetime) -> float:
+def _begins_anew(entry: Entry, sampled_at: datetime, longest_gap: timedelta) -> bool:
+    """One that was resolved; one that was pending before a gap longer than its rule asks for, as after a restart."""
+    if entry.alert.state is not AlertState.PENDING or entry.true_at is None:
+        return entry.alert.state is AlertState.RESOLVED
+    return abs(sampled_at - entry.true_at) > max(longest_gap, timedelta(seconds=entry.hold_seconds))
+
+
+def _counted(entry: Entry | None, sampled_at: datetime, longest_gap: timedelta) -> float:
     """Seconds that samples prove. A repeated sample, a gap or a clock that was set back adds none."""
     if entry is None:
         return 0.0
-    if entry.seen_at is None or not timedelta(0) < sampled_at - entry.seen_at <= LONGEST_GAP:
+    if entry.seen_at is None or not timedelta(0) < sampled_at - entry.seen_at <= longest_gap:
         return entry.held_seconds
     return entry.held_seconds + (sampled_at - entry.seen_at).total_seconds()
 
@@ -157,7 +194,8 @@ def _known_to_hold(finding: Finding, sampled_at: datetime, now: datetime) -> flo
 
 
 def _forgotten(entry: Entry, now: datetime) -> bool:
-    return entry.alert.state is AlertState.RESOLVED and now - entry.alert.since >= RESOLVED_SHOWN
+    """Shown for a while; not for longer, either, because the clock was set back."""
+    return entry.alert.state is AlertState.RESOLVED and abs(now - entry.alert.since) >= RESOLVED_SHOWN
 
 
 _STATE_RANK: Mapping[AlertState, int] = {AlertState.FIRING: 0, AlertState.PENDING: 1, AlertState.RESOLVED: 2}

@@ -17,6 +17,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from opsconsole import alert_settings
+from opsconsole.alert_settings import RuleSettings
 from opsconsole.model import SourceError
 from opsconsole.text import mask_text, printable
 
@@ -317,6 +319,17 @@ class AlertsSection(Section, frozen=True):
     source_seconds: Annotated[
         float, Meta(description="The engine, or another source of the console, that fails for so long.", ge=0)
     ] = 60.0
+    off: Annotated[
+        tuple[str, ...], Meta(description='Alerts of the console that are not raised at all: "volume-risk", "inodes".')
+    ] = ()
+    tell: Annotated[
+        Literal["warning", "critical", "nothing"],
+        Meta(description="From which severity on somebody is told by [notify], while `opsconsole collect` runs."),
+    ] = "warning"
+    cooldown: Annotated[
+        str, Meta(description="An alert that comes again is not told again for so long; getting worse always is.")
+    ] = "30m"
+    rule: Annotated[tuple[RuleSettings, ...], Meta(description="Rules of your own, each a table [[alerts.rule]].")] = ()
 
 
 class LogsSection(Section, frozen=True):
@@ -429,17 +442,23 @@ def load_from(directory: Path | str) -> Config:
 
 def settings() -> Iterator[Setting]:
     """Every key of the file in the order of the file, with its description and its default."""
-    for table, section in section_types().items():
+    for table, section in _tables().items():
         hints = get_type_hints(section, include_extras=True)
         for field in msgspec.structs.fields(section):
             description = next((note.description for note in _metas(hints[field.name]) if note.description), "")
-            yield Setting(table, field.name, description, field.default, field.required)
+            if (table, field.name) != ("alerts", "rule"):  # a table of its own
+                yield Setting(table, field.encode_name, description, field.default, field.required)
 
 
-def section_types() -> dict[str, type[Section]]:
+def section_types() -> dict[str, type[msgspec.Struct]]:
     """The struct of each table by its name."""
     hints = get_type_hints(Settings, include_extras=True)
     return {name: _struct_in(hints[name]) for name in Settings.__struct_fields__}
+
+
+def _tables() -> dict[str, type[msgspec.Struct]]:
+    """The same with the tables inside tables, by the names that stand in brackets."""
+    return {**section_types(), alert_settings.TABLE: RuleSettings}
 
 
 # --- errors ----------------------------------------------------------------------------------------
@@ -477,6 +496,8 @@ def _explain(message: str, raw: dict[str, Any]) -> tuple[str, str]:
     found = _PLACE.match(message)
     assert found is not None  # the pattern matches any text
     what, where = found["what"], (found["where"] or "$")[1:].lstrip(".")
+    if not _UNKNOWN.match(what) and (wrong := alert_settings.wrong_type(where, _value_at(where, raw))):
+        return wrong, ""
     if unknown := _UNKNOWN.match(what):
         return _explain_unknown(where, unknown["key"])
     if missing := _MISSING.match(what):
@@ -488,13 +509,19 @@ def _explain(message: str, raw: dict[str, Any]) -> tuple[str, str]:
     if enum := _ENUM.match(what):
         return f"key '{where}' cannot be {enum['value']}; possible: {_possible(where)}", ""
     if "matching regex" in what and where.startswith("schedule."):
-        return f'key \'{where}\' expected a time of day such as "02:00", got "{_value_at(where, raw)}"', ""
+        return (
+            f'key \'{where}\' expected a time of day such as "02:00", got "{printable(str(_value_at(where, raw)))}"',
+            "",
+        )
     if "matching regex" in what:
         return f"key '{where}' expected an address that begins with {_SCHEMES[re.sub('[^a-z].*', '', where)]}", ""
     if bounded := _RANGE.match(what):
         kind = _KINDS.get(bounded["expected"], bounded["expected"])
         bound = bounded["bound"].replace(">=", "of at least").replace("<=", "of at most").replace(">", "above")
-        return f"key '{where}' expected {kind} {bound.removesuffix('.0')}, got {_value_at(where, raw)}", ""
+        return (
+            f"key '{where}' expected {kind} {bound.removesuffix('.0')}, got {printable(str(_value_at(where, raw)))}",
+            "",
+        )
     return f"key '{where}': {printable(what)}", ""
 
 
@@ -520,7 +547,9 @@ def _contradiction(settings: Settings) -> str:
         return "key 'copy.verify_command' belongs beside copy.command; rclone and rsync verify by themselves"
     from opsconsole.runbook_tasks import fault_of_names
 
-    return fault_of_names([one.name for one in settings.maintenance.task], settings.maintenance.skip)
+    if fault := fault_of_names([one.name for one in settings.maintenance.task], settings.maintenance.skip):
+        return fault
+    return alert_settings.wrong(settings.alerts.rule, settings.alerts.off, settings.alerts.cooldown)
 
 
 def _explain_unknown(where: str, key: str) -> tuple[str, str]:
@@ -528,20 +557,20 @@ def _explain_unknown(where: str, key: str) -> tuple[str, str]:
     import difflib  # 4 ms that only a mistake costs
 
     shown = printable(key)
-    sections = section_types()
+    sections = _tables()
     section = _section_at(where)
-    known = list(section.__struct_fields__) if section is not None else list(sections)
+    known = list(section.__struct_encode_fields__) if section is not None else list(section_types())
     kind = "key" if section is not None else "table"
     problem = f"unknown {kind} '{_join(where, shown)}'"
     if close := difflib.get_close_matches(key, known, n=1, cutoff=0.6):
         return f"{problem}, did you mean '{_join(where, close[0])}'?", ""
-    homes = [name for name, section in sections.items() if key in section.__struct_fields__]
+    homes = [name for name, section in sections.items() if key in section.__struct_encode_fields__]
     if homes:
         return f"{problem}, it belongs into table [{homes[0]}]", ""
     return f"{problem}; known here: {', '.join(known)}", ""
 
 
-def _section_at(where: str) -> type[Section] | None:
+def _section_at(where: str) -> type[msgspec.Struct] | None:
     """The struct of a table by its place: "probes[0]", "maintenance.task[1]"; None where there is none."""
     first, *rest = re.sub(r"\[\d+\]", "", where).split(".")
     section = section_types().get(first)
@@ -556,11 +585,11 @@ def _join(where: str, key: str) -> str:
     return f"{where}.{key}" if where else key
 
 
-def _value_at(where: str, raw: dict[str, Any]) -> str:
+def _value_at(where: str, raw: dict[str, Any]) -> Any:
     value: Any = raw
     for step in re.findall(r"[^.\[\]]+", where):
         value = value[int(step)] if isinstance(value, list) else value.get(step, "?")
-    return printable(str(value))
+    return value
 
 
 def _possible(where: str) -> str:
@@ -582,10 +611,10 @@ def _literals(hint: Any) -> tuple[Any, ...]:
         return _literals(get_args(hint)[0])
     if get_origin(hint) is Literal:
         return get_args(hint)
-    return ()
+    return tuple(found for part in get_args(hint) for found in _literals(part))
 
 
-def _struct_in(hint: Any) -> type[Section]:
-    if isinstance(hint, type) and not isinstance(hint, types.GenericAlias) and issubclass(hint, Section):
+def _struct_in(hint: Any) -> type[msgspec.Struct]:
+    if isinstance(hint, type) and not isinstance(hint, types.GenericAlias) and issubclass(hint, msgspec.Struct):
         return hint
     return next(_struct_in(part) for part in get_args(hint) if part is not ...)

@@ -66,12 +66,13 @@ SOURCE_WORDS = {
     "databases": "the databases",
     "probes": "the health endpoints",
     "access": "the access logs",
+    "patterns": "the log patterns",
     "backups": "the backup directory",
     "schedule": "the schedule",
 }
 """What an operator calls each source (the keys of `Snapshot.readings`)."""
 
-BEHIND_THE_ENGINE = frozenset({"describe", "usage", "volumes", "sizes", "access"})
+BEHIND_THE_ENGINE = frozenset({"describe", "usage", "volumes", "sizes", "access", "patterns"})
 """Sources that fail with the engine: when it is away, naming it is enough."""
 
 
@@ -499,6 +500,14 @@ class AccessRate(Record, frozen=True):
     errors: int = 0  # status 5xx
 
 
+class LogRate(Record, frozen=True):
+    """Lines of one service in the last minute that match the pattern of an alert rule of the settings."""
+
+    rule: str
+    service: str
+    lines: int = 0
+
+
 # --- backups ---------------------------------------------------------------------------------------
 
 
@@ -698,8 +707,27 @@ class AlertState(StrEnum):
     RESOLVED = "resolved"  # fired and is over; shown for a while
 
 
+class Acknowledgement(Record, frozen=True):
+    """Somebody has seen an alert and sees to it. It ends with the alert, and when the alert gets worse."""
+
+    who: str
+    at: datetime
+    note: str = ""
+
+
+class Silence(Record, frozen=True):
+    """Nobody is told of these alerts for a while; they are shown as before, as silenced."""
+
+    rule: str  # "*" for all
+    subject: str  # "*" for all
+    until: datetime
+    who: str
+    at: datetime
+    note: str = ""
+
+
 class Alert(Record, frozen=True):
-    rule: str  # e.g. "cpu", "disk", "backup-age", "container-down"
+    rule: str  # e.g. "cpu", "disk", "backup-age", "container-down", or a rule of the settings
     subject: str  # what it is about: "/", "backend", "host"
     severity: Severity
     state: AlertState
@@ -708,6 +736,8 @@ class Alert(Record, frozen=True):
     action: str = ""  # what to do
     value: float | None = None
     limit: float | None = None
+    acknowledged: Acknowledgement | None = None
+    silenced: Silence | None = None
 
 
 # --- the Snapshot ----------------------------------------------------------------------------------
@@ -727,6 +757,7 @@ class Snapshot(Record, frozen=True):
     databases: tuple[DatabaseStatus, ...] = ()
     probes: tuple[Probe, ...] = ()
     access: tuple[AccessRate, ...] = ()
+    log_rates: tuple[LogRate, ...] = ()
     backups: tuple[Backup, ...] = ()
     schedule: Schedule | None = None
     alerts: tuple[Alert, ...] = ()

@@ -53,9 +53,10 @@ def real_sources(directory: Path, config: Config, *, project: str = "", read_onl
         return Catalog(policy=policy_of(config))
 
     def logs() -> Any:
+        from opsconsole.applied import log_patterns
         from opsconsole.sources.logs import DockerLogs
 
-        return DockerLogs()
+        return DockerLogs(patterns=log_patterns(config))
 
     def schedule() -> Any:
         from opsconsole.schedule.looking import ScheduleLook

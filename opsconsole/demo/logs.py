@@ -10,7 +10,7 @@ from opsconsole.demo.fleet import CRASHING, CYCLE, KILLED, ONE_SHOT, Fleet, Memb
 from opsconsole.demo.log_text import CRASH, MIGRATION, OUT_OF_MEMORY, STARTED, STOPPED, write
 from opsconsole.demo.noise import Dice, business, mix, unit
 from opsconsole.log_levels import http_status
-from opsconsole.model import AccessRate, Container, LogLine
+from opsconsole.model import AccessRate, Container, LogLine, LogRate
 from opsconsole.sources import LogRange, LogStream
 
 BLOCK = 20
@@ -41,6 +41,9 @@ class DemoLogs:
         known = {container.service for container in containers}
         rates = (self._rate(service) for service in _TOLD_BY_ACCESS if service in known)
         return tuple(rate for rate in rates if rate.requests)
+
+    def count(self, containers: Iterable[Container]) -> tuple[LogRate, ...]:
+        return ()  # the demo has no settings, and so no rule that looks for something
 
     def _rate(self, service: str) -> AccessRate:
         """Counted block by block, and each block once."""

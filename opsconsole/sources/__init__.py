@@ -23,6 +23,7 @@ from opsconsole.model import (
     Engine,
     HostSample,
     LogLine,
+    LogRate,
     Probe,
     Project,
     Schedule,
@@ -181,6 +182,10 @@ class LogSource(Protocol):
 
     def access(self, containers: Iterable[Container]) -> tuple[AccessRate, ...]:
         """HTTP answers counted in the access-log lines of the last five minutes, per service that writes any."""
+        ...
+
+    def count(self, containers: Iterable[Container]) -> tuple[LogRate, ...]:
+        """Lines of the last minute that match the patterns of alert rules, per rule and service that it is about."""
         ...
 
 

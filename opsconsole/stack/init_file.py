@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from opsconsole import config
+from opsconsole import alert_settings, config
+from opsconsole.alert_settings import EVENTS
 from opsconsole.config import Setting
 from opsconsole.model import DatabaseTarget, Stack
 from opsconsole.text import mask_text, printable
@@ -42,6 +43,8 @@ def render(stack: Stack) -> str:
             value, origin = found.get((table, setting.key), (setting.default, ""))
             note = f"  # {_one_line(origin)}" if origin else ""
             lines.append(f"#{setting.key} = {toml_value(value)}{note}")
+        if table == "alerts":
+            lines += ["", *_rules([one for one in settings if one.table == alert_settings.TABLE])]
     return "\n".join(lines) + "\n"
 
 
@@ -116,6 +119,25 @@ def _probes(stack: Stack, settings: list[Setting]) -> Iterator[str]:
         yield f"#[[probes]]  # {_one_line(origin)}"
         yield f"#name = {toml_value(name)}"
         yield f"#url = {toml_value(url)}"
+
+
+def _rules(settings: list[Setting]) -> Iterator[str]:
+    """The keys of a rule, and one of each kind to begin with."""
+    yield from _comment("Rules of your own, as many as wanted; each is about a metric, an event or lines of a log.")
+    for setting in settings:
+        yield from _comment(f"{setting.key}: {setting.description}")
+    yield from _comment(f"What metric can be: {', '.join(alert_settings.metrics())}.")
+    yield from _comment(f"What event can be: {', '.join(f'{key} ({said})' for key, said in EVENTS.items())}.")
+    for example in _EXAMPLES:
+        yield f"#[[{alert_settings.TABLE}]]  # an example"
+        yield from (f"#{key} = {toml_value(value)}" for key, value in example.items())
+
+
+_EXAMPLES: tuple[dict[str, Any], ...] = (
+    {"name": "backend-memory", "metric": "container_memory_percent", "of": "backend", "threshold": 75, "for": "10m"},
+    {"name": "killed", "event": "die", "exit_codes": [137], "threshold": 3, "within": "1h", "severity": "critical"},
+    {"name": "login-failures", "log": "login failed", "of": "backend", "threshold": 20, "for": "2m"},
+)
 
 
 def _variable(target: DatabaseTarget) -> str:
