@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from opsconsole import alerts
+from opsconsole.alert_findings import Thresholds
+from opsconsole.alert_keeper import AlertKeeper
 from opsconsole.history import History
 from opsconsole.model import (
     Container,
@@ -41,7 +42,7 @@ PUBLISH_SPACING, ROUTINE_SPACING = 0.1, 1.0
 """Seconds between two Snapshots at least: an operator reads no faster, and bursts of events are folded. The second is
 for figures that only went on: five sources of them would have the screen compared and painted five times a second."""
 
-ROUTINE = frozenset({"usage", "host", "databases", "probes", "access"})
+ROUTINE = frozenset({"usage", "host", "databases", "probes", "access", "patterns"})
 
 PROCESSES_SPACING = 10.0
 """Seconds between two lists of the host's processes while no pane shows them: each costs a file per process."""
@@ -84,6 +85,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "databases": ("stack",),
     "probes": ("stack",),
     "access": ("engine",),
+    "patterns": ("engine",),
     "backups": ("stack",),
 }
 
@@ -111,15 +113,17 @@ class Monitor:
         *,
         directory: str = "",
         project: str = "",
-        thresholds: alerts.Thresholds | None = None,
+        thresholds: Thresholds | None = None,
         paces: dict[str, Pace] | None = None,
         clock: Callable[[], datetime] = utc_now,
+        keeper: AlertKeeper | None = None,
     ) -> None:
         self.sources = sources
         self.directory = directory
         self.clock = clock
         self._project = project
-        self.thresholds = thresholds or alerts.Thresholds()
+        self.thresholds = thresholds or Thresholds()
+        self.alerts: AlertKeeper = keeper or getattr(sources, "keeper", None) or AlertKeeper(self.thresholds)
         self._paces = {**DEFAULT_PACES, **(paces or {})}
         self._lock = threading.Condition()
         self._stopping = threading.Event()
@@ -129,7 +133,6 @@ class Monitor:
         self._parts: dict[str, Any] = {}
         self._readings = {name: Reading(source=name) for name in self._paces}
         self._history = History(getattr(sources, "past", None))
-        self._alert_state = alerts.AlertMemory()
         self._subscribers: list[Callable[[Snapshot], None]] = []
         self._changed = False
         self._urgent = False  # something changed that is no routine
@@ -169,13 +172,17 @@ class Monitor:
             "backups": lambda: self.sources.backups.look(self._stack_or_absent()),
             "schedule": self.sources.schedule.look,
         }
+        if "patterns" in self._paces:
+            looks["patterns"] = lambda: self.sources.logs.count(self._containers())
         for name, look in looks.items():
             self._thread(name, lambda name=name, look=look: self._poll(name, look))  # type: ignore[misc]
         self._thread("events", self._follow_events)
+        self.alerts.start(self.publish_soon)
 
     def stop(self) -> None:
         """Tell every thread to end and close the sources. Returns at once; a hung source is left behind."""
         self._stopping.set()
+        self.alerts.stop()
         for wake in self._wake.values():
             wake.set()
         with self._lock:
@@ -205,6 +212,12 @@ class Monitor:
         for name, wake in self._wake.items():
             if name != "sizes":
                 wake.set()
+
+    def publish_soon(self) -> None:
+        """Something besides the sources changed: what was decided about an alert."""
+        with self._lock:
+            self._changed = self._urgent = True
+            self._lock.notify_all()
 
     def projects(self) -> tuple[Project, ...]:
         """The Compose projects on the engine. Blocks; raises SourceError."""
@@ -508,13 +521,13 @@ class Monitor:
             databases=tuple(self._parts.get("databases", ())),
             probes=tuple(self._parts.get("probes", ())),
             access=tuple(self._parts.get("access", ())),
+            log_rates=tuple(self._parts.get("patterns", ())),
             backups=tuple(backups),
             schedule=self._parts.get("schedule"),
             readings=dict(self._readings),
             history=self._history.series(),
         )
-        firing, self._alert_state = alerts.evaluate(self.thresholds, self._alert_state, snapshot, now)
-        self.snapshot = msgspec.structs.replace(snapshot, alerts=firing)
+        self.snapshot = msgspec.structs.replace(snapshot, alerts=self.alerts.judge(snapshot, now))
 
 
 def _with_usage(containers: Sequence[Container], usage: dict[str, Any]) -> tuple[Container, ...]:

@@ -1,9 +1,10 @@
-"""Tells somebody that a scheduled run failed or that the newest good backup is too old (`[notify]`).
+"""Tells somebody that a scheduled run failed, that the newest good backup is too old, what alerts do (`[notify]`).
 
 Every way that the settings name is taken: a program, an address that gets JSON, Apprise. What goes wrong on one of
 them is told and stops none of the others. A program learns:
 
-    OPSCONSOLE_EVENT       failed, done, backup-too-old, backup-good-again, test
+    OPSCONSOLE_EVENT       failed, done, backup-too-old, backup-good-again, test, alert-firing, alert-worse,
+                           alert-resolved
     OPSCONSOLE_TITLE       one line
     OPSCONSOLE_TEXT        all of it, in lines
     OPSCONSOLE_STACK       name of the stack
@@ -15,6 +16,9 @@ them is told and stops none of the others. A program learns:
     OPSCONSOLE_BACKUP      id of the backup that it is about
     OPSCONSOLE_AT          when, 2026-01-31T02:00:00Z
     OPSCONSOLE_LOG         file with the output
+    OPSCONSOLE_RULE        of an alert: its rule,
+    OPSCONSOLE_SUBJECT     what it is about,
+    OPSCONSOLE_SEVERITY    and warning or critical
 """
 
 from __future__ import annotations
@@ -42,6 +46,9 @@ class Event(StrEnum):
     TOO_OLD = "backup-too-old"
     GOOD_AGAIN = "backup-good-again"
     TEST = "test"
+    ALERT_FIRING = "alert-firing"
+    ALERT_WORSE = "alert-worse"
+    ALERT_RESOLVED = "alert-resolved"
 
 
 class Message(Record, frozen=True):
@@ -58,6 +65,9 @@ class Message(Record, frozen=True):
     hint: str = ""
     backup: str = ""
     log: str = ""
+    rule: str = ""
+    subject: str = ""
+    severity: str = ""
 
     @property
     def text(self) -> str:
@@ -89,6 +99,9 @@ class Message(Record, frozen=True):
             "backup": self.backup,
             "at": f"{self.at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
             "log": self.log,
+            "rule": self.rule,
+            "subject": self.subject,
+            "severity": self.severity,
         }
 
 
@@ -121,16 +134,25 @@ def send(
 
     `environment`: where the variables that hold addresses are looked up, before the stack's env file.
     """
+    problems = send_by(ways(config.notify), told, config, directory, environment)
+    return tuple(problems.values())
+
+
+def send_by(
+    chosen: Iterable[str], told: Message, config: Config, directory: Path, environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The same for some of the `ways`: what went wrong, by the way that it went wrong on."""
     section = config.notify
     around = os.environ if environment is None else environment
-    problems: list[str] = []
-    if section.command:
-        problems.append(_run(section.command, told, directory, section.timeout_seconds))
-    if section.webhook or section.webhook_env:
-        problems.append(_post(section, told, config, directory, around))
-    if section.apprise or section.apprise_env:
-        problems.append(_by_apprise(section, told, config, directory, around))
-    return tuple(problem for problem in problems if problem)
+    problems = {}
+    for way in chosen:
+        if way == "command":
+            problems[way] = _run(section.command, told, directory, section.timeout_seconds)
+        elif way == "webhook":
+            problems[way] = _post(section, told, config, directory, around)
+        elif way == "apprise":
+            problems[way] = _by_apprise(section, told, config, directory, around)
+    return {way: problem for way, problem in problems.items() if problem}
 
 
 # --- the three ways --------------------------------------------------------------------------------

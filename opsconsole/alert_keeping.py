@@ -1,0 +1,316 @@
+"""The alerts of one stack as a console or a collector has them: judged with each Snapshot, kept beside the metrics.
+
+Whoever holds the lease of `.opsconsole/metrics.sqlite` judges for all: a collector, or a console while none runs. The
+others show what it found. So that a restart forgets nothing, the memory of `alerts.evaluate` is kept there too, with
+what operators decided (`alert_marks`), and each change is an event.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from opsconsole import alert_marks, alert_telling, alerts
+from opsconsole.alert_findings import Restarts, Rule, Thresholds
+from opsconsole.alert_happenings import Happened, Happening
+from opsconsole.alert_keeper import AlertKeeper, Decision
+from opsconsole.alert_marks import Marks
+from opsconsole.alert_telling import Telling
+from opsconsole.alerts import AlertMemory, Entry
+from opsconsole.metrics import CONSOLE, Event, EventKind, MetricsReader, MetricsStore, Writing
+from opsconsole.model import Alert, AlertState, Record, Snapshot, SourceError
+
+log = logging.getLogger(__name__)
+
+MEMORY, MARKS, TELLING = "alerts.memory", "alerts.marks", "alerts.telling"
+"""Names of what is kept."""
+
+LEASE_SECONDS = 30.0
+LOOK_SECONDS = 2.0
+SAVED_EVERY = timedelta(seconds=10)
+"""How often a memory is kept in which only time has passed: after a restart no more than this is missing."""
+
+LONG_PENDING = 30.0
+"""Seconds after which what is pending is worth an event: a processor is busy for a moment many times a day."""
+
+
+class Kept(Record, frozen=True):
+    """`AlertMemory` as JSON can hold it."""
+
+    entries: tuple[Entry, ...] = ()
+    restarts: Restarts = {}
+    happened: Happened = Happened()
+    at: datetime | None = None  # when it was kept ...
+    by: str = ""  # ... by whom
+
+    @property
+    def memory(self) -> AlertMemory:
+        entries = {(entry.alert.rule, entry.alert.subject): entry for entry in self.entries}
+        return AlertMemory(entries=entries, restarts=self.restarts, happened=self.happened)
+
+
+def kept(memory: AlertMemory, now: datetime, by: str) -> Kept:
+    return Kept(
+        entries=tuple(memory.entries.values()), restarts=memory.restarts, happened=memory.happened, at=now, by=by
+    )
+
+
+class KeptAlerts(AlertKeeper):
+    """Keeps them in the stack's `metrics.sqlite`. With `writes` False only what others keep is shown."""
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], datetime],
+        *,
+        holder: str,
+        thresholds: Thresholds | None = None,
+        rules: Sequence[Rule] = alerts.RULES,
+        writes: bool = True,
+        rank: int = CONSOLE,
+    ) -> None:
+        """`rank` COLLECTOR leaves the keeping to `alert_watch`."""
+        super().__init__(thresholds, rules)
+        self._rank = rank
+        self._path = path
+        self._clock = clock
+        self._holder = holder
+        self._writes = writes
+        self._store = MetricsStore(path)
+        self._reader = MetricsReader(path)
+        self._watched: tuple[AlertMemory, datetime] | None = None  # what another found, and until when that holds
+        self._untold: Alert | None = None
+        self._seeded = False
+        self._saved: tuple[AlertMemory, datetime] | None = None
+        self._heard_to: datetime | None = None
+        self._stopping = threading.Event()
+
+    def start(self, changed: Callable[[], None]) -> None:
+        threading.Thread(target=self._follow, args=(changed,), name="alerts", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def judge(self, snapshot: Snapshot, now: datetime) -> tuple[Alert, ...]:
+        with self._lock:
+            watched, marks, untold = self._watched, self._marks, self._untold
+        if watched is not None and timedelta(0) < watched[1] - now <= timedelta(hours=2):
+            found = alert_marks.marked(alerts.alerts_of(watched[0]), marks, now)
+        else:
+            found = super().judge(snapshot, now)
+        return found if untold is None else (*found, untold)
+
+    # --- what others keep --------------------------------------------------------------------------
+
+    def _follow(self, changed: Callable[[], None]) -> None:
+        while not self._stopping.is_set():
+            try:
+                if self.look(self._clock()):
+                    changed()
+            except SourceError as error:
+                log.debug("alerts: %s", error.problem)
+            except Exception:  # never take the console with it
+                log.exception("alerts")
+            self._stopping.wait(LOOK_SECONDS)
+
+    def look(self, now: datetime) -> bool:
+        """See what others keep, and keep what is known here where nobody else does. True when something is new."""
+        before = self._shown()
+        self._read(now)
+        if self._writes and self._watched is None and self._rank == CONSOLE:
+            self._keep(now)
+        return before != self._shown()
+
+    def _shown(self) -> tuple[object, ...]:
+        return self._watched and self._watched[0], self._marks, self._untold
+
+    def _read(self, now: datetime) -> None:
+        try:
+            lease = self._reader.lease()
+            there = self._reader.state(MEMORY, Kept) or Kept()
+            marks = self._reader.state(MARKS, Marks) or Marks()
+            telling = self._reader.state(TELLING, Telling) or Telling()
+            heard = self._newly_heard(now)
+        except SourceError as error:
+            if not error.absent:
+                raise
+            self._seeded = True
+            return
+        with self._lock:
+            self._marks, self._untold = marks, alert_telling.untold(telling)
+            self._heard = (*self._heard, *heard)
+            if (
+                lease is not None
+                and lease.holder != self._holder
+                and now < lease.expires_at
+                and there.by == lease.holder
+            ):
+                self._watched = (there.memory, lease.expires_at)
+                self._memory, self._seeded = there.memory, True
+                return
+            self._watched = None
+            if not self._seeded:
+                # What was seen in the first moments stands: it is younger.
+                known = there.memory
+                self._memory = AlertMemory(
+                    entries={**known.entries, **_younger(self._memory.entries, known.entries)},
+                    restarts={**known.restarts, **self._memory.restarts},
+                    happened=known.happened,
+                )
+                self._seeded = True
+
+    def _newly_heard(self, now: datetime) -> Sequence[Happening]:
+        """What the collector heard from the engine since the last look, as far back as a rule counts."""
+        keep = max((rule.within_seconds for rule in self._rules), default=0.0)
+        if not keep:
+            return ()
+        since = self._heard_to or now - timedelta(seconds=keep)
+        events = self._reader.events(since, now, kinds=tuple(_HEARD))
+        self._heard_to = events[-1].at if events else since
+        return [happening for event in events if (happening := heard_of(event)) is not None]
+
+    def _keep(self, now: datetime) -> None:
+        memory = self.memory
+        if not self._worth_keeping(memory, now):
+            return
+        with self._store.writing() as writing:
+            if writing.take_lease(self._holder, now, seconds=LEASE_SECONDS, rank=self._rank):
+                keep(writing, memory, now, self._holder)
+        self._saved = (memory, now)
+
+    def _worth_keeping(self, memory: AlertMemory, now: datetime) -> bool:
+        if self._saved is None:
+            return bool(memory.entries) or self._path.exists()
+        before, at = self._saved
+        return states(before) != states(memory) or not timedelta(0) <= now - at < SAVED_EVERY
+
+    # --- what operators do ------------------------------------------------------------------------
+
+    def _mark(self, change: Callable[[Marks], Marks], decision: Decision) -> None:
+        if not self._writes:
+            raise SourceError("this console is read-only", "Start opsconsole without --read-only.")
+        with self._store.writing() as writing:
+            marks = change(writing.state(MARKS, Marks) or Marks())
+            writing.set_state(MARKS, marks, decision.at)
+            writing.add_events([_decided(decision)])
+        with self._lock:
+            self._marks = marks
+
+
+def keep(writing: Writing, memory: AlertMemory, now: datetime, by: str) -> tuple[Alert, ...]:
+    """Keep a memory and what changed against the one before. The alerts with what was decided about them."""
+    before = writing.state(MEMORY, Kept) or Kept()
+    writing.add_events(changes(before.memory, memory, now))
+    writing.set_state(MEMORY, kept(memory, now, by), now)
+    found = alerts.alerts_of(memory)
+    marks = writing.state(MARKS, Marks) or Marks()
+    if (left := alert_marks.pruned(marks, found, now)) is not marks:
+        writing.set_state(MARKS, left, now)
+    return alert_marks.marked(found, left, now)
+
+
+def states(memory: AlertMemory) -> dict[tuple[str, str], tuple[AlertState, datetime, str]]:
+    """What makes two memories different for whoever looks at the alerts."""
+    return {
+        key: (entry.alert.state, entry.alert.since, entry.alert.severity.value) for key, entry in memory.entries.items()
+    }
+
+
+def _younger(ours: dict[tuple[str, str], Entry], kept: dict[tuple[str, str], Entry]) -> dict[tuple[str, str], Entry]:
+    """Entries that were made here and are no step back: what was kept as firing is not pending again."""
+    return {
+        key: entry
+        for key, entry in ours.items()
+        if key not in kept
+        or (entry.alert.state is AlertState.FIRING and kept[key].alert.state is not AlertState.FIRING)
+    }
+
+
+# --- events --------------------------------------------------------------------------------------
+
+_KINDS = {
+    AlertState.PENDING: EventKind.ALERT_PENDING,
+    AlertState.FIRING: EventKind.ALERT_FIRING,
+    AlertState.RESOLVED: EventKind.ALERT_RESOLVED,
+}
+_HEARD = {
+    EventKind.DIED: "die",
+    EventKind.OOM: "oom",
+    EventKind.STARTED: "start",
+    EventKind.HEALTH: "unhealthy",
+}
+
+
+def changes(before: AlertMemory, after: AlertMemory, now: datetime) -> list[Event]:
+    """What changed between two memories, as events that are stored once, whoever saw them."""
+    found = []
+    for key, entry in after.entries.items():
+        known = before.entries.get(key)
+        alert = entry.alert
+        state_is_new = known is None or (known.alert.state, known.alert.since) != (alert.state, alert.since)
+        worse = known is not None and known.alert.severity is not alert.severity and alert.state is AlertState.FIRING
+        if alert.state is AlertState.PENDING:
+            if entry.held_seconds >= LONG_PENDING and (known is None or known.held_seconds < LONG_PENDING):
+                found.append(_changed(alert, now))
+        elif state_is_new or worse:
+            found.append(_changed(alert, now))
+    for key, entry in before.entries.items():
+        if key not in after.entries and entry.alert.state is AlertState.FIRING:  # its rule is gone
+            over = msgspec.structs.replace(entry.alert, state=AlertState.RESOLVED, since=now)
+            found.append(_changed(over, now))
+    return found
+
+
+def _changed(alert: Alert, now: datetime) -> Event:
+    names = (alert.rule, alert.subject, alert.state.value, alert.severity.value, alert.since.isoformat())
+    return Event(
+        at=min(alert.since, now) if alert.state is not AlertState.PENDING else now,
+        kind=_KINDS[alert.state],
+        subject=f"{alert.rule} {alert.subject}",
+        text=alert.message,
+        facts={
+            "rule": alert.rule,
+            "subject": alert.subject,
+            "severity": alert.severity.value,
+            "message": alert.message,
+        },
+        key="alert " + "\n".join(names),
+    )
+
+
+def _decided(one: Decision) -> Event:
+    facts = {
+        "rule": one.rule,
+        "subject": one.subject,
+        "who": one.who,
+        "note": one.note,
+        "until": f"{one.until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if one.until else "",
+        "withdrawn": "yes" if one.withdrawn else "",
+    }
+    return Event(
+        at=one.at,
+        kind=EventKind.ALERT_ACKNOWLEDGED if one.kind == "acknowledged" else EventKind.ALERT_SILENCED,
+        subject=f"{one.rule} {one.subject}",
+        text="taken back" if one.withdrawn else one.note,
+        facts={name: value for name, value in facts.items() if value},
+    )
+
+
+def heard_of(event: Event) -> Happening | None:
+    """An event that the collector stored, as the rules count it."""
+    if event.kind is EventKind.HEALTH and event.facts.get("health") != "unhealthy":
+        return None
+    code = event.facts.get("exit_code", "")
+    return Happening(
+        at=event.at,
+        kind=_HEARD[event.kind],
+        container=event.facts.get("container", event.subject),
+        service=event.subject,
+        exit_code=int(code) if code.isdigit() else None,
+        heard=True,
+    )

@@ -1,0 +1,204 @@
+"""Whom to tell of which change of an alert, when, and what becomes of a message that did not arrive. Pure.
+
+An alert that fires is told once, once more when it gets worse, and once when it is over. One that comes again within
+its cooldown is told when the cooldown has passed and it still fires. A silenced or acknowledged one is not told when it
+begins; what was told is told to be over. Each message is kept until every way of `[notify]` took it: tried again after
+1, 2, 4, 8 minutes and then every 15, for a day. One that never arrived is replaced by what came after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from opsconsole.alert_settings import UNTOLD
+from opsconsole.model import Alert, AlertState, Record, Severity
+
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=15)
+GIVEN_UP_AFTER = timedelta(days=1)
+MOST = 100
+"""Messages that wait at the most; then the oldest is given up."""
+
+Key = tuple[str, str]
+
+
+class Change(StrEnum):
+    FIRING = "firing"
+    WORSE = "worse"
+    RESOLVED = "resolved"
+
+
+class Told(Record, frozen=True):
+    """What was last said of one alert."""
+
+    alert: Alert
+    at: datetime  # when it was said to fire
+    severity: Severity  # the worst that was said in this cooldown
+    open: bool = True  # said to fire, and not yet to be over
+
+
+class Notice(Record, frozen=True):
+    """A message that not everybody has yet."""
+
+    number: int
+    change: Change
+    alert: Alert
+    at: datetime
+    ways: tuple[str, ...]  # that have not taken it yet
+    due: datetime
+    tries: int = 0
+    problem: str = ""  # of the last try
+    held_by: str = ""  # who sends it now ...
+    held_until: datetime | None = None  # ... and until when nobody else may
+
+
+class Telling(Record, frozen=True):
+    """What `decide` and `delivered` must know. Starts empty; a new one comes back from every call."""
+
+    told: tuple[Told, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    next_number: int = 1
+    given_up: int = 0  # messages that never arrived
+
+
+def decide(
+    telling: Telling,
+    alerts: Sequence[Alert],
+    ways: Sequence[str],
+    cooldown: Callable[[Alert], timedelta],
+    now: datetime,
+    worth: Callable[[Alert], bool] = lambda alert: True,
+) -> Telling:
+    """With a notice for each change that somebody is to be told now. `alerts` are marked (`alert_marks.marked`); of one
+    that is not `worth` it nobody hears that it fires.
+
+    With the same alerts again nothing is added: what was told is remembered, whoever calls. While no way is named
+    nothing is, so that whoever is named later hears of what fires then.
+    """
+    if not ways:
+        return Telling(next_number=telling.next_number)
+    told = {_key(one.alert): one for one in telling.told}
+    changes: list[tuple[Change, Alert]] = []
+    seen = {_key(alert): alert for alert in alerts}
+    for key, alert in seen.items():
+        before = told.get(key)
+        if alert.state is not AlertState.FIRING or not worth(alert):
+            continue
+        if change := _change(before, alert, cooldown(alert), now):
+            worst = max(before.severity if before else alert.severity, alert.severity, key=_weight)
+            told[key] = Told(alert=alert, at=now, severity=worst)
+            changes.append((change, alert))
+    for key, one in list(told.items()):
+        current = seen.get(key)
+        if one.open and (current is None or current.state is not AlertState.FIRING):
+            over = current if current is not None and current.state is AlertState.RESOLVED else _over(one.alert, now)
+            told[key] = msgspec.structs.replace(one, open=False)
+            changes.append((Change.RESOLVED, over))
+        elif not one.open and not timedelta(0) <= now - one.at < cooldown(one.alert):
+            del told[key]
+    made = msgspec.structs.replace(telling, told=tuple(told.values()))
+    for change, alert in changes:
+        made = _queued(made, change, alert, ways, now)
+    return made
+
+
+def _change(before: Told | None, alert: Alert, cooldown: timedelta, now: datetime) -> Change | None:
+    if alert.silenced is not None:
+        return None
+    worse = before is not None and _weight(alert.severity) > _weight(before.severity)
+    if before is not None and before.open:
+        return Change.WORSE if worse else None
+    if alert.acknowledged is not None:
+        return None
+    resting = before is not None and timedelta(0) <= now - before.at < cooldown
+    return None if resting and not worse else Change.FIRING
+
+
+def _queued(telling: Telling, change: Change, alert: Alert, ways: Sequence[str], now: datetime) -> Telling:
+    # What nobody has heard yet of this alert is old news now; what is being sent this moment is left to its sender.
+    waiting = [one for one in telling.notices if one.held_by or _key(one.alert) != _key(alert)]
+    notice = Notice(number=telling.next_number, change=change, alert=alert, at=now, ways=tuple(ways), due=now)
+    waiting.append(notice)
+    lost = max(0, len(waiting) - MOST)
+    return msgspec.structs.replace(
+        telling,
+        notices=tuple(waiting[lost:]),
+        next_number=telling.next_number + 1,
+        given_up=telling.given_up + lost,
+    )
+
+
+def take(telling: Telling, by: str, now: datetime, hold: timedelta) -> tuple[Notice | None, Telling]:
+    """The next message to send, held so that nobody else sends it too; None when nothing is due."""
+    for notice in telling.notices:
+        held = notice.held_until is not None and timedelta(0) < notice.held_until - now <= hold
+        if not held and (now >= notice.due or notice.due - now > LONGEST_PAUSE):
+            taken = msgspec.structs.replace(notice, held_by=by, held_until=now + hold)
+            return taken, _with(telling, notice.number, taken)
+    return None, telling
+
+
+def delivered(telling: Telling, number: int, problems: Mapping[str, str], now: datetime) -> Telling:
+    """After a try: `problems` by the ways that did not take it, {} when all did."""
+    notice = next((one for one in telling.notices if one.number == number), None)
+    if notice is None:
+        return telling
+    if not problems:
+        return _with(telling, number, None)
+    if now - notice.at >= GIVEN_UP_AFTER:
+        return msgspec.structs.replace(_with(telling, number, None), given_up=telling.given_up + 1)
+    pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(notice.tries, 10))
+    newer = any(one.number > number and _key(one.alert) == _key(notice.alert) for one in telling.notices)
+    if newer:
+        return _with(telling, number, None)  # the other message says how it is now
+    left = msgspec.structs.replace(
+        notice,
+        ways=tuple(problems),
+        tries=notice.tries + 1,
+        due=now + pause,
+        problem="; ".join(problems.values()),
+        held_by="",
+        held_until=None,
+    )
+    return _with(telling, number, left)
+
+
+def untold(telling: Telling) -> Alert | None:
+    """An alert about the messages that somebody could not be told, since the first of them; None when all arrive."""
+    failing = [one for one in telling.notices if one.tries]
+    if not failing:
+        return None
+    messages = "a message" if len(failing) == 1 else f"{len(failing)} messages"
+    return Alert(
+        rule=UNTOLD,
+        subject="notify",
+        severity=Severity.WARNING,
+        state=AlertState.FIRING,
+        since=failing[0].at,
+        message=f"{messages} could not be told: {failing[-1].problem}",
+        action="see [notify] in opsconsole.toml; try it with `opsconsole schedule test-notify`. It is tried again.",
+    )
+
+
+def _with(telling: Telling, number: int, notice: Notice | None) -> Telling:
+    notices: Iterable[Notice] = (
+        notice if one.number == number and notice is not None else one
+        for one in telling.notices
+        if one.number != number or notice is not None
+    )
+    return msgspec.structs.replace(telling, notices=tuple(notices))
+
+
+def _over(alert: Alert, now: datetime) -> Alert:
+    return msgspec.structs.replace(alert, state=AlertState.RESOLVED, since=now)
+
+
+def _key(alert: Alert) -> Key:
+    return alert.rule, alert.subject
+
+
+def _weight(severity: Severity) -> int:
+    return 1 if severity is Severity.CRITICAL else 0
