@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from opsconsole import (
     __version__,
+    alerts_command,
     backup_command,
     collect_command,
     database_command,
@@ -26,7 +27,7 @@ from opsconsole import (
     restore_command,
     schedule_command,
 )
-from opsconsole.model import Project, SourceError
+from opsconsole.model import Project, Snapshot, SourceError
 from opsconsole.text import mask_text, printable
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ Without a command the console opens on the stack in this directory. Nothing is c
   opsconsole maintenance         the runbook's tasks: what is proven, what is due; `maintenance tick NAME`
   opsconsole incident show       what is red, what changed, what the runbook answers; also declare, note, report, bundle
   opsconsole collect --install   keep metrics and events while no console is open; collect status says what is kept
+  opsconsole alerts              what fires; ack and silence with a note, history, rules of your own
   opsconsole history             who did what, when, from where, with what result; --verify checks every record
   opsconsole doctor              is everything here that the console needs, and how to mend what is not
   opsconsole init                write what was found as a commented opsconsole.toml
@@ -142,6 +144,7 @@ def build_parser() -> argparse.ArgumentParser:
     maintenance_command.add_commands(commands, _add_stack_options, stack_of, looking_monitor)
     incident_command.add_commands(commands, _add_stack_options, stack_of)
     collect_command.add_command(commands, _add_stack_options, stack_of, make_monitor)
+    alerts_command.add_commands(commands, _add_stack_options, stack_of, look_once)
     operations_command.add_commands(commands, _add_stack_options, stack_of)
     return parser
 
@@ -443,14 +446,13 @@ def load_config(directory: Path, named: str | None) -> Config:
 
 
 def make_monitor(directory: Path, project: str, config: Config, *, read_only: bool = False) -> Monitor:
-    from opsconsole.applied import paces, thresholds
+    from opsconsole.applied import alert_keeper, paces
     from opsconsole.monitor import Monitor
     from opsconsole.real_sources import real_sources
 
     sources = real_sources(directory, config, project=project, read_only=read_only)
-    return Monitor(
-        sources, directory=str(directory), project=project, thresholds=thresholds(config), paces=paces(config)
-    )
+    keeper = alert_keeper(directory, config, writes=not read_only)
+    return Monitor(sources, directory=str(directory), project=project, paces=paces(config), keeper=keeper)
 
 
 def looking_monitor(arguments: argparse.Namespace, *, without_settings: bool = False) -> tuple[Monitor, Path, str]:
@@ -468,6 +470,15 @@ def looking_monitor(arguments: argparse.Namespace, *, without_settings: bool = F
             raise
         config = Config()
     return make_monitor(directory, project or config.stack.name, config, read_only=True), directory, project
+
+
+def look_once(arguments: argparse.Namespace) -> Snapshot:
+    """One look at the stack, for a command that needs what is true now."""
+    monitor, _, _ = looking_monitor(arguments)
+    monitor.start()
+    snapshot = monitor.wait_until_settled(20.0)
+    monitor.stop()
+    return snapshot
 
 
 def make_demo_monitor(containers: int) -> Monitor:

@@ -10,6 +10,7 @@ import msgspec
 
 from opsconsole.model import (
     SOURCE_WORDS,
+    Alert,
     AlertState,
     BackupState,
     Container,
@@ -31,7 +32,7 @@ def exit_code(snapshot: Snapshot) -> int:
     """0 all well, 1 something needs attention, 2 the engine or the stack could not be looked at."""
     if snapshot.stack is None or snapshot.readings["engine"].state is not SourceState.OK:
         return COULD_NOT_LOOK
-    firing = any(alert.state is AlertState.FIRING for alert in snapshot.alerts)
+    firing = any(alert.state is AlertState.FIRING and alert.silenced is None for alert in snapshot.alerts)
     failed = any(reading.state is SourceState.FAILED for reading in snapshot.readings.values())
     return NEEDS_ATTENTION if firing or failed or snapshot.stack.problems else ALL_WELL
 
@@ -96,9 +97,20 @@ def _attention(snapshot: Snapshot) -> Iterator[str]:
         lines.append(f"  stack        {problem}")
     for alert in firing:
         word = "CRITICAL" if alert.severity is Severity.CRITICAL else "warning"
-        lines.append(f"  {word:<12} {alert.message}" + _hint(alert.action))
+        if alert.silenced is None:
+            lines.append(f"  {word:<12} {alert.message}" + _seen_to(alert) + _hint(alert.action))
     yield "Needs attention:" if lines else "All well."
     yield from lines
+    for alert in firing:
+        if alert.silenced is not None:
+            yield f"  silenced     {alert.message} (until {alert.silenced.until:%Y-%m-%d %H:%M} UTC)"
+
+
+def _seen_to(alert: Alert) -> str:
+    if alert.acknowledged is None:
+        return ""
+    note = f": {alert.acknowledged.note}" if alert.acknowledged.note else ""
+    return f" ({alert.acknowledged.who} sees to it{note})"
 
 
 def _hint(hint: str) -> str:

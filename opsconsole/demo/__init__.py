@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from opsconsole.sources import Sources
 
 if TYPE_CHECKING:
+    from opsconsole.alert_keeper import AlertKeeper
     from opsconsole.demo.drills import Drill
     from opsconsole.demo.kept import DemoKept
     from opsconsole.demo.standing import DemoLedger
@@ -21,13 +22,14 @@ def _now() -> datetime:
 
 class DemoSources(Sources):
     """Sources that bring an hour of history along, by the series names of `Snapshot.history`, and what a real stack has
-    in `.opsconsole/`: the ticks of its maintenance, its last proof of persistence."""
+    in `.opsconsole/`: the ticks of its maintenance, its last proof of persistence, what was decided about alerts."""
 
     past: dict[str, tuple[float, ...]]
     kept: DemoKept
     ledger: DemoLedger
     persistence: Verdict
     drill: Drill | None = None
+    keeper: AlertKeeper | None = None
 
 
 def demo_sources(
@@ -36,8 +38,10 @@ def demo_sources(
     """The stack "harbour" with this many containers. The same seed and clock show the same numbers and lines.
 
     `drill` names an incident of `drills.DRILLS`: all is well but for that; "quiet" is a day without one."""
+    from opsconsole.alert_keeper import AlertKeeper
     from opsconsole.demo.backups import DemoBackups
     from opsconsole.demo.databases import DemoDatabases
+    from opsconsole.demo.decided import decided
     from opsconsole.demo.engine import DemoEngine
     from opsconsole.demo.fleet import Fleet
     from opsconsole.demo.host import DemoHost
@@ -71,4 +75,7 @@ def demo_sources(
 
         sources.drill = drills.DRILLS[drill](fleet) if drill != "quiet" else drills.Drill(fleet)
         calm.calm(sources, fleet, sources.drill)
+    else:
+        marks, memory = decided(fleet.anchor)
+        sources.keeper = AlertKeeper(marks=marks, memory=memory)
     return sources

@@ -21,6 +21,7 @@ from opsconsole.model import (
     Engine,
     HealthCheck,
     HostSample,
+    LogRate,
     Probe,
     Project,
     Stack,
@@ -235,6 +236,9 @@ class CalmLogs:
 
     def open(self, containers: Sequence[Container], wanted: LogRange) -> LogStream:
         return self._own.open(containers, wanted)
+
+    def count(self, containers: Iterable[Container]) -> tuple[LogRate, ...]:
+        return self._own.count(containers)
 
     def access(self, containers: Iterable[Container]) -> tuple[AccessRate, ...]:
         return tuple(msgspec.structs.replace(one, errors=0) for one in self._own.access(containers))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from opsconsole.model import Container, Service, Severity
+from opsconsole.model import Alert, Container, Service, Severity
 from opsconsole.roles import is_job
 
 UNKNOWN = "-"
@@ -272,3 +272,14 @@ NOT_KNOWN = Standing("not known", Tone.MUTED, 4)
 
 def severity_tone(severity: Severity) -> Tone:
     return Tone.BAD if severity is Severity.CRITICAL else Tone.WARNING
+
+
+def decided(alert: Alert | None, now: datetime) -> str:
+    """What somebody decided about an alert, in one line; "" for nothing."""
+    if alert is not None and alert.silenced is not None:
+        one = alert.silenced
+        return f"silenced until {moment(one.until, now)} by {one.who}" + (f": {one.note}" if one.note else "")
+    if alert is not None and alert.acknowledged is not None:
+        seen = alert.acknowledged
+        return f"{seen.who} sees to it since {moment(seen.at, now)}" + (f": {seen.note}" if seen.note else "")
+    return ""

@@ -54,6 +54,7 @@ class Section:
 
 def sections(first: str = "") -> list[Section]:
     """Every action of the console by place, the pane or screen `first` before the others. Loads the panes."""
+    from opsconsole.ui.screens.attention import AttentionScreen
     from opsconsole.ui.screens.exporting import ExportScreen
     from opsconsole.ui.screens.incident import IncidentScreen
     from opsconsole.ui.screens.moment import MomentScreen
@@ -66,6 +67,7 @@ def sections(first: str = "") -> list[Section]:
     own = [(each, each.load()) for each in PANES]
     places = [Section(pane.title, each.pane_id, pane.actions) for each, pane in own if pane.actions]
     places.append(Section("In an incident", IncidentScreen.place, IncidentScreen.actions))
+    places.append(Section("In attention", AttentionScreen.place, (*AttentionScreen.acts,)))
     places.append(Section("In a plan", PlanScreen.place, PlanScreen.actions))
     places.append(Section("Databases at work", WorkScreen.place, WorkScreen.actions))
     places.append(Section("In a restore", RestoreScreen.place, RestoreScreen.actions))

@@ -38,6 +38,13 @@ class Concern:
     text: str
     since: datetime | None = None
     advice: str = ""
+    alert: Alert | None = None  # what can be acknowledged or silenced
+
+
+SERIOUS = 6
+"""Below this rank it needs somebody: nobody sees to it yet, and nobody asked for silence."""
+
+_SEEN_TO, _PENDING, _SILENCED = 6, 7, 8
 
 
 def concerns(snapshot: Snapshot) -> list[Concern]:
@@ -77,11 +84,18 @@ def _topic(alert: Alert) -> Topic:
 
 
 def _of_alert(alert: Alert) -> Concern:
-    if alert.state is AlertState.PENDING:
-        return Concern(7, Tone.ACCENT, "pending", alert.subject, alert.message, alert.since, alert.action)
-    rank = 0 if alert.severity is Severity.CRITICAL else 3
-    word = alert.severity.value
-    return Concern(rank, severity_tone(alert.severity), word, alert.subject, alert.message, alert.since, alert.action)
+    rank, tone, word = (
+        0 if alert.severity is Severity.CRITICAL else 3,
+        severity_tone(alert.severity),
+        alert.severity.value,
+    )
+    if alert.silenced is not None:
+        rank, tone, word = _SILENCED, Tone.MUTED, "silenced"
+    elif alert.state is AlertState.PENDING:
+        rank, tone, word = _PENDING, Tone.ACCENT, "pending"
+    elif alert.acknowledged is not None:
+        rank, tone, word = _SEEN_TO, Tone.MUTED, "acknowledged"
+    return Concern(rank, tone, word, alert.subject, alert.message, alert.since, alert.action, alert)
 
 
 def _sources(snapshot: Snapshot) -> Iterator[tuple[Topic, Concern]]:

@@ -9,13 +9,13 @@ from textual.content import Content
 
 from opsconsole.model import Disk, SourceState
 from opsconsole.text import printable
-from opsconsole.ui.panes.attention import concerns, unknown_yet
+from opsconsole.ui.panes.attention import SERIOUS, concerns, unknown_yet
 from opsconsole.ui.panes.container_rows import ContainerRow, cpu_cell, memory_cell, rows_of, tally, uptime_cell
 from opsconsole.ui.panes.overview_data_lines import newest_good
 from opsconsole.ui.panes.overview_frame import Frame, heading, joined_edges
 from opsconsole.ui.widgets.chart import area, sparkline
 from opsconsole.ui.widgets.lines import fit
-from opsconsole.ui.wording import Tone, age, ago, count, duration, percent, plural, short_size, sign
+from opsconsole.ui.wording import Tone, age, ago, count, decided, duration, percent, plural, short_size, sign
 
 # --- attention -------------------------------------------------------------------------------------
 
@@ -26,9 +26,12 @@ def attention(frame: Frame, most: int) -> list[Content]:
     found = concerns(snapshot)
     if not found:
         return [_verdict(frame)]
-    serious = sum(concern.rank < 7 for concern in found)
+    serious = sum(concern.rank < SERIOUS for concern in found)
     worst = min(found, key=lambda concern: concern.rank)
     title = f"{plural(serious, 'thing needs', 'things need')} attention" if serious else "Nothing needs attention yet"
+    words = [concern.word for concern in found]
+    seen_to = [f"{words.count(word)} {word}" for word in ("acknowledged", "silenced") if word in words]
+    title = ", ".join([title if serious or not seen_to else "Nothing new needs attention", *seen_to])
     tone = Tone.BAD if worst.rank <= 2 else Tone.WARNING if serious else Tone.GOOD
     said = "waiting for " + ", ".join(unknown_yet(snapshot)) if unknown_yet(snapshot) else ""
     rule = glyphs.rule * max(0, frame.width - len(title) - len(said) - (4 if said else 3))
@@ -46,8 +49,10 @@ def attention(frame: Frame, most: int) -> list[Content]:
             printable(concern.text),
         )
         right = Content.styled(age(concern.since, snapshot.sampled_at) if concern.since else "", Tone.MUTED)
-        with_advice = left + Content.styled(f"  {printable(concern.advice)}", Tone.MUTED) if concern.advice else left
-        fits = with_advice.cell_length + right.cell_length < frame.width
+        known = decided(concern.alert, snapshot.sampled_at)
+        advice = known or concern.advice
+        with_advice = left + Content.styled(f"  {printable(advice)}", Tone.MUTED) if advice else left
+        fits = bool(known) or with_advice.cell_length + right.cell_length < frame.width
         lines.append(joined_edges(with_advice if fits else left, right, frame.width, glyphs))
     if len(shown) < len(found):
         lines.append(Content.styled(f"  and {len(found) - len(shown)} more: Enter shows all", Tone.MUTED))

@@ -20,6 +20,7 @@ from opsconsole.ui.wording import (
     age,
     ago,
     count,
+    decided,
     percent,
     plural,
     severity_tone,
@@ -51,8 +52,9 @@ def alerts(
     return lines
 
 
-def _urgency(alert: Alert) -> tuple[int, bool, float]:
-    return _ORDER[alert.state], alert.severity is not Severity.CRITICAL, -alert.since.timestamp()
+def _urgency(alert: Alert) -> tuple[int, bool, bool, float]:
+    known = alert.acknowledged is not None or alert.silenced is not None
+    return _ORDER[alert.state], known, alert.severity is not Severity.CRITICAL, -alert.since.timestamp()
 
 
 def _alert(alert: Alert, now: datetime, width: int, glyphs: Glyphs) -> list[Content]:
@@ -60,6 +62,8 @@ def _alert(alert: Alert, now: datetime, width: int, glyphs: Glyphs) -> list[Cont
     tone = Tone.GOOD if over else severity_tone(alert.severity)
     if alert.state is AlertState.PENDING:
         tone = Tone.ACCENT
+    if not over and (alert.acknowledged or alert.silenced):
+        tone = Tone.MUTED
     word = alert.state.value if over else f"{alert.state.value} {alert.severity.value}"
     head = Content.assemble(
         (fit(f"{sign(tone, glyphs)} {word}", 19), tone),
@@ -69,7 +73,9 @@ def _alert(alert: Alert, now: datetime, width: int, glyphs: Glyphs) -> list[Cont
     beside = width >= ALERTS_SIDE_BY_SIDE
     indent = head.cell_length if beside else 2
     lines = wrapped(about + alert.message, width, indent=indent)
-    if alert.action and not over:
+    if said := decided(alert, now):
+        lines += wrapped(said, width, indent=indent, style=Tone.MUTED)
+    elif alert.action and not over:
         lines += wrapped(f"{glyphs.arrow} {alert.action}", width, indent=indent, style=Tone.ACCENT)
     if not beside:
         return [head + Content.styled(printable(alert.rule), Tone.MUTED), *lines]

@@ -20,8 +20,12 @@ LIVE_SECONDS = 15.0
 
 
 def alert_words(snapshot: Snapshot) -> tuple[str, Tone]:
-    """`2 critical, 1 warning`: firing alerts only; the worst comes first and sets the tone."""
-    firing = [alert.severity for alert in snapshot.alerts if alert.state is AlertState.FIRING]
+    """`2 critical, 1 warning`: alerts that fire and that nobody sees to; the worst comes first and sets the tone."""
+    firing = [
+        alert.severity
+        for alert in snapshot.alerts
+        if alert.state is AlertState.FIRING and alert.acknowledged is None and alert.silenced is None
+    ]
     critical, warning = firing.count(Severity.CRITICAL), firing.count(Severity.WARNING)
     said = ", ".join(
         part
