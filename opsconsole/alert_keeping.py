@@ -1,8 +1,8 @@
 """The alerts of one stack as a console or a collector has them: judged with each Snapshot, kept beside the metrics.
 
-Whoever holds the lease of `.opsconsole/metrics.sqlite` judges for all: a collector, or a console while none runs. The
-others show what it found. So that a restart forgets nothing, the memory of `alerts.evaluate` is kept there too, with
-what operators decided (`alert_marks`), and each change is an event.
+Whoever stores the samples (`collecting.recording`: a collector, or a console while none runs) judges for all. The
+others show what it found. So that a restart forgets nothing, the memory of `alerts.evaluate` is kept with each sample,
+what operators decided (`alert_marks`) too, and each change is an event.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from opsconsole.alert_keeper import AlertKeeper, Decision
 from opsconsole.alert_marks import Marks
 from opsconsole.alert_telling import Telling
 from opsconsole.alerts import AlertMemory, Entry
-from opsconsole.metrics import CONSOLE, Event, EventKind, MetricsReader, MetricsStore, Writing
+from opsconsole.collecting.recording import holder_name, is_gone
+from opsconsole.metrics import Event, EventKind, Lease, MetricsReader, MetricsStore, Writing
 from opsconsole.model import Alert, AlertState, Record, Snapshot, SourceError
 
 log = logging.getLogger(__name__)
@@ -30,10 +31,7 @@ log = logging.getLogger(__name__)
 MEMORY, MARKS, TELLING = "alerts.memory", "alerts.marks", "alerts.telling"
 """Names of what is kept."""
 
-LEASE_SECONDS = 30.0
 LOOK_SECONDS = 2.0
-SAVED_EVERY = timedelta(seconds=10)
-"""How often a memory is kept in which only time has passed: after a restart no more than this is missing."""
 
 LONG_PENDING = 30.0
 """Seconds after which what is pending is worth an event: a processor is busy for a moment many times a day."""
@@ -61,32 +59,29 @@ def kept(memory: AlertMemory, now: datetime, by: str) -> Kept:
 
 
 class KeptAlerts(AlertKeeper):
-    """Keeps them in the stack's `metrics.sqlite`. With `writes` False only what others keep is shown."""
+    """Keeps them in the stack's `metrics.sqlite`: `keep` is called with each sample that this process stores. With
+    `writes` False nothing can be decided."""
 
     def __init__(
         self,
         path: Path,
         clock: Callable[[], datetime],
         *,
-        holder: str,
         thresholds: Thresholds | None = None,
         rules: Sequence[Rule] = alerts.RULES,
         writes: bool = True,
-        rank: int = CONSOLE,
+        holder: str = "",
     ) -> None:
-        """`rank` COLLECTOR leaves the keeping to `alert_watch`."""
+        """`holder`: this process, as the lease of the store names it."""
         super().__init__(thresholds, rules)
-        self._rank = rank
         self._path = path
         self._clock = clock
-        self._holder = holder
+        self._holder = holder or holder_name()
         self._writes = writes
-        self._store = MetricsStore(path)
         self._reader = MetricsReader(path)
         self._watched: tuple[AlertMemory, datetime] | None = None  # what another found, and until when that holds
         self._untold: Alert | None = None
         self._seeded = False
-        self._saved: tuple[AlertMemory, datetime] | None = None
         self._heard_to: datetime | None = None
         self._stopping = threading.Event()
 
@@ -119,11 +114,9 @@ class KeptAlerts(AlertKeeper):
             self._stopping.wait(LOOK_SECONDS)
 
     def look(self, now: datetime) -> bool:
-        """See what others keep, and keep what is known here where nobody else does. True when something is new."""
+        """See what others keep. True when something is new."""
         before = self._shown()
         self._read(now)
-        if self._writes and self._watched is None and self._rank == CONSOLE:
-            self._keep(now)
         return before != self._shown()
 
     def _shown(self) -> tuple[object, ...]:
@@ -144,12 +137,7 @@ class KeptAlerts(AlertKeeper):
         with self._lock:
             self._marks, self._untold = marks, alert_telling.untold(telling)
             self._heard = (*self._heard, *heard)
-            if (
-                lease is not None
-                and lease.holder != self._holder
-                and now < lease.expires_at
-                and there.by == lease.holder
-            ):
+            if lease is not None and lease.holder != self._holder and judges(lease, there, now):
                 self._watched = (there.memory, lease.expires_at)
                 self._memory, self._seeded = there.memory, True
                 return
@@ -174,27 +162,16 @@ class KeptAlerts(AlertKeeper):
         self._heard_to = events[-1].at if events else since
         return [happening for event in events if (happening := heard_of(event)) is not None]
 
-    def _keep(self, now: datetime) -> None:
-        memory = self.memory
-        if not self._worth_keeping(memory, now):
-            return
-        with self._store.writing() as writing:
-            if writing.take_lease(self._holder, now, seconds=LEASE_SECONDS, rank=self._rank):
-                keep(writing, memory, now, self._holder)
-        self._saved = (memory, now)
-
-    def _worth_keeping(self, memory: AlertMemory, now: datetime) -> bool:
-        if self._saved is None:
-            return bool(memory.entries) or self._path.exists()
-        before, at = self._saved
-        return states(before) != states(memory) or not timedelta(0) <= now - at < SAVED_EVERY
+    def keep(self, writing: Writing, snapshot: Snapshot, now: datetime) -> tuple[Alert, ...]:
+        """Keep what is known, and what changed, with a sample. The alerts with what was decided about each."""
+        return keep(writing, self.memory, now, self._holder)
 
     # --- what operators do ------------------------------------------------------------------------
 
     def _mark(self, change: Callable[[Marks], Marks], decision: Decision) -> None:
         if not self._writes:
             raise SourceError("this console is read-only", "Start opsconsole without --read-only.")
-        with self._store.writing() as writing:
+        with MetricsStore(self._path) as store, store.writing() as writing:
             marks = change(writing.state(MARKS, Marks) or Marks())
             writing.set_state(MARKS, marks, decision.at)
             writing.add_events([_decided(decision)])
@@ -214,11 +191,9 @@ def keep(writing: Writing, memory: AlertMemory, now: datetime, by: str) -> tuple
     return alert_marks.marked(found, left, now)
 
 
-def states(memory: AlertMemory) -> dict[tuple[str, str], tuple[AlertState, datetime, str]]:
-    """What makes two memories different for whoever looks at the alerts."""
-    return {
-        key: (entry.alert.state, entry.alert.since, entry.alert.severity.value) for key, entry in memory.entries.items()
-    }
+def judges(lease: Lease, there: Kept, now: datetime) -> bool:
+    """Whether what is kept was found a moment ago by one that still goes on."""
+    return there.by == lease.holder and now < lease.expires_at and not is_gone(lease.holder)
 
 
 def _younger(ours: dict[tuple[str, str], Entry], kept: dict[tuple[str, str], Entry]) -> dict[tuple[str, str], Entry]:

@@ -1,8 +1,7 @@
-"""The alerts of a collector: kept after each sample, and told to whom `[notify]` names.
+"""The alerts of a collector: kept with each sample that it stores, and told to whom `[notify]` names.
 
-    watch = AlertWatch(directory, config, store, holder)
-    monitor = Monitor(..., keeper=watch.keeper)        # judges with each Snapshot, from where the last one ended
-    watch.after_sample(now)                            # after each sample: keeps what changed and sends what is due
+    watch = AlertWatch(directory, config, store, monitor.alerts)
+    Recording(monitor, store, watchers=(watch.sampled,), ...)
     watch.close()                                      # waits for a message that is under way
 
 Only a collector sends: a console that somebody opens tells nobody anything. What is due stands in the database and is
@@ -20,11 +19,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from opsconsole import alert_telling, applied, notifying
-from opsconsole.alert_keeping import TELLING, KeptAlerts, keep
+from opsconsole.alert_keeper import AlertKeeper
+from opsconsole.alert_keeping import TELLING, KeptAlerts
 from opsconsole.alert_telling import Change, Notice, Telling
+from opsconsole.collecting.recording import holder_name
 from opsconsole.config import Config
-from opsconsole.metrics import COLLECTOR, Event, EventKind, MetricsStore
-from opsconsole.model import Alert, Severity, SourceError
+from opsconsole.metrics import Event, EventKind, MetricsStore, Writing
+from opsconsole.model import Alert, Severity, Snapshot, SourceError
 from opsconsole.schedule import records
 
 log = logging.getLogger(__name__)
@@ -45,14 +46,14 @@ def _now() -> datetime:
 
 
 class AlertWatch:
-    """See above. Methods block on the disk; messages are sent on a thread of their own."""
+    """See above. Messages are sent on a thread of their own."""
 
     def __init__(
         self,
         directory: Path,
         config: Config,
         store: MetricsStore,
-        holder: str,
+        keeper: AlertKeeper,
         *,
         stack: str = "",
         clock: Callable[[], datetime] = _now,
@@ -61,40 +62,30 @@ class AlertWatch:
         self._directory = directory
         self._config = config
         self._store = store
-        self.holder = holder
-        self._stack = stack or config.stack.name or directory.name
+        self._keeper = keeper
+        self._stack = stack or config.stack.name
         self._clock = clock
         self._environment = environment
         self._cooldown = applied.cooldown(config)
+        self._ways = notifying.ways(config.notify)
+        self._holder = holder_name()
         self._sender: threading.Thread | None = None
-        self.keeper = KeptAlerts(
-            store.path,
-            clock,
-            holder=holder,
-            thresholds=applied.thresholds(config),
-            rules=applied.rules(config),
-            rank=COLLECTOR,
-        )
 
-    @property
-    def path(self) -> Path:
-        return self._store.path
-
-    def after_sample(self, now: datetime) -> tuple[Alert, ...]:
-        """Keep what changed since the last sample, and begin to send what is due. The alerts, with what was decided
-        about each. Raises SourceError when nothing could be kept: then nothing is sent, and the next call does it."""
-        memory = self.keeper.memory
-        with self._store.writing() as writing:
-            found = keep(writing, memory, now, self.holder)
-            telling = writing.state(TELLING, Telling) or Telling()
-            ways = notifying.ways(self._config.notify)
-            decided = alert_telling.decide(telling, found, ways, self._cooldown, now, self._worth_telling(now))
-            if decided != telling:
-                writing.set_state(TELLING, decided, now)
+    def sampled(self, writing: Writing, snapshot: Snapshot, now: datetime) -> None:
+        """Within the transaction of a sample: keep what changed, decide who is told, and begin to send. Where the
+        sample is not stored, nothing of it is, nothing is sent, and the next one makes up for it."""
+        if not isinstance(self._keeper, KeptAlerts):
+            return  # of a monitor that keeps nothing
+        if not self._stack and snapshot.stack is not None:
+            self._stack = snapshot.stack.name
+        found = self._keeper.keep(writing, snapshot, now)
+        telling = writing.state(TELLING, Telling) or Telling()
+        decided = alert_telling.decide(telling, found, self._ways, self._cooldown, now, self._worth_telling(now))
+        if decided != telling:
+            writing.set_state(TELLING, decided, now)
         if decided.notices and not (self._sender and self._sender.is_alive()):
             self._sender = threading.Thread(target=self._send_all, name="alerts-sender", daemon=True)
-            self._sender.start()
-        return found
+            self._sender.start()  # it waits for the end of this transaction
 
     def close(self, seconds: float = 30.0) -> None:
         """Wait for messages that are under way, for so long at the most; what is left is sent by the next collector."""
@@ -135,7 +126,7 @@ class AlertWatch:
         hold = timedelta(seconds=3 * self._config.notify.timeout_seconds + 30)
         with self._store.writing() as writing:
             telling = writing.state(TELLING, Telling) or Telling()
-            notice, taken = alert_telling.take(telling, self.holder, now, hold)
+            notice, taken = alert_telling.take(telling, self._holder, now, hold)
             if notice is not None:
                 writing.set_state(TELLING, taken, now)
         return notice
@@ -148,7 +139,7 @@ class AlertWatch:
             writing.add_events([_told(notice, way, problems.get(way, ""), now) for way in notice.ways])
 
     def _message(self, notice: Notice) -> notifying.Message:
-        alert, host = notice.alert, socket.gethostname()
+        alert, host, stack = notice.alert, socket.gethostname(), self._stack or self._directory.name
         words = {
             Change.FIRING: alert.severity.value,
             Change.WORSE: f"now {alert.severity.value}",
@@ -156,9 +147,9 @@ class AlertWatch:
         }[notice.change]
         return notifying.message(
             _EVENTS[notice.change],
-            f"{self._stack} on {host}: {words}: {alert.message}",
+            f"{stack} on {host}: {words}: {alert.message}",
             hint="" if notice.change is Change.RESOLVED else alert.action,
-            stack=self._stack,
+            stack=stack,
             directory=str(self._directory),
             host=host,
             at=notice.at,

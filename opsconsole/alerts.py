@@ -56,12 +56,10 @@ def evaluate(
     *,
     rules: Sequence[Rule] = RULES,
     heard: Sequence[Happening] = (),
-    longest_gap: timedelta = LONGEST_GAP,
 ) -> tuple[tuple[Alert, ...], AlertMemory]:
     """The alerts of this moment, worst first, and the memory for the next call.
 
-    `heard` is what the engine's events told besides the Snapshot. Two samples further apart than `longest_gap` prove
-    nothing about the time between them.
+    `heard` is what the engine's events told besides the Snapshot.
     """
     restarts = alert_services.remember_restarts(memory.restarts, snapshot, now)
     keep = max((rule.within_seconds for rule in rules), default=0.0)
@@ -81,7 +79,7 @@ def evaluate(
             found = rule.check(thresholds, snapshot, now, restarts)
             findings = _worst(finding for finding in found if finding.rule not in rule.off)
         for key in known.keys() | findings.keys():
-            entry = _next(known.get(key), findings.get(key), sampled_at, now, longest_gap)
+            entry = _next(known.get(key), findings.get(key), sampled_at, now)
             if entry is not None and not _forgotten(entry, now):
                 entries[key] = entry
     made = AlertMemory(entries=entries, restarts=restarts, happened=happened)
@@ -121,14 +119,12 @@ def _weight(finding: Finding) -> tuple[bool, bool, float, str]:
     return finding.known, finding.severity is Severity.CRITICAL, -finding.hold_seconds, finding.message
 
 
-def _next(
-    entry: Entry | None, finding: Finding | None, sampled_at: datetime, now: datetime, longest_gap: timedelta
-) -> Entry | None:
+def _next(entry: Entry | None, finding: Finding | None, sampled_at: datetime, now: datetime) -> Entry | None:
     """What becomes of one alert with this sample."""
     if finding is not None and not finding.known:
         return msgspec.structs.replace(entry, seen_at=None) if entry is not None else None
     if finding is not None:
-        return _held(entry, finding, sampled_at, now, longest_gap)
+        return _held(entry, finding, sampled_at, now)
     if entry is None or entry.alert.state is AlertState.PENDING:
         return None
     if entry.alert.state is AlertState.RESOLVED:
@@ -140,10 +136,10 @@ def _next(
     return msgspec.structs.replace(entry, alert=over)
 
 
-def _held(entry: Entry | None, finding: Finding, sampled_at: datetime, now: datetime, longest_gap: timedelta) -> Entry:
+def _held(entry: Entry | None, finding: Finding, sampled_at: datetime, now: datetime) -> Entry:
     """A condition that is true: pending until it was held for long enough, then firing."""
-    running = entry if entry is not None and not _begins_anew(entry, sampled_at, longest_gap) else None
-    held = max(_counted(running, sampled_at, longest_gap), _known_to_hold(finding, sampled_at, now))
+    running = entry if entry is not None and not _begins_anew(entry, sampled_at) else None
+    held = max(_counted(running, sampled_at), _known_to_hold(finding, sampled_at, now))
     firing = (running is not None and running.alert.state is AlertState.FIRING) or held >= finding.hold_seconds
     state = AlertState.FIRING if firing else AlertState.PENDING
     # Nothing began in the future: the clock was set back.
@@ -168,18 +164,18 @@ def _held(entry: Entry | None, finding: Finding, sampled_at: datetime, now: date
     )
 
 
-def _begins_anew(entry: Entry, sampled_at: datetime, longest_gap: timedelta) -> bool:
+def _begins_anew(entry: Entry, sampled_at: datetime) -> bool:
     """One that was resolved; one that was pending before a gap longer than its rule asks for, as after a restart."""
     if entry.alert.state is not AlertState.PENDING or entry.true_at is None:
         return entry.alert.state is AlertState.RESOLVED
-    return abs(sampled_at - entry.true_at) > max(longest_gap, timedelta(seconds=entry.hold_seconds))
+    return abs(sampled_at - entry.true_at) > max(LONGEST_GAP, timedelta(seconds=entry.hold_seconds))
 
 
-def _counted(entry: Entry | None, sampled_at: datetime, longest_gap: timedelta) -> float:
+def _counted(entry: Entry | None, sampled_at: datetime) -> float:
     """Seconds that samples prove. A repeated sample, a gap or a clock that was set back adds none."""
     if entry is None:
         return 0.0
-    if entry.seen_at is None or not timedelta(0) < sampled_at - entry.seen_at <= longest_gap:
+    if entry.seen_at is None or not timedelta(0) < sampled_at - entry.seen_at <= LONGEST_GAP:
         return entry.held_seconds
     return entry.held_seconds + (sampled_at - entry.seen_at).total_seconds()
 

@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace, find: Find, look: Look) -> int:
 def current(arguments: argparse.Namespace, directory: Path, look: Look, now: datetime) -> Listed:
     """The alerts as a collector or a console found them a moment ago; where neither runs, of a look of our own."""
     from opsconsole import alert_marks, alert_telling, alerts
-    from opsconsole.alert_keeping import MARKS, MEMORY, TELLING, Kept
+    from opsconsole.alert_keeping import MARKS, MEMORY, TELLING, Kept, judges
     from opsconsole.alert_marks import Marks
     from opsconsole.alert_telling import Telling
     from opsconsole.metrics import MetricsReader, metrics_file
@@ -109,7 +109,7 @@ def current(arguments: argparse.Namespace, directory: Path, look: Look, now: dat
         if not error.absent:
             raise
         lease, kept, telling = None, Kept(), Telling()
-    if lease is not None and now < lease.expires_at and kept.by == lease.holder and kept.at is not None:
+    if lease is not None and judges(lease, kept, now) and kept.at is not None:
         found = alert_marks.marked(alerts.alerts_of(kept.memory), marks, now)
         untold = alert_telling.untold(telling)
         return Listed(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,7 +47,6 @@ def alert_keeper(directory: Path, config: Config, *, writes: bool) -> AlertKeepe
     return KeptAlerts(
         metrics_file(directory),
         lambda: datetime.now(UTC),
-        holder=f"{socket.gethostname()} pid {os.getpid()}",
         thresholds=thresholds(config),
         rules=rules(config),
         writes=writes,

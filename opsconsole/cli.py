@@ -446,13 +446,20 @@ def load_config(directory: Path, named: str | None) -> Config:
 
 
 def make_monitor(directory: Path, project: str, config: Config, *, read_only: bool = False) -> Monitor:
-    from opsconsole.applied import alert_keeper, paces
+    from opsconsole.applied import alert_keeper, paces, thresholds
     from opsconsole.monitor import Monitor
     from opsconsole.real_sources import real_sources
 
     sources = real_sources(directory, config, project=project, read_only=read_only)
     keeper = alert_keeper(directory, config, writes=not read_only)
-    return Monitor(sources, directory=str(directory), project=project, paces=paces(config), keeper=keeper)
+    return Monitor(
+        sources,
+        directory=str(directory),
+        project=project,
+        thresholds=thresholds(config),
+        paces=paces(config),
+        keeper=keeper,
+    )
 
 
 def looking_monitor(arguments: argparse.Namespace, *, without_settings: bool = False) -> tuple[Monitor, Path, str]:

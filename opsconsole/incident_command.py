@@ -317,7 +317,7 @@ def _evidence(site: Site) -> Evidence:
 @contextlib.contextmanager
 def _looking(site: Site) -> Iterator[tuple[Snapshot, Room]]:
     """One look at the stack, and the room for it."""
-    from opsconsole.applied import paces, thresholds
+    from opsconsole.applied import alert_keeper, paces, thresholds
     from opsconsole.incident_room.room import Room
     from opsconsole.monitor import Monitor
     from opsconsole.real_sources import real_sources
@@ -330,6 +330,7 @@ def _looking(site: Site) -> Iterator[tuple[Snapshot, Room]]:
         project=site.project or config.stack.name,
         thresholds=thresholds(config),
         paces=paces(config),
+        keeper=alert_keeper(site.directory, config, writes=False),
     )
     monitor.start()
     try:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from opsconsole import applied
 from opsconsole.alert_happenings import Happening
 from opsconsole.alert_keeping import MARKS, MEMORY, TELLING, Kept, KeptAlerts, heard_of
 from opsconsole.alert_marks import Marks
@@ -18,8 +19,8 @@ from opsconsole.alert_settings import RuleSettings
 from opsconsole.alert_telling import Telling
 from opsconsole.alert_watch import AlertWatch
 from opsconsole.config import AlertsSection, Config, NotifySection
-from opsconsole.metrics import COLLECTOR, Event, EventKind, MetricsReader, MetricsStore, metrics_file
-from opsconsole.model import Acknowledgement, Alert, Disk, HostSample, Silence, SourceError
+from opsconsole.metrics import COLLECTOR, CONSOLE, Event, EventKind, MetricsReader, MetricsStore, metrics_file
+from opsconsole.model import Acknowledgement, Alert, Disk, HostSample, Silence, Snapshot, SourceError
 from tests.test_alerts import FIRING, PENDING, RESOLVED, at, busy, snapshot
 from tests.test_notifying import Hook
 
@@ -49,11 +50,22 @@ def console(path: Path, clock: Clock, holder: str = "console", **more: Any) -> K
 
 
 def see(keeper: KeptAlerts, clock: Clock, seconds: float, percent: float) -> dict[str, Alert]:
-    """One Snapshot, and one look at what others keep."""
+    """One Snapshot, one sample as a console stores it where nobody else does, one look at what others keep."""
     clock.now = at(seconds)
-    found = keeper.judge(snapshot(clock.now, host=busy(percent)), clock.now)
+    seen = snapshot(clock.now, host=busy(percent))
+    found = keeper.judge(seen, clock.now)
+    if keeper._writes:
+        with MetricsStore(keeper._path) as store:
+            record(store, keeper._holder, CONSOLE, keeper.keep, seen, clock.now)
     keeper.look(clock.now)
     return {alert.rule: alert for alert in found}
+
+
+def record(store: MetricsStore, holder: str, rank: int, watcher: Any, seen: Snapshot, now: datetime) -> None:
+    """As `Recording` does it."""
+    if store.take_lease(holder, now, seconds=30, rank=rank):
+        with store.writing() as writing:
+            watcher(writing, seen, now)
 
 
 def events(path: Path, *kinds: EventKind) -> list[Event]:
@@ -113,10 +125,7 @@ def test_changes_are_recorded_once(path: Path, clock: Clock) -> None:
     }
 
 
-def test_a_console_with_nothing_to_keep_makes_no_file(path: Path, clock: Clock) -> None:
-    keeper = console(path, clock)
-    see(keeper, clock, 0, 10)
-    assert not path.exists()
+def test_a_console_that_only_looks_makes_no_file(path: Path, clock: Clock) -> None:
     reader = console(path, clock, writes=False)
     see(reader, clock, 10, 93)
     assert not path.exists()
@@ -226,24 +235,42 @@ def hook() -> Iterator[Hook]:
     server.server_close()
 
 
-def collector(directory: Path, clock: Clock, hook: Hook, holder: str = "collector", **alerts: Any) -> AlertWatch:
-    config = Config(
-        notify=NotifySection(webhook=f"http://127.0.0.1:{hook.server_address[1]}/x", timeout_seconds=5),
-        alerts=AlertsSection(**alerts),
-    )
-    return AlertWatch(directory, config, MetricsStore(metrics_file(directory)), holder, stack="shop", clock=clock)
+class Collector:
+    """Judges, stores and tells as `opsconsole collect` does, with a clock that stands where the test puts it."""
 
+    def __init__(self, directory: Path, clock: Clock, hook: Hook, holder: str = "collector", **alerts: Any) -> None:
+        config = Config(
+            notify=NotifySection(webhook=f"http://127.0.0.1:{hook.server_address[1]}/x", timeout_seconds=5),
+            alerts=AlertsSection(**alerts),
+        )
+        self.clock = clock
+        self.holder = holder
+        self.store = MetricsStore(metrics_file(directory))
+        self.keeper = KeptAlerts(
+            self.store.path,
+            clock,
+            thresholds=applied.thresholds(config),
+            rules=applied.rules(config),
+            holder=holder,
+        )
+        self.watch = AlertWatch(directory, config, self.store, self.keeper, stack="shop", clock=clock)
 
-def sample(watch: AlertWatch, clock: Clock, seconds: float, percent: float = 10, disk: float | None = None) -> None:
-    """What a collector does with each sample."""
-    clock.now = at(seconds)
-    host = HostSample(cpu_percent=percent, disks=(Disk(mount="/", used_percent=disk),) if disk else ())
-    watch.keeper.look(clock.now)
-    with MetricsStore(watch.path) as store:
-        store.take_lease(watch.holder, clock.now, seconds=30, rank=COLLECTOR)
-    watch.keeper.judge(snapshot(clock.now, host=host), clock.now)
-    watch.after_sample(clock.now)
-    watch.close()
+    def see(self, seconds: float, percent: float = 10, disk: float | None = None, **parts: Any) -> Snapshot:
+        """One Snapshot, judged."""
+        self.clock.now = at(seconds)
+        disks = (Disk(mount="/", used_percent=disk),) if disk else ()
+        seen = snapshot(self.clock.now, host=HostSample(cpu_percent=percent, disks=disks), **parts)
+        self.keeper.look(self.clock.now)
+        self.keeper.judge(seen, self.clock.now)
+        return seen
+
+    def sample(self, seconds: float, percent: float = 10, disk: float | None = None, **parts: Any) -> None:
+        """... and stored; what is due is sent when this returns."""
+        self.store_and_send(self.see(seconds, percent, disk, **parts))
+
+    def store_and_send(self, seen: Snapshot) -> None:
+        record(self.store, self.holder, COLLECTOR, self.watch.sampled, seen, self.clock.now)
+        self.watch.close()
 
 
 def told(hook: Hook) -> list[tuple[str, str]]:
@@ -251,47 +278,44 @@ def told(hook: Hook) -> list[tuple[str, str]]:
 
 
 def test_each_change_is_told_once_and_survives_a_restart(tmp_path: Path, clock: Clock, hook: Hook) -> None:
-    watch = collector(tmp_path, clock, hook)
+    one = Collector(tmp_path, clock, hook)
     for seconds in range(0, 310, 10):
-        sample(watch, clock, seconds, 93)
+        one.sample(seconds, 93)
     for seconds in range(310, 330, 10):
-        sample(collector(tmp_path, clock, hook, f"restarted at {seconds}"), clock, seconds, 93)
+        Collector(tmp_path, clock, hook, f"restarted at {seconds}").sample(seconds, 93)
     assert told(hook) == [("alert-firing", "cpu")]
     facts = hook.got[0][1]
     assert facts["title"].startswith("shop on ") and facts["title"].endswith(": warning: CPU at 93 % (limit 80 %)")
     assert (facts["subject"], facts["severity"], facts["stack"]) == ("host", "warning", "shop")
     for seconds in range(330, 420, 10):
-        sample(collector(tmp_path, clock, hook, f"restarted at {seconds}"), clock, seconds, 10)
+        Collector(tmp_path, clock, hook, f"restarted at {seconds}").sample(seconds, 10)
     assert told(hook)[1:] == [("alert-resolved", "cpu")]
     kinds = [event.kind for event in events(metrics_file(tmp_path), EventKind.ALERT_TOLD)]
     assert len(kinds) == 2
 
 
 def test_two_collectors_and_a_console_tell_once(tmp_path: Path, clock: Clock, hook: Hook) -> None:
-    watches = [collector(tmp_path, clock, hook, f"{number}") for number in range(2)]
+    collectors = [Collector(tmp_path, clock, hook, f"{number}") for number in range(2)]
     keeper = console(metrics_file(tmp_path), clock)
     for seconds in range(0, 60, 10):
-        for watch in watches:
-            sample(watch, clock, seconds, disk=95)
+        for one in collectors:
+            one.sample(seconds, disk=95)
         see(keeper, clock, seconds, 10)
     assert told(hook) == [("alert-firing", "disk")]
 
 
 def test_two_who_send_at_the_same_moment_send_once(tmp_path: Path, clock: Clock, hook: Hook) -> None:
-    first, second = (collector(tmp_path, clock, hook, name) for name in ("one", "two"))
-    sample(first, clock, 0, disk=50)
+    first, second = (Collector(tmp_path, clock, hook, name) for name in ("one", "two"))
     barrier = threading.Barrier(2)
-    clock.now = at(10)
-    for watch in (first, second):
-        host = HostSample(cpu_percent=1, disks=(Disk(mount="/", used_percent=95),))
-        watch.keeper.judge(snapshot(clock.now, host=host), clock.now)
+    seen = [one.see(10, disk=95) for one in (first, second)]
 
-    def run(watch: AlertWatch) -> None:
+    def run(one: Collector, its: Snapshot) -> None:
         barrier.wait()
-        watch.after_sample(clock.now)
-        watch.close()
+        with one.store.writing() as writing:  # as if both had the lease
+            one.watch.sampled(writing, its, clock.now)
+        one.watch.close()
 
-    threads = [threading.Thread(target=run, args=(watch,)) for watch in (first, second)]
+    threads = [threading.Thread(target=run, args=both) for both in zip((first, second), seen, strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -301,17 +325,17 @@ def test_two_who_send_at_the_same_moment_send_once(tmp_path: Path, clock: Clock,
 
 def test_who_does_not_answer_is_told_later_and_that_is_an_alert(tmp_path: Path, clock: Clock, hook: Hook) -> None:
     hook.status = 503
-    watch = collector(tmp_path, clock, hook)
-    sample(watch, clock, 0, disk=95)
+    one = Collector(tmp_path, clock, hook)
+    one.sample(0, disk=95)
     keeper = console(metrics_file(tmp_path), clock)
     keeper.look(clock.now)
     shown = see(keeper, clock, 5, 10)["notify-failing"]
     assert shown.state is FIRING and "a message could not be told: " in shown.message
-    sample(watch, clock, 30, disk=95)
+    one.sample(30, disk=95)
     assert len(hook.got) == 1, "not yet tried again"
     hook.status = 200
-    sample(watch, clock, 61, disk=95)
-    sample(watch, clock, 70, disk=95)
+    one.sample(61, disk=95)
+    one.sample(70, disk=95)
     assert len(hook.got) == 2
     kept = MetricsReader(metrics_file(tmp_path)).state(TELLING, Telling)
     assert kept is not None and kept.notices == ()
@@ -325,11 +349,11 @@ def test_what_is_silenced_in_a_console_is_not_told(tmp_path: Path, clock: Clock,
     console(metrics_file(tmp_path), clock).silence(
         Silence(rule="disk", subject="*", until=at(100), who="mina", at=at(0), note="known")
     )
-    watch = collector(tmp_path, clock, hook)
-    sample(watch, clock, 0, disk=95)
-    sample(watch, clock, 50, disk=95)
+    one = Collector(tmp_path, clock, hook)
+    one.sample(0, disk=95)
+    one.sample(50, disk=95)
     assert told(hook) == []
-    sample(watch, clock, 101, disk=95)
+    one.sample(101, disk=95)
     assert told(hook) == [("alert-firing", "disk")]
 
 
@@ -338,9 +362,9 @@ def test_only_what_the_settings_want_is_told(tmp_path: Path, clock: Clock, hook:
         hook.got.clear()
         directory = tmp_path / tell
         directory.mkdir()
-        watch = collector(directory, clock, hook, tell=tell, cpu_minutes=0)
-        sample(watch, clock, 0, 99, disk=95)
-        sample(watch, clock, 10, 99, disk=95)
+        one = Collector(directory, clock, hook, tell=tell, cpu_minutes=0)
+        one.sample(0, 99, disk=95)
+        one.sample(10, 99, disk=95)
         assert told(hook) == expected
 
 
@@ -351,30 +375,26 @@ def test_what_the_schedule_tells_is_not_told_twice(tmp_path: Path, clock: Clock,
     (tmp_path / ".opsconsole").mkdir(mode=0o700)
     records.write(tmp_path, records.Records(ticked=at(-60)))
     stack = Stack(name="shop", directory=str(tmp_path), databases=(DatabaseTarget(kind="mongodb", name="m"),))
-    watch = collector(tmp_path, clock, hook)
+    one = Collector(tmp_path, clock, hook)
     for seconds in (0, 3600):  # while the schedule ticks, and when it has stopped
-        clock.now = at(seconds)
-        found = watch.keeper.judge(snapshot(clock.now, stack=stack), clock.now)
-        assert "backup-age" in {alert.rule for alert in found}
-        watch.after_sample(clock.now)
-        watch.close()
+        seen = one.see(seconds, stack=stack)
+        assert "backup-age" in {alert.rule for alert in one.keeper.judge(seen, clock.now)}
+        one.store_and_send(seen)
         assert told(hook) == ([] if seconds == 0 else [("alert-firing", "backup-age")])
 
 
 def test_a_full_disk_loses_nothing_that_was_kept_and_sends_nothing_unkept(
     tmp_path: Path, clock: Clock, hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch = collector(tmp_path, clock, hook)
-    sample(watch, clock, 0, disk=50)
+    one = Collector(tmp_path, clock, hook)
+    one.sample(0, disk=50)
     monkeypatch.setattr(MetricsStore, "_ready", _full)
-    clock.now = at(10)
-    host = HostSample(cpu_percent=1, disks=(Disk(mount="/", used_percent=95),))
-    watch.keeper.judge(snapshot(clock.now, host=host), clock.now)
+    seen = one.see(10, disk=95)
     with pytest.raises(SourceError):
-        watch.after_sample(clock.now)
+        one.store_and_send(seen)
     assert told(hook) == []
     monkeypatch.undo()
-    sample(watch, clock, 20, disk=95)
+    one.sample(20, disk=95)
     assert told(hook) == [("alert-firing", "disk")]
 
 

@@ -23,10 +23,11 @@ def directory(tmp_path: Path) -> Path:
     path = metrics_file(tmp_path)
     keeper = KeptAlerts(path, lambda: now, holder="web-1 pid 7")
     disks = tuple(Disk(mount=mount, used_percent=95, free_bytes=2**30) for mount in ("/", "/srv"))
-    keeper.judge(snapshot(now, host=HostSample(disks=disks)), now)
-    keeper.look(now)
-    with MetricsStore(path) as store:
-        store.take_lease("web-1 pid 7", now, seconds=600, rank=COLLECTOR)
+    seen = snapshot(now, host=HostSample(disks=disks))
+    keeper.judge(seen, now)
+    with MetricsStore(path) as store, store.writing() as writing:
+        writing.take_lease("web-1 pid 7", now, seconds=600, rank=COLLECTOR)
+        keeper.keep(writing, seen, now)
     return tmp_path
 
 

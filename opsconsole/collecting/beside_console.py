@@ -26,11 +26,13 @@ def recording(monitor: Monitor, directory: Path, *, wanted: bool = True) -> Iter
     def work() -> None:
         if stop.wait(_AFTER):
             return
+        from opsconsole.alert_keeping import KeptAlerts
         from opsconsole.collecting.recording import Recording
         from opsconsole.metrics import CONSOLE, MetricsStore, metrics_file
 
         store = MetricsStore(metrics_file(directory))
-        Recording(monitor, store, directory=directory, every=EVERY, rank=CONSOLE).run(stop)
+        watchers = (monitor.alerts.keep,) if isinstance(monitor.alerts, KeptAlerts) else ()
+        Recording(monitor, store, directory=directory, every=EVERY, rank=CONSOLE, watchers=watchers).run(stop)
 
     thread = threading.Thread(target=work, name="recording", daemon=True)
     if wanted:

@@ -21,7 +21,7 @@ from opsconsole.monitor import Monitor
 from opsconsole.operations.lock import start_ticks
 from opsconsole.sources.happenings import Happening
 
-Watcher = Callable[[Writing, Snapshot, datetime], None]
+Watcher = Callable[[Writing, Snapshot, datetime], object]
 """Called within the transaction of each sample that we store, as the alerts are: what it writes is there with the
 sample, or neither is. It raises nothing and is quick."""
 

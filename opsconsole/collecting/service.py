@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
+from opsconsole.alert_watch import AlertWatch
 from opsconsole.collecting.log_files import LogWriting, check
-from opsconsole.collecting.recording import Outcome, Recording, Watcher
+from opsconsole.collecting.recording import Outcome, Recording
 from opsconsole.config import Config
 from opsconsole.durable import open_private
 from opsconsole.metrics import COLLECTOR, Event, EventKind, MetricsStore, metrics_file
@@ -47,11 +48,13 @@ def once(site: Site, config: Config, make: Make, *, text_file: Path | None, say:
     state_directory(site.directory)
     monitor = make(site, config)
     with store_of(site, config) as store:
-        recording = _recording(monitor, store, site, every=ONCE_SECONDS, text_file=text_file, say=say)
+        watch = AlertWatch(site.directory, config, store, monitor.alerts, stack=site.project)
+        recording = _recording(monitor, store, site, watch, every=ONCE_SECONDS, text_file=text_file, say=say)
         monitor.start()
         try:
             snapshot = monitor.wait_until_settled(_SETTLE_SECONDS, sizes_seconds=0.0)
             outcome = recording.tick()
+            watch.close()
             with contextlib.suppress(SourceError):
                 store.give_lease_back(recording.holder)
         finally:
@@ -101,7 +104,8 @@ def _serve_with(
     seen = _stamp(site)
     monitor, stop = make(site, config), threading.Event()
     store = store_of(site, config)
-    recording = _recording(monitor, store, site, every=every, text_file=text_file, say=say)
+    watch = AlertWatch(site.directory, config, store, monitor.alerts, stack=site.project)
+    recording = _recording(monitor, store, site, watch, every=every, text_file=text_file, say=say)
     threads = [threading.Thread(target=recording.run, args=(stop,), name="recording", daemon=True)]
     if config.logs.files:
         writing = LogWriting(monitor, site.directory, config.logs, say)
@@ -125,6 +129,7 @@ def _serve_with(
     stop.set()
     for thread in threads:
         thread.join(5.0)
+    watch.close()
     monitor.stop()
 
 
@@ -132,6 +137,7 @@ def _recording(
     monitor: Monitor,
     store: MetricsStore,
     site: Site,
+    watch: AlertWatch,
     *,
     every: int,
     text_file: Path | None,
@@ -143,14 +149,10 @@ def _recording(
         directory=site.directory,
         every=every,
         rank=COLLECTOR,
-        watchers=WATCHERS,
+        watchers=(watch.sampled,),
         text_file=text_file,
         say=say,
     )
-
-
-WATCHERS: tuple[Watcher, ...] = ()
-"""Who else looks at each sample that is stored."""
 
 
 @contextlib.contextmanager
