@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from opsconsole.model import Safety, Volume, VolumeKind
+from opsconsole.operations.requests import Site
+from opsconsole.persistence import kept
+from opsconsole.persistence.verdict import Check, Verdict
 from opsconsole.ui.panes.volumes import size_said, summary, worst_first
 from opsconsole.ui.widgets.scrolled import Detail
 from opsconsole.ui.wording import UNICODE
@@ -95,3 +101,21 @@ async def test_the_filter_finds_volumes_by_the_service_that_uses_them() -> None:
         await pilot.pause()
         text = "\n".join(painted(app))
         assert "thynk_mongo" in text and "./backend/uploads" not in text
+
+
+async def test_the_last_proof_of_persistence_stands_above_and_p_opens_it(tmp_path: Path) -> None:
+    gap = Check(name="time", subject="", title="how long a restore takes is known", points=5, said="none", get_it="do")
+    kept.write(tmp_path, Verdict(stack="thynk", at=ago(days=3), checks=(gap, replace(gap, points=95, proven=True))))
+    async with console(pane_samples.well(), pane="volumes", site=Site(directory=tmp_path)) as (app, pilot):
+        said = "▲ persistence 95 %, 3 d ago; not proven: how long a restore takes is known"
+        while not any(said in line for line in painted(app)):
+            await pilot.pause(0.02)
+        await pilot.press("p")
+        await pilot.pause()
+        text = "\n".join(painted(app))
+        assert "✗ 0 of 5" in text and "→ do" in text and "✓ 95 of 95" in text
+
+
+async def test_what_was_never_proven_says_the_command() -> None:
+    async with console(pane_samples.well(), pane="volumes") as (app, _):
+        assert any("persistence not verified yet: opsconsole verify-persistence" in line for line in painted(app))
