@@ -9,8 +9,17 @@ import yaml
 
 from opsconsole.backups.replica_set_guide import Address, GuideStep, Standalone, guide, member, text
 from opsconsole.backups.replica_set_making import initiate
+from opsconsole.cli import main
+from opsconsole.model import DatabaseTarget, SourceError, Stack
+from opsconsole.operations.backup_scope import Scope
+from opsconsole.operations.facts import Look
+from opsconsole.operations.replica_sets import server, standalone
+from opsconsole.sources.connection import Connection
 from opsconsole.sources.network import Explained
+from opsconsole.stack.rendered import Rendered, ServiceConfig
+from tests.backup_stack import backup_stack
 from tests.mongo_zoo import connection_to
+from tests.parts.engine import Engine
 from tests.parts.servers import hello, start_mongod
 
 SMOKAVA = Standalone(service="mongodb", addresses=(Address(where="MONGODB_URI of backend", host="mongodb"),))
@@ -97,11 +106,54 @@ def test_addresses_that_are_right_already_are_not_mentioned() -> None:
     assert "has to become replicaSet=rs0" in lines(Standalone(service="db", addresses=(other,)), "Addresses")[1]
 
 
+def test_of_several_servers_each_has_its_own_addresses_and_name() -> None:
+    web = {"SHOP_URI": "mongodb://db:27017/shop", "LOG_URI": "mongodb://log-db/log", "OUT": "mongodb://elsewhere/x"}
+    services = {
+        "db": ServiceConfig(name="db"),
+        "log": ServiceConfig(name="log", aliases=("log-db",)),
+        "web": ServiceConfig(name="web", environment=web),
+    }
+    targets = [DatabaseTarget(kind="mongodb", name=name, service=name) for name in ("db", "log")]
+    found = Scope(
+        look=Look(name="shop", directory="/srv/shop", rendered=Rendered(services=services)),
+        stack=Stack(name="shop", directory="/srv/shop"),
+        connections=tuple(Connection(target=one) for one in targets),
+    )
+    known = {one.target.name: standalone(found, one) for one in found.connections}
+    assert {name: [one.host for one in server.addresses] for name, server in known.items()} == {
+        "db": ["db", "elsewhere"],
+        "log": ["log-db", "elsewhere"],
+    }
+    assert [member(known["db"]), member(known["log"])] == ["db:27017", "log-db:27017"]
+    with pytest.raises(SourceError, match="several MongoDB servers: db, log"):
+        server(found)
+    assert server(found, "log").target.name == "log"
+
+
 def test_the_printed_guide_is_numbered_and_harmless() -> None:
     said = text([GuideStep(what="One\x1b[2J", lines=("a", "b")), GuideStep(what="Two")])
     assert said.splitlines()[0].startswith("1. One") and "2. Two" in said and "\x1b" not in said
     assert "       a" in said.splitlines()
     assert len(text(guide(MPS)).splitlines()) > 20
+
+
+def test_a_mongod_on_the_host_has_the_guide_and_its_last_step(
+    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with backup_stack(tmp_path) as stack:
+        words = ["backup", "replica-set", "--yes", "--stack", str(stack.directory)]
+        assert main(words) == 2
+        said = capsys.readouterr()
+        assert "runs beside the stack" in said.err and "/etc/mongod.conf" in said.out
+        before = stack.digest()
+        stack.mongod.stop()
+        options = ("--replSet", "rs0", "--oplogSize", "16")
+        stack.mongod = start_mongod(stack.mongod.directory, port=stack.mongod.port, options=options)
+        assert main([*words, "--initiate"]) == 0
+        assert hello(stack.mongod.uri)["hosts"] == [f"127.0.0.1:{stack.mongod.port}"]
+        assert stack.digest() == before and stack.end().result is not None
+        assert main([*words, "--undo"]) == 2
+        assert "no conversion by opsconsole" in capsys.readouterr().err
 
 
 def test_the_one_step_that_is_done_for_the_operator(tmp_path: Path) -> None:

@@ -108,6 +108,19 @@ def test_some_keys_of_redis(stack: BackupStack) -> None:
     assert stack.digest() == changed
 
 
+def test_a_redis_without_room_that_is_in_no_container_is_refused_with_what_to_do(
+    stack: BackupStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(16):
+        with stack.keys(number) as client:
+            client.set("in use", "1")
+    before = stack.digest()
+    assert run(stack, "restore", "latest", "--part", "redis", "--yes") == 2
+    said = capsys.readouterr().err
+    assert "all databases of the Redis host are in use" in said and "not run in one container of this stack" in said
+    assert "--databases 64" in said and stack.digest() == before
+
+
 def test_only_files(stack: BackupStack) -> None:
     first = stack.digest()
     stack.change()

@@ -53,14 +53,17 @@ def standalone(found: Scope, connection: Connection, *, port: int = 27017, auth:
 
 
 def _addresses(found: Scope, service: str) -> Iterator[Address]:
-    """How the services of the stack reach a MongoDB, by their variables."""
+    """How the services of the stack reach this MongoDB, by their variables. What leads to another service is none."""
+    others = [one for one in found.look.rendered.services if one != service]
+    elsewhere = frozenset(name for one in others for name in _names(found, one))
     for one in found.look.rendered.services.values():
         for variable, value in one.environment.items():
             uri = parse_uri(value)
             if uri is not None and uri.kind == "mongodb" and one.name != service:
                 host, port = uri.hosts[0] if uri.hosts else ("", 0)
                 where = f"{variable} of service {one.name}"
-                yield Address(where=where, host=host, port=port or 27017, options=uri.options)
+                if host.lower() not in elsewhere:
+                    yield Address(where=where, host=host, port=port or 27017, options=uri.options)
 
 
 def _names(found: Scope, service: str) -> frozenset[str]:

@@ -85,7 +85,9 @@ def convert(found: Scope, config: Config, name: str = "") -> Plan:
         name=state.started_for or NAME,
     )
     if state.started_for:
-        return _plan(found, order, (*set_steps.safety(found), *set_steps.initiate(found, order)), way_back=())
+        plan = _plan(found, order, set_steps.initiate(found, order), way_back=())
+        note = "no backup is taken: started for a set and no member of one, MongoDB lets nobody read until this is done"
+        return msgspec.structs.replace(plan, notes=(*plan.notes, note))
     if not order.service:
         raise _by_hand(found, name, "it runs beside the stack, and how it is started is not ours to change")
     return _converted(found, config, order, server, state)
@@ -144,6 +146,7 @@ def _plan(found: Scope, order: SetOrder, steps: tuple[Step, ...], way_back: tupl
     renewed = any(one.act is Act.RENEW for one in steps)
     seconds = past.seconds_by_service(Path(look.directory)).get(order.service)
     why = "the same files, started anew" if renewed else "the same files"
+    saved = any(one.act is Act.SAFETY_BACKUP for one in steps)
     return Plan(
         kind=Kind.REPLICA_SET,
         stack=found.stack.name,
@@ -154,7 +157,9 @@ def _plan(found: Scope, order: SetOrder, steps: tuple[Step, ...], way_back: tupl
         steps=steps,
         way_back=way_back,
         changes=(ServiceChange(service=order.service, fate=Fate.RECREATE),) if renewed else (),
-        data=(DataEffect(name=order.server, what="MongoDB", effect=Effect.BACKED_UP, why=why),),
+        data=(
+            DataEffect(name=order.server, what="MongoDB", effect=Effect.BACKED_UP if saved else Effect.SAFE, why=why),
+        ),
         downtime=(Downtime(service=order.service, seconds=seconds),) if renewed else (),
         running_before=tuple(one.name for one in look.containers if one.state in RUNNING),
         services=(order.service,) if order.service else (),
@@ -177,9 +182,10 @@ def _converted(found: Scope, config: Config, order: SetOrder, server: Standalone
     options: tuple[str, ...] = ("--replSet", order.name)
     volume = ""
     if state.auth and not state.key_file:
-        _refuse_key(found, order, base / KEY_FILE, started.user)
-        options, volume = (*options, "--keyFile", _IN_CONTAINER), f"./{KEY_FILE}:{_IN_CONTAINER}:ro"
-        key = from_here(Path(look.directory), base / KEY_FILE)
+        _refuse_key(found, order, started.user)
+        name = _key_name(base, service)
+        options, volume = (*options, "--keyFile", _IN_CONTAINER), f"./{name}:{_IN_CONTAINER}:ro"
+        key = from_here(Path(look.directory), base / name)
         order = msgspec.structs.replace(order, key=key, user=started.user, group=started.group)
     edit = ServiceEdit(
         service=service, options=options, image=() if rendered.command else started.command, volume=volume
@@ -269,11 +275,17 @@ def _users(row: Volume) -> set[str]:
     return {use.service for use in row.used_by}
 
 
-def _refuse_key(found: Scope, order: SetOrder, path: Path, user: int) -> None:
+def _key_name(base: Path, service: str) -> str:
+    """Another server of the stack may have one already."""
+    for name in (KEY_FILE, f"{KEY_FILE}-{service}"):
+        if not os.path.lexists(base / name):
+            return name
+    raise SourceError(f"{base / KEY_FILE}-{service} is there already", "Move it away, then look again.")
+
+
+def _refuse_key(found: Scope, order: SetOrder, user: int) -> None:
     if engine_host(os.environ) != THIS_HOST:
         raise _by_hand(found, order.server, "it takes a key file on the engine's host, which is another one")
-    if os.path.lexists(path):
-        raise SourceError(f"{path} is there already, and it is not ours", "Move it away, then look again.")
     if os.geteuid() not in (0, user):
         raise _by_hand(
             found, order.server, f"its key file has to belong to the user {user}, and only root can give it away"
