@@ -39,6 +39,7 @@ _CUTS = (
 
 def tidy(connection: sqlite3.Connection, now: int, *, max_bytes: int = MAX_BYTES) -> bool:
     """Sum up and remove what is due at `now` (seconds since 1970). True when series were removed."""
+    _mark(connection, "hours", now)
     summed = _mark(connection, "minutes", now) + SUMMED_EVERY <= now
     if summed:
         _sum_minutes(connection, now)
@@ -87,8 +88,13 @@ def _mark(connection: sqlite3.Connection, name: str, now: int) -> int:
     if row is None:  # a new file: from its first sample on
         first = connection.execute("SELECT min(at) FROM slots").fetchone()[0]
         at = (first if first is not None and first <= now else now) // 3600 * 3600
-    else:  # the clock was set back
+    elif name == "minutes":  # the clock was set back: of this hour there are the raw samples
         at = now // 3600 * 3600
+    else:
+        last = connection.execute(
+            "SELECT max((SELECT max(at) FROM hours WHERE series = id AND at <= ?)) FROM series", (now,)
+        )
+        at = last.fetchone()[0] or now // 3600 * 3600
     _set_mark(connection, name, at)
     return at
 

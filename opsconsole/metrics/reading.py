@@ -20,9 +20,9 @@ from opsconsole.model import SourceError
 
 T = TypeVar("T")
 
-_RAW_UNTIL = 6 * 3600
-_MINUTES_UNTIL = 14 * 86400
-"""Seconds of a course up to which raw samples, then minutes are read: more of them than a screen has columns."""
+_MINUTE, _HOUR = 60, 3600
+_SPACING_SEEN = 6 * 3600
+"""Seconds at the end of a course in which the distance of two samples is looked at."""
 
 _BRIDGED = 2.5
 """A hole shorter than so many samples is none: cron is late by a second, a sample was slow."""
@@ -201,26 +201,26 @@ def _series(connection: sqlite3.Connection, names: Sequence[str]) -> list[tuple[
 
 def _spacing(connection: sqlite3.Connection, begin: int, end: int) -> int:
     """Seconds between two samples, as they are usual in this time; of long times in the last hours of it."""
-    first = max(begin, end - _RAW_UNTIL)
+    first = max(begin, end - _SPACING_SEEN)
     slots = [row[0] for row in connection.execute("SELECT at FROM slots WHERE at >= ? AND at <= ?", (first, end))]
     return int(median(later - earlier for earlier, later in pairwise(slots))) if slots[1:] else 10
 
 
 def _width(span: int, steps: int, spacing: int) -> int:
-    """The length of a step: what the span asks for, in whole samples, minutes or hours as they are read."""
-    least = spacing if span <= _RAW_UNTIL else 60 if span <= _MINUTES_UNTIL else 3600
-    least = max(least, spacing)
+    """The length of a step: what the span asks for, in whole samples, minutes or hours, which are read then."""
+    rough = span / steps
+    least = max(_HOUR if rough >= _HOUR else _MINUTE if rough >= _MINUTE else 1, spacing)
     return -(-span // (steps * least)) * least
 
 
 def _points(
     connection: sqlite3.Connection, numbers: Sequence[int], begin: int, end: int, width: int
 ) -> dict[int, dict[int, Point]]:
-    """The points by series and number of step: hours as far as they are summed up, then minutes, then raw samples."""
+    """The points by series and number of step: hours as far as they are summed up, then minutes, then raw samples; no
+    finer than a step is long."""
     marks = dict(connection.execute("SELECT name, at FROM marks").fetchall())
-    span = end - begin
-    raw_from = min(max(marks.get("minutes", begin), begin), end) if span > _RAW_UNTIL else begin
-    minutes_from = min(max(marks.get("hours", begin), begin), raw_from) if span > _MINUTES_UNTIL else begin
+    raw_from = min(max(marks.get("minutes", begin), begin), end) if width >= _MINUTE else begin
+    minutes_from = min(max(marks.get("hours", begin), begin), raw_from) if width >= _HOUR else begin
     rows = connection.execute(
         "WITH wanted AS (SELECT value AS id FROM json_each(:numbers)) "
         "SELECT series, (at - :begin) / :width AS step, min(low), sum(mean * count) / sum(count), max(high), "

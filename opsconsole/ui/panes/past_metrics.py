@@ -15,6 +15,7 @@ STEPS = 360
 """Steps of a course: more than a chart has columns on most screens, so that each of these is one of its own."""
 
 MOST_CONTAINERS = 12
+_TO_COMPARE = 20  # steps are enough to see which containers are the busiest
 _SHORTEST, _LONGEST = timedelta(seconds=10), timedelta(minutes=1)
 
 
@@ -91,7 +92,7 @@ def read_past(kept: Kept | None, wanted: Range, now: datetime) -> Past:
         return msgspec.structs.replace(past, problem="No metrics are kept of this stack.")
     try:
         found = kept.courses(_NAMES, past.since, now, steps=STEPS)
-        busy = kept.courses(_OF_CONTAINERS[:1], past.since, now, steps=1)
+        busy = kept.courses(_OF_CONTAINERS[:1], past.since, now, steps=_TO_COMPARE)
         names = {course.series.label("container") for course in sorted(busy, key=_mean, reverse=True)[:MOST_CONTAINERS]}
         found += kept.courses(
             _OF_CONTAINERS, past.since, now, steps=STEPS, among=lambda series: series.label("container") in names
