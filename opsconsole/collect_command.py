@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Make = Callable[[Path, str, Config], Monitor]
 
 _EVERY = "10s"
+_GRACE = timedelta(minutes=1)
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _WHAT = {
     "status": "whether it runs, what is kept and since when, what is wrong",
@@ -245,8 +246,8 @@ def state(site: Site, config: Config, now: datetime) -> CollectState:
     running = service.runs(site.directory)
     if there and not running:
         problems.append(f"it is installed ({there[0].way.value}) and does not run: see {_log(site)}")
-    newest = stored.newest if stored else None
-    if running and (newest is None or now - newest > timedelta(minutes=10)):
+    fresh = lease is not None and lease.expires_at + _GRACE > now
+    if running and not fresh and now - service.began(site.directory) > _GRACE:
         problems.append(f"it runs, and nothing is stored: see {_log(site)}")
     try:
         logs = log_files.kept(site.directory, config.logs)

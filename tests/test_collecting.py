@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from opsconsole.collect_command import seconds_of
-from opsconsole.collecting import log_files, service
+from opsconsole.collecting import beside_console, log_files, service
 from opsconsole.collecting.occurrences import container_events, probe_events, unheard
 from opsconsole.collecting.recording import Outcome, Recording, is_gone
 from opsconsole.config import LogsSection
@@ -373,6 +373,23 @@ def test_a_recording_stores_slot_by_slot_until_it_is_told_to_stop(tmp_path: Path
     monitor.stop()
     assert not thread.is_alive() and reader.lease() is None
     assert [file.name for file in (tmp_path / ".opsconsole").iterdir()] == ["metrics.sqlite"], "closed in good order"
+
+
+def test_a_console_stores_while_it_is_open_and_nothing_when_it_only_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside_console, "_AFTER", 0.0)
+    monkeypatch.setattr(beside_console, "EVERY", 1)
+    monitor = Monitor(demo_sources())
+    monitor.start()
+    monitor.wait_until_settled(20)
+    with beside_console.recording(monitor, tmp_path, wanted=False):
+        pass
+    assert not list(tmp_path.iterdir())
+    with beside_console.recording(monitor, tmp_path):
+        wait_until(lambda: MetricsReader(metrics_file(tmp_path)).stored().samples, 20, "no sample")
+    monitor.stop()
+    assert MetricsReader(metrics_file(tmp_path)).lease() is None
 
 
 def test_one_collector_of_a_stack_goes_on_at_a_time(tmp_path: Path) -> None:

@@ -188,6 +188,11 @@ def runs(directory: Path) -> bool:
     return False
 
 
+def began(directory: Path) -> datetime:
+    """When the collector of this stack began that goes on now, or did last."""
+    return datetime.fromtimestamp((directory / ".opsconsole" / "collect.lock").stat().st_mtime, UTC)
+
+
 def stop(directory: Path) -> bool:
     """End the collector of this stack that goes on now. Whether there was one that we may end."""
     try:
