@@ -18,8 +18,9 @@ def run(
 ) -> int:
     """Open the console on the drill, or print its status. Its record is thrown away at the end. Raises SourceError."""
     from opsconsole.demo import demo_sources
+    from opsconsole.demo.drill import THRESHOLDS
     from opsconsole.demo.drill_room import DrillRoom
-    from opsconsole.demo.drills import DRILLS, THRESHOLDS
+    from opsconsole.demo.drills import DRILLS
     from opsconsole.monitor import Monitor
 
     if arguments.incident == "list":

@@ -22,7 +22,8 @@ import msgspec
 
 from opsconsole.backups.manifest import HeldCollection, HeldKeys
 from opsconsole.backups.opening import Opened, OpenPart
-from opsconsole.demo import DemoSources, demo_sources, drills
+from opsconsole.demo import DemoSources, demo_sources
+from opsconsole.demo.drill import THRESHOLDS
 from opsconsole.demo.drill_room import DrillRoom
 from opsconsole.model import BackupState, Snapshot, SourceState
 from opsconsole.monitor import Monitor
@@ -153,7 +154,7 @@ def restoring(app: ConsoleApp) -> RestoreScreen:
 async def painted(picture: Picture) -> AsyncIterator[ConsoleApp]:
     """The console after the keys of a picture, when it has stopped changing."""
     sources = demo_sources(clock=lambda: MOMENT, drill=picture.drill)
-    limits = drills.THRESHOLDS if picture.drill else None
+    limits = THRESHOLDS if picture.drill else None
     monitor = Monitor(sources, thresholds=limits, clock=lambda: MOMENT)
     with site_of(picture) as site, room_of(sources) as room:
         app = ConsoleApp(

@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 
 from opsconsole.demo import DemoSources, demo_sources
+from opsconsole.demo.drill import THRESHOLDS
 from opsconsole.demo.drill_room import DrillRoom
-from opsconsole.demo.drills import DRILLS, THRESHOLDS
+from opsconsole.demo.drill_text import SAYS
+from opsconsole.demo.drills import DRILLS
 from opsconsole.incident.evidence import Evidence
 from opsconsole.incident.matrix import recommend, ways
 from opsconsole.incident.recommendation import Issue
 from opsconsole.incident.snippets import snippets
-from opsconsole.model import AlertState
+from opsconsole.model import AlertState, LogLevel, LogLine
 from opsconsole.monitor import Monitor
+from opsconsole.sources import LogRange
 from tests.screenshots import MOMENT
 
 ANSWERS = {
@@ -80,3 +83,23 @@ def test_a_day_without_an_incident_is_quiet() -> None:
 
 def test_every_drill_has_a_test() -> None:
     assert ANSWERS.keys() == DRILLS.keys()
+
+
+def test_the_logs_of_a_drill_hold_the_trace_that_is_looked_for() -> None:
+    clock = Clock()
+    sources = demo_sources(clock=clock, drill="crash-loop-after-deploy")
+    containers = [one for one in sources.engine.containers() if one.service in ("backend", "mailer")]
+    stream = sources.logs.open(containers, LogRange(tail=5, follow=True))
+    lines: list[LogLine] = []
+    while not stream.caught_up:
+        lines += stream.read()
+    lines += stream.read()
+    assert {line.service for line in lines} == {"backend"}
+    assert lines[-1].text == "Error: Cannot find module './payments/v2'" and lines[-1].level is LogLevel.ERROR
+    assert [line.at for line in lines] == sorted(line.at for line in lines)
+    assert stream.read() == []
+    clock.now += timedelta(seconds=20)
+    more = [line for _ in range(50) for line in stream.read()]
+    assert [line.text for line in more] == [
+        text for text in SAYS["crash-loop-after-deploy"]["backend"] for _ in range(3)
+    ]

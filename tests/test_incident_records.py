@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import resource
 import signal
 import stat
@@ -19,6 +21,7 @@ from opsconsole.incident.course import Entry, Incident
 from opsconsole.incident.priority import Priority
 from opsconsole.incident_room import records
 from opsconsole.model import SourceError
+from tests.parts.machine import wait_until
 from tests.ui_sample import NOW
 
 NOTES = """
@@ -85,6 +88,17 @@ def test_two_operators_write_at_once(tmp_path: Path) -> None:
     for who in ("mina", "sam"):
         assert [one.text for one in notes if one.who == who] == [f"{who} {number}" for number in range(15)]
     assert [one.n for one in records.read(tmp_path, "i1").entries] == list(range(31))
+
+
+def test_one_waits_until_the_other_has_written(tmp_path: Path) -> None:
+    declared(tmp_path)
+    with (records.place(tmp_path, "i1") / "record.jsonl").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        writer = start(tmp_path, "sam", 1)
+        waits = re.compile(rf"-> FLOCK .* {writer.pid} ")
+        wait_until(lambda: waits.search(Path("/proc/locks").read_text()), 30, "it does not wait for the lock")
+        assert records.read(tmp_path, "i1").notes == ()
+    assert writer.communicate(timeout=60)[1] == "" and len(records.read(tmp_path, "i1").notes) == 1
 
 
 def test_two_declare_at_once_and_get_two_names(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from opsconsole.demo import demo_sources
+from opsconsole.demo.drill import THRESHOLDS
 from opsconsole.demo.drill_room import DrillRoom
-from opsconsole.demo.drills import THRESHOLDS
 from opsconsole.incident.course import Entry, Incident, course
 from opsconsole.incident.evidence import Known, gather
 from opsconsole.incident.matrix import recommend
@@ -27,6 +27,7 @@ from opsconsole.monitor import Monitor
 from opsconsole.operations.requests import Request, Site
 from opsconsole.ui.app import ConsoleApp
 from opsconsole.ui.operating import Operating
+from opsconsole.ui.panes.logs import LogsPane
 from opsconsole.ui.screens import incident_lines
 from opsconsole.ui.screens.incident import IncidentScreen
 from opsconsole.ui.screens.plan import PlanScreen
@@ -104,6 +105,13 @@ async def test_a_drill_from_the_alert_to_the_mended_state(tmp_path: Path) -> Non
         await pilot.press("enter")
         await until(lambda: not records.read(tmp_path, "i1").is_open)
         await shows(app, "none is open")
+
+
+async def test_one_key_leads_to_the_logs_of_what_is_ill(tmp_path: Path) -> None:
+    async with drilled("changed-env", tmp_path, (120, 30)) as (app, pilot):
+        await pilot.press("l")
+        await shows(app, "MongoServerError: Authentication failed.")
+        assert isinstance(app.pane, LogsPane) and app.pane.following.services == {"backend"}
 
 
 async def test_a_second_operator_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

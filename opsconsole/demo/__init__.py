@@ -10,7 +10,7 @@ from opsconsole.sources import Sources
 
 if TYPE_CHECKING:
     from opsconsole.alert_keeper import AlertKeeper
-    from opsconsole.demo.drills import Drill
+    from opsconsole.demo.drill import Drill
     from opsconsole.demo.kept import DemoKept
     from opsconsole.demo.standing import DemoLedger
     from opsconsole.persistence.verdict import Verdict
@@ -71,9 +71,11 @@ def demo_sources(
     sources.past = past(fleet, host, databases, probes)
     sources.kept = DemoKept(fleet, host, databases, probes)
     if drill:
-        from opsconsole.demo import calm, drills
+        from opsconsole.demo import calm
+        from opsconsole.demo.drill import Drill
+        from opsconsole.demo.drills import DRILLS
 
-        sources.drill = drills.DRILLS[drill](fleet) if drill != "quiet" else drills.Drill(fleet)
+        sources.drill = Drill(fleet) if drill == "quiet" else DRILLS[drill](fleet)
         calm.calm(sources, fleet, sources.drill)
     else:
         marks, memory = decided(fleet.anchor)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from threading import Event
 
 import msgspec
 
 from opsconsole.database_work import View, Work
+from opsconsole.demo.calm_logs import CalmLogs, Voices
 from opsconsole.demo.fleet import CRASHING, DRIFTED, KILLED, UNHEALTHY, Fleet, config_hash
 from opsconsole.demo.roles import NAME
 from opsconsole.model import (
-    AccessRate,
     Backup,
     BackupContents,
     Container,
@@ -21,7 +21,6 @@ from opsconsole.model import (
     Engine,
     HealthCheck,
     HostSample,
-    LogRate,
     Probe,
     Project,
     Stack,
@@ -33,9 +32,6 @@ from opsconsole.sources import (
     DatabaseSource,
     EngineSource,
     HostSource,
-    LogRange,
-    LogSource,
-    LogStream,
     ProbeSource,
     Sources,
     StackSource,
@@ -43,7 +39,7 @@ from opsconsole.sources import (
 from opsconsole.sources.happenings import Happening, Heard
 
 
-class Fault:
+class Fault(Voices):
     """What a drill makes of a day that is good. Each method gets one part of it and gives it back, changed or not."""
 
     def stack(self, stack: Stack) -> Stack:
@@ -76,7 +72,7 @@ def calm(sources: Sources, fleet: Fleet, fault: Fault) -> None:
     sources.databases = CalmDatabases(sources.databases, fault)
     sources.probes = CalmProbes(sources.probes, fault)
     sources.backups = CalmBackups(sources.backups)
-    sources.logs = CalmLogs(sources.logs)
+    sources.logs = CalmLogs(sources.logs, fault)
 
 
 class CalmStack:
@@ -228,17 +224,3 @@ class CalmBackups:
 
     def look_inside(self, backup: Backup) -> BackupContents:
         return self._own.look_inside(backup)
-
-
-class CalmLogs:
-    def __init__(self, own: LogSource) -> None:
-        self._own = own
-
-    def open(self, containers: Sequence[Container], wanted: LogRange) -> LogStream:
-        return self._own.open(containers, wanted)
-
-    def count(self, containers: Iterable[Container]) -> tuple[LogRate, ...]:
-        return self._own.count(containers)
-
-    def access(self, containers: Iterable[Container]) -> tuple[AccessRate, ...]:
-        return tuple(msgspec.structs.replace(one, errors=0) for one in self._own.access(containers))

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from opsconsole.demo.drills import Drill
+from opsconsole.demo.drill import Drill
 from opsconsole.incident.evidence import Known
 from opsconsole.incident.recommendation import Way
-from opsconsole.incident_room.looking import LookInside, held_by_backups
-from opsconsole.incident_room.room import Room
+from opsconsole.incident_room.looking import held_by_backups
+from opsconsole.incident_room.room import LookInside, Room
 from opsconsole.model import Snapshot
 
 

@@ -6,18 +6,15 @@ The right way through the incident screen mends it; the wrong one changes nothin
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
-from opsconsole.alert_findings import Thresholds
-from opsconsole.demo.calm import Fault
-from opsconsole.demo.databases import COLLECTIONS
-from opsconsole.demo.fleet import Fleet, config_hash, digest
+from opsconsole.demo.drill import Drill, image_of
+from opsconsole.demo.fleet import Fleet, digest
 from opsconsole.demo.roles import NAME, Role
-from opsconsole.incident.data_signs import Baseline
-from opsconsole.incident.evidence import Change, ChangedFile, Kept, Known, What
-from opsconsole.incident.recommendation import Issue, Way
+from opsconsole.incident.evidence import Change, ChangedFile, What
+from opsconsole.incident.recommendation import Issue
 from opsconsole.model import (
     Container,
     DatabaseStatus,
@@ -33,124 +30,18 @@ from opsconsole.model import (
     Usage,
 )
 
-BEGAN = timedelta(minutes=12)
-"""So long before the console opens the fault began."""
-
 WHO = "sam from 10.0.0.7"
 ENV_FILE = ".env.production"
 EMPTIED = "bookings"
-
-THRESHOLDS = Thresholds(
-    cpu_minutes=0, memory_minutes=0, error_minutes=0, response_minutes=0, unhealthy_minutes=0,
-    container_memory_minutes=0, database_seconds=0, source_seconds=0,
-)  # fmt: skip
-"""The fault is twelve minutes old when it is first seen: nothing is waited for a second time."""
-
 _CYCLE, _RUNS = 20.0, 4.0  # seconds of one round of a crash loop, and of it alive
 _CRASHES = frozenset({"backend"})
-
-
-class Drill(Fault):
-    """One incident. `issue` is the line of the decision matrix that fits it; `mended_by` the requests that mend it."""
-
-    name = ""
-    said = ""  # what the operator is told first
-    issue: Issue
-    mended_by: frozenset[str] = frozenset()
-    by_hand = ""  # how it is mended by hand, where no plan does it
-
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
-        self.began = datetime.fromtimestamp(fleet.anchor, UTC) - BEGAN
-        self.mended_at: datetime | None = None
-
-    @property
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.fleet.now(), UTC)
-
-    @property
-    def ill(self) -> bool:
-        return self.mended_at is None
-
-    def practise(self, way: Way) -> str:
-        """Do it on the simulated stack. What came of it, in a sentence."""
-        if not self.ill:
-            return "The stack is well already."
-        if way.what in self.mended_by or (not way.what and self.by_hand and self.by_hand in way.command):
-            self.mended_at = self.now
-            return f"Drill: {way.command} was the way. The stack is well again; close the incident with a note."
-        return f"Drill: {way.command} changes nothing here. Look at the evidence again."
-
-    # --- what was read beside the Snapshot -------------------------------------------------------
-
-    def known(self) -> Known:
-        return msgspec.structs.replace(
-            self._usual(),
-            changes=(*self.changes(), *self._alerts(), *self._repair()),
-            files=self.files() if self.ill else (),
-        )
-
-    def changes(self) -> tuple[Change, ...]:
-        return ()
-
-    def files(self) -> tuple[ChangedFile, ...]:
-        return ()
-
-    def first_alert(self) -> tuple[str, str] | None:
-        """(subject, text) of the alert that fired first."""
-        return None
-
-    def _alerts(self) -> tuple[Change, ...]:
-        first = self.first_alert()
-        if first is None:
-            return ()
-        at = self.began + timedelta(seconds=70)
-        return (Change(at=at, what=What.ALERT, text=first[1], services=(first[0],), bad=True),)
-
-    def _repair(self) -> tuple[Change, ...]:
-        if self.mended_at is None:
-            return ()
-        what = What.RESTORE if self.issue is Issue.DATA else What.OTHER
-        return (Change(at=self.mended_at, what=what, text="mended in this drill", operation="drill"),)
-
-    def _usual(self) -> Known:
-        roles = self.fleet.roles
-        release, before = (
-            Kept(
-                name=name,
-                at=self.began - age,
-                images={role.service: self.image(role) if name == "r8" else _image(role) for role in roles},
-                hashes={role.service: (config_hash(role),) for role in roles},
-                commit=commit,
-            )
-            for name, age, commit in (
-                ("r8", self.release_age, "4f2c91e"),
-                ("r7", timedelta(days=6), "b81d03a"),
-            )
-        )
-        counted = Baseline(
-            at=self.began - timedelta(minutes=28),
-            origin="the guard's count of the last restart",
-            collections={f"mongodb {NAME}": {name: count for name, count, *_ in COLLECTIONS}},
-        )
-        return Known(release=release, before=before, baselines=(counted,))
-
-    release_age = timedelta(hours=43)
-
-    def image(self, role: Role) -> str:
-        """What the newest release has of a service."""
-        return _image(role)
-
-
-def _image(role: Role) -> str:
-    return "sha256:" + digest(role.image)
 
 
 class Crashing(Drill):
     """The containers of the backend end again and again since they were made anew."""
 
     exit_code = 1
-    said_last = "Error: Cannot find module './payments/v2'"
+    silent = _CRASHES
 
     def new_image(self, one: Container) -> str:
         return one.image_id
@@ -209,7 +100,7 @@ class CrashLoopAfterDeploy(Crashing):
     release_age = timedelta(minutes=2)
 
     def image(self, role: Role) -> str:
-        return _new_image(role.service) if role.service in _CRASHES else _image(role)
+        return _new_image(role.service) if role.service in _CRASHES else image_of(role)
 
     def new_image(self, one: Container) -> str:
         return _new_image(one.service)
@@ -238,7 +129,6 @@ class ChangedEnv(Crashing):
     said = "Nobody can log in. The deploys of today are all older."
     issue = Issue.CONFIGURATION
     mended_by = frozenset({"config"})
-    said_last = "MongoServerError: Authentication failed."
 
     def new_hash(self, one: Container) -> str:
         return _new_hash(one.service)
@@ -263,6 +153,7 @@ class EmptiedCollection(Drill):
     said = "The list of bookings is empty, a customer says."
     issue = Issue.DATA
     mended_by = frozenset({"restore"})
+    every_seconds = 1e9  # once
 
     def database(self, status: DatabaseStatus) -> DatabaseStatus:
         if not self.ill or not isinstance(status, MongoStatus):
@@ -360,6 +251,7 @@ class MongoStopped(Drill):
     said = "The application shows errors on every page."
     issue = Issue.INFRASTRUCTURE
     mended_by = frozenset({"start", "restart", "restart-all"})
+    silent = frozenset({"mongodb"})
 
     def containers(self, containers: tuple[Container, ...]) -> tuple[Container, ...]:
         if not self.ill:

@@ -16,7 +16,8 @@ import msgspec
 from opsconsole.incident.data_signs import Baseline, Sign, good_backups
 from opsconsole.incident.evidence import LOOKED_BACK, Change, ChangedFile, Kept, Known, What
 from opsconsole.incident_room.happenings import happenings
-from opsconsole.model import Backup, BackupContents, Snapshot, SourceError
+from opsconsole.incident_room.room import LookInside
+from opsconsole.model import Snapshot, SourceError
 from opsconsole.operations import journal, plan, releases
 from opsconsole.operations.census import Census
 from opsconsole.operations.journal import Entry, Result
@@ -31,8 +32,6 @@ RECENT = timedelta(days=3)
 _BACKUPS = 3
 _COUNTED = 6  # operations whose counts are looked at
 _LOGGED = 64 << 10  # bytes of git's log of HEAD
-
-LookInside = Callable[[Backup], BackupContents]
 
 
 def look(directory: Path, snapshot: Snapshot, look_inside: LookInside, since: datetime | None = None) -> Known:

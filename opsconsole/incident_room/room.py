@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 from opsconsole.incident.evidence import Evidence, Known, gather
 from opsconsole.incident.recommendation import Way
-from opsconsole.incident_room import looking
-from opsconsole.incident_room.looking import LookInside
-from opsconsole.model import Snapshot
+from opsconsole.model import Backup, BackupContents, Snapshot
+
+LookInside = Callable[[Backup], BackupContents]
 
 
 class Room:
@@ -23,6 +24,8 @@ class Room:
 
     def known(self, snapshot: Snapshot, since: datetime | None = None) -> Known:
         """What the disk tells beside a Snapshot. Reads files: for a thread. Never raises."""
+        from opsconsole.incident_room import looking  # and all that reads files: on this thread, not on the screen's
+
         return looking.look(self.directory, snapshot, self._look_inside, since)
 
     def evidence(self, snapshot: Snapshot) -> Evidence:

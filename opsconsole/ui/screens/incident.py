@@ -61,6 +61,7 @@ class IncidentScreen(ActingScreen):
                changes=True, opens=True, palette=False),
         Action("close_incident", ("C",), "close it", "Close the incident, after you said what it was.", footer=6,
                changes=True, opens=True, palette=False),
+        Action("logs", ("l",), "logs", "Leave for the logs of what is ill.", footer=2, palette=False),
         Action("report", ("S",), "save report", "Save the report as Markdown to a file.", footer=7, palette=False),
         Action("bundle", ("B",), "bundle", "Collect logs, inspects, a Snapshot and journals in one file, masked.",
                footer=8, changes=True, opens=True, palette=False),
@@ -166,6 +167,8 @@ class IncidentScreen(ActingScreen):
         if action == "way":
             number = parameters[0] if parameters else 0
             return isinstance(number, int) and number <= len(ways(self.recommendations))
+        if action == "logs":
+            return bool(self._ill_services())
         if action in _WRITES and self.console_app.read_only:
             return False
         if action == "declare":
@@ -260,6 +263,19 @@ class IncidentScreen(ActingScreen):
             lambda room, who: records.declare(room.directory, title, Priority(first.upper()), who, red),
             "It is declared. The clock runs.",
         )
+
+    def _ill_services(self) -> list[str]:
+        found = (one.service for one in self.evidence.symptoms) if self.evidence is not None else ()
+        return list(dict.fromkeys(name for name in found if name))
+
+    async def action_logs(self) -> None:
+        from opsconsole.ui.panes.logs import LogsPane
+
+        names, app = self._ill_services(), self.console_app
+        self.dismiss()
+        pane = await app.go("logs")
+        assert isinstance(pane, LogsPane)
+        pane.follow_services(names)
 
     def action_note(self) -> None:
         def said(text: str | None) -> None:
