@@ -424,7 +424,8 @@ class MongoStatus(Record, frozen=True, tag_field="kind", tag="mongodb"):
     memory_resident: int | None = None
     cache_used: int | None = None
     cache_total: int | None = None
-    oplog_seconds: float | None = None  # from its oldest entry to its newest; None also for a standalone server
+    oplog_seconds: float | None = None  # since its oldest entry; None also for a standalone server
+    oplog_used_percent: float | None = None  # of the size that it may have; below 100 nothing has left it yet
     slow: tuple[RunningOperation, ...] | None = None  # clients' operations of a second and more; None: may not be asked
     listed: bool = False  # the list of databases was read: an empty one means that there are none
     databases: tuple[MongoDatabase, ...] = ()

@@ -317,18 +317,18 @@ def test_an_operation_that_runs_is_ended_by_its_number_and_all_that_is_known_of_
         assert found is not None and found.plan == "COLLSCAN" and found.began is not None
         other = msgspec.structs.replace(found, began=found.began - timedelta(minutes=1))
         said, done = database_plans.carry_out(
-            stack.site, database_plans.end_operation("shop", stack.directory, MONGO, other)
+            stack.site, database_plans.abort_operation("shop", stack.directory, MONGO, other)
         )
         assert not done and "another one's by now" in said, said
         assert slow() is not None, "it still runs"
         said, done = database_plans.carry_out(
-            stack.site, database_plans.end_operation("shop", stack.directory, MONGO, found)
+            stack.site, database_plans.abort_operation("shop", stack.directory, MONGO, found)
         )
         assert done and "it is over" in said, said
         wait_until(lambda: ended, 30, "the client goes on")
     assert ended == ["11601"], "Interrupted"
     records = last(stack)
-    assert records[0].event == "begin" and records[-1].result is Result.DONE and "end of" in records[0].title
+    assert records[0].event == "begin" and records[-1].result is Result.DONE and "abort of query" in records[0].title
 
 
 def test_slow_ones_are_told_from_the_log_and_from_the_profiler_without_anybodys_data(stack: BackupStack) -> None:

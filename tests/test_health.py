@@ -250,7 +250,8 @@ def test_one_thing_that_is_not_well_is_one_line_that_says_what_to_do(
 
 
 def test_a_young_oplog_and_a_cache_that_evicts_are_well() -> None:
-    assert not loud(calm(**mongo(oplog_seconds=650.0, uptime_seconds=600.0)))
+    assert not loud(calm(**mongo(oplog_seconds=650.0, oplog_used_percent=3.0)))
+    assert loud(calm(**mongo(oplog_seconds=650.0, oplog_used_percent=99.0)))
     assert not loud(calm(**redis(eviction_policy="allkeys-lru", memory_used=100, evictions_per_second=9.0)))
 
 
@@ -413,6 +414,7 @@ def test_a_slow_operation_and_the_oplog_of_a_real_replica_set(host_mongod: Calla
             time.sleep(0.1)
         reader.join()
         assert status.oplog_seconds is not None and 0 <= status.oplog_seconds < 600
+        assert status.oplog_used_percent is not None and 0 < status.oplog_used_percent < 50
         assert status.slow is not None
         (slow,) = status.slow
     assert (slow.kind, slow.namespace, slow.plan) == ("query", "shop.orders", "COLLSCAN")

@@ -107,6 +107,7 @@ class DemoDatabases:
             cache_used=int(1.31 * GB * (1 + 0.04 * wave(self._key + 32, at, 600))),
             cache_total=int(1.5 * GB),
             oplog_seconds=52 * 3600 + at % 3600,
+            oplog_used_percent=97.0,
             slow=slow_operations(at),
             listed=True,
             databases=(self._application(at), *_SYSTEM),

@@ -132,15 +132,18 @@ def _primary(status: MongoStatus, name: str) -> HealthLine:
 
 
 def _oplog(status: MongoStatus, name: str, limits: Thresholds) -> HealthLine:
-    """Young servers reach back as far as they are old: an oplog that has lost nothing yet is not short."""
-    reach, limit = status.oplog_seconds, limits.oplog_hours * 3600
+    """One that nothing has left yet reaches back to its beginning: it is young, not short."""
+    reach, used = status.oplog_seconds, status.oplog_used_percent
     if reach is None:
         verdict, number, action = Verdict.UNKNOWN, "it does not tell", "allow its user serverStatus (clusterMonitor)"
     else:
-        young = status.uptime_seconds is not None and status.uptime_seconds < limit and reach >= status.uptime_seconds
-        number = f"oplog reaches back {spoken(reach)}" + (", to its start" if young and reach < limit else "")
+        young = used is not None and used < 90
+        short = reach < limits.oplog_hours * 3600
+        number = f"oplog reaches back {spoken(reach)}"
+        if used is not None:
+            number += f"{', to its beginning' if young and short else ''}; {used:.0f} % of its size is used"
         verdict, action = Verdict.WELL, ""
-        if reach < limit and not young:
+        if short and not young:
             verdict = Verdict.ATTENTION
             action = "make it larger: db.adminCommand({replSetResizeOplog: 1, size: MEGABYTES})"
     return HealthLine(

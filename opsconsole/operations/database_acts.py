@@ -17,11 +17,11 @@ from opsconsole.sources.connection import Connection
 _MOST_TOLD = 5
 
 
-def end_operation(operation: Operation, one: Step) -> Fields:
-    """Act.END_OPERATION."""
+def abort_operation(operation: Operation, one: Step) -> Fields:
+    """Act.ABORT."""
     order = _order(operation)
     assert order.running is not None
-    return {"text": mongo_maintaining.end_operation(_server(operation), order.running)}
+    return {"text": mongo_maintaining.abort_operation(_server(operation), order.running)}
 
 
 def validate(operation: Operation, one: Step) -> Fields:
@@ -113,7 +113,7 @@ def _told(operation: Operation) -> mongo_maintaining.Told:
 
 
 ACTS: dict[Act, acts.Act] = {
-    Act.END_OPERATION: end_operation,
+    Act.ABORT: abort_operation,
     Act.VALIDATE: validate,
     Act.REBUILD_INDEX: rebuild_index,
     Act.FLUSH: flush,

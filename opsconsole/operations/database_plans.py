@@ -28,19 +28,19 @@ from opsconsole.sources.connection import Connection
 WORDS = {"mongodb": "MongoDB", "redis": "Redis"}
 
 
-def end_operation(stack: str, directory: Path, target: DatabaseTarget, known: RunningOperation) -> Plan:
-    """End one operation of MongoDB: by its number, if what it was seen to be is what it is when it is ended."""
+def abort_operation(stack: str, directory: Path, target: DatabaseTarget, known: RunningOperation) -> Plan:
+    """Abort one operation of MongoDB: by its number, if it is still what it was seen to be when that is done."""
     where = f" on {known.namespace}" if known.namespace else ""
     return Plan(
-        kind=Kind.END_OPERATION,
+        kind=Kind.ABORT,
         stack=stack,
         directory=str(directory),
         basis=Basis.NAMED,
         steps=(
             Step(
-                id="end-operation",
-                title=f"End the {known.kind or 'operation'} {known.opid}{where} of {known.client or 'the server'}",
-                act=Act.END_OPERATION,
+                id="abort",
+                title=f"Abort the {known.kind or 'operation'} {known.opid}{where} of {known.client or 'the server'}",
+                act=Act.ABORT,
                 effect="What it wrote so far stays, unless it runs in a transaction. Its client gets an error.",
                 seconds=60,
             ),
@@ -114,10 +114,11 @@ def rebuild_index(found: Scope, order: DatabaseOrder) -> Plan:
 def flush(found: Scope, order: DatabaseOrder) -> Plan:
     """Redis emptied, one of its databases or all, after a safety backup. Raises SourceError."""
     target = server(found, order).target
+    name = target.kind if target.name == "host" else target.name
     number = order.redis_database
     what = "every key of all databases" if number is None else f"every key of database {number}"
     command = ("FLUSHALL",) if number is None else ("-n", str(number), "FLUSHDB")
-    safety = BackupOrder(backup_class=BackupClass.SAFETY, why=f"before {what} of {target.name} goes", parts=("redis",))
+    safety = BackupOrder(backup_class=BackupClass.SAFETY, why=f"before {what} of {name} goes", parts=("redis",))
     return Plan(
         kind=Kind.FLUSH,
         stack=found.stack.name,
@@ -127,7 +128,7 @@ def flush(found: Scope, order: DatabaseOrder) -> Plan:
             backup_plans.save_step(found, safety, act=Act.SAFETY_BACKUP),
             Step(
                 id="flush",
-                title=f"Remove {what} from {target.name}",
+                title=f"Remove {what} from {name}",
                 act=Act.FLUSH,
                 effect=f"As `redis-cli {' '.join(command)} ASYNC`. Sessions, queues and limits in it are gone.",
                 seconds=60,
@@ -143,8 +144,8 @@ def flush(found: Scope, order: DatabaseOrder) -> Plan:
             ),
         ),
         notes=("What is written between the safety backup and the removal is in neither.",),
-        typed=(target.name,),
-        only=(target.name if number is None else f"{target.name} database {number}",),
+        typed=(name,),
+        only=(name if number is None else f"{name} database {number}",),
         backup=safety,
         database=order,
     )

@@ -34,7 +34,7 @@ _LEEWAY_SECONDS = 3.0  # the engine's answers, beside the databases
 _UNGUARDED = frozenset({
     Kind.EMERGENCY_STOP,  # it has no time for it
     Kind.BACKUP, Kind.VERIFY, Kind.PRUNE, Kind.COPY,  # they touch no data of the stack
-    Kind.END_OPERATION, Kind.VALIDATE, Kind.REBUILD_INDEX,
+    Kind.ABORT, Kind.VALIDATE, Kind.REBUILD_INDEX,
 })  # fmt: skip
 
 Made = TypeVar("Made")

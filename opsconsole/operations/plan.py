@@ -37,7 +37,7 @@ class Kind(StrEnum):
     RESTORE = "restore"
     IMPORT = "import"
     REPLICA_SET = "replica-set"
-    END_OPERATION = "end"
+    ABORT = "abort"
     VALIDATE = "validation"
     REBUILD_INDEX = "rebuild"
     FLUSH = "flush"
@@ -77,7 +77,7 @@ class Act(StrEnum):
     SWAP_BACK = "swap-back"  # what was live takes its place again
     CLEAR_BESIDE = "clear-beside"  # what lies beside the live data goes
     IMPORT = "import"  # documents of a file into a collection
-    END_OPERATION = "end-operation"  # one of MongoDB, if it is still the one that was seen
+    ABORT = "abort"  # one of MongoDB, if it is still the one that was seen
     VALIDATE = "validate"  # collections and their indexes
     REBUILD_INDEX = "rebuild-index"
     FLUSH = "flush"  # keys of Redis

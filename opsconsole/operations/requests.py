@@ -275,7 +275,7 @@ def _undo(site: Site, request: Request) -> Plan:
             f"a {old.kind.value} that was cut off has nothing to undo",
             f"`opsconsole operations finish {place.name}` does it again; what it left is removed by the next backup.",
         )
-    if old.kind in (Kind.END_OPERATION, Kind.VALIDATE, Kind.REBUILD_INDEX, Kind.FLUSH):
+    if old.kind in (Kind.ABORT, Kind.VALIDATE, Kind.REBUILD_INDEX, Kind.FLUSH):
         raise SourceError(
             f"a {old.kind.value} that was cut off is not undone by itself",
             f"`opsconsole operations finish {place.name}` does the rest of it."

@@ -47,6 +47,9 @@ LIST_SECONDS = 20.0
 """Budget of one list of databases and collections (about 1 ms per collection). What is left after it
 keeps its name and has no sizes."""
 
+OPLOG_SECONDS = 60.0
+"""Between two questions how much of its size the oplog uses."""
+
 _CLIENT_OPTIONS: dict[str, Any] = {
     "appname": "opsconsole",
     "serverSelectionTimeoutMS": 2000,
@@ -98,6 +101,8 @@ class MongoServer:
         self._client_lock = threading.Lock()
         self._counters: mongo_parse.Counters | None = None
         self._list_problem = ""
+        self._oplog_percent: float | None = None
+        self._oplog_due = 0.0
         self._answered = False
         uri = connection.uri.lower()
         self._single = "," not in place_of(connection.uri) and not uri.startswith("mongodb+srv")
@@ -221,6 +226,7 @@ class MongoServer:
             rates=counters.rates_since(self._counters),
             latency_seconds=latency,
             slow=self._running(),
+            oplog_used_percent=self._oplog_used() if hello.get("setName") else None,
             now=self._clock(),
         )
         self._counters = counters
@@ -260,6 +266,18 @@ class MongoServer:
         except NotPrimaryError:  # a member that holds no data, or not yet
             return None
         return mongo_parse.running_from(answer["cursor"]["firstBatch"])
+
+    def _oplog_used(self) -> float | None:
+        """How much of its size the oplog uses; asked once a minute."""
+        if time.monotonic() >= self._oplog_due:
+            command = {"aggregate": "oplog.rs", "pipeline": [{"$collStats": {"storageStats": {}}}], "cursor": {}}
+            try:
+                rows = self._command("local", command)["cursor"]["firstBatch"]
+            except (OperationFailure, NotPrimaryError):
+                rows = []
+            self._oplog_percent = mongo_parse.oplog_used(rows[0].get("storageStats", {}) if rows else {})
+            self._oplog_due = time.monotonic() + OPLOG_SECONDS
+        return self._oplog_percent
 
     def _with_problem(self, status: MongoStatus, hello: dict[str, Any], denied: list[str]) -> MongoStatus:
         user = user_of(self.connection.uri)

@@ -41,7 +41,7 @@ class Validation(Record, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-def end_operation(connection: Connection, known: RunningOperation) -> str:
+def abort_operation(connection: Connection, known: RunningOperation) -> str:
     """End an operation if it is still the one that was seen. Says what became of it. Raises SourceError."""
     with bulk_client(connection) as client:
 

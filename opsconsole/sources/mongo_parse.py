@@ -5,7 +5,7 @@ Every document may be empty: a command that the user may not run leaves its part
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -69,6 +69,7 @@ def status_from(
     rates: dict[str, float],
     latency_seconds: float,
     slow: tuple[RunningOperation, ...] | None = None,
+    oplog_used_percent: float | None = None,
     now: datetime,
 ) -> MongoStatus:
     """A status from the answers to hello, serverStatus and replSetGetStatus."""
@@ -90,7 +91,8 @@ def status_from(
         memory_resident=resident * 2**20 if resident is not None else None,  # the server says MiB
         cache_used=_number(cache, "bytes currently in the cache"),
         cache_total=_number(cache, "maximum bytes configured"),
-        oplog_seconds=_oplog_seconds(server.get("oplog", {})),
+        oplog_seconds=_oplog_seconds(server),
+        oplog_used_percent=oplog_used_percent,
         slow=slow,
         sampled_at=now,
     )
@@ -215,11 +217,17 @@ def _kind(row: Document) -> str:
     return str(first) or kind
 
 
-def _oplog_seconds(oplog: Document) -> float | None:
-    """How far back the oplog reaches; a member that was away for longer has to be copied anew."""
-    first, last = oplog.get("earliestOptime"), oplog.get("latestOptime")
-    times: Sequence[Any] = [getattr(one, "time", None) for one in (first, last)]
-    return float(times[1] - times[0]) if all(isinstance(one, int) and one > 0 for one in times) else None
+def _oplog_seconds(server: Document) -> float | None:
+    """How far back the oplog reaches: a member that was away for longer has to be copied anew."""
+    first = getattr(server.get("oplog", {}).get("earliestOptime"), "time", None)
+    now = server.get("localTime")
+    return max(0.0, now.timestamp() - first) if isinstance(now, datetime) and first else None
+
+
+def oplog_used(stats: Document) -> float | None:
+    """Percent of its size, from the `storageStats` of local.oplog.rs."""
+    used, most = stats.get("size"), stats.get("maxSize")
+    return min(100.0, 100 * used / most) if isinstance(used, int | float) and most else None
 
 
 def _state_in_hello(hello: Document, name: str) -> str:

@@ -17,6 +17,7 @@ from opsconsole.ui.wording import UNKNOWN, Glyphs, Tone, ago, count, duration, s
 SLOW_SECONDS = 10.0
 _LABEL = 13
 _DAY = 86_400
+_WEEK = 7 * _DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def detail(row: WorkRow, width: int) -> list[Content]:
     return lines
 
 
-def summary(work: Work | None, problem: str, width: int, glyphs: Glyphs) -> list[Content]:
+def summary(work: Work | None, problem: str, now: datetime, width: int, glyphs: Glyphs) -> list[Content]:
     """What was left out, where it is from, why there is nothing."""
     if problem:
         return wrapped(f"{glyphs.bad} {problem}", width, style=Tone.BAD)
@@ -142,7 +143,12 @@ def summary(work: Work | None, problem: str, width: int, glyphs: Glyphs) -> list
         unused = [one for one in work.indexes if one.unused]
         held = sum(one.size_bytes or 0 for one in unused)
         said = f"{len(unused)} of {len(work.indexes)} indexes are used by no query; they hold {size(held)}."
-        lines = [Content.styled(said, Tone.WARNING if unused else Tone.GOOD), *lines]
+        since = min((one.since for one in work.indexes if one.since), default=now)
+        if unused and (now - since).total_seconds() < _WEEK:
+            said += (
+                f" Counted for {duration((now - since).total_seconds())} only: what is used once a week looks unused."
+            )
+        lines = [*wrapped(said, width, style=Tone.WARNING if unused else Tone.GOOD), *lines]
     return lines
 
 

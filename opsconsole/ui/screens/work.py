@@ -23,7 +23,7 @@ from opsconsole.ui.screens.confirm import ConfirmScreen
 from opsconsole.ui.widgets.row_table import RowTable
 from opsconsole.ui.widgets.scrolled import Detail
 from opsconsole.ui.widgets.sheet import Sheet
-from opsconsole.ui.wording import Tone
+from opsconsole.ui.wording import Tone, sign
 
 LIVE = {View.OPERATIONS: 2.0, View.CLIENTS: 2.0}
 """Seconds between two questions; the other views are asked once, and again by F5."""
@@ -47,7 +47,7 @@ class Answer(NamedTuple):
 class WorkScreen(ActingScreen):
     place: ClassVar[str] = "work"
     actions = (
-        Action("end_operation", ("A",), "abort it", "Abort this operation of MongoDB, after a question.", footer=3,
+        Action("abort_operation", ("A",), "abort it", "Abort this operation of MongoDB, after a question.", footer=3,
                changes=True, palette=False),
         Action("validate", ("V",), "validate", "Validate this collection, or all of them; a plan is shown first.",
                footer=4, changes=True, opens=True, palette=False),
@@ -75,6 +75,7 @@ class WorkScreen(ActingScreen):
         super().__init__()
         self._at = at
         self._answer: Answer | None = None
+        self._outcome: list[Content] = []  # of what was done last
         self._asking: Stop | None = None
         self._timer: Timer | None = None
         self._tables: dict[View, RowTable[WorkRow]] = {}
@@ -113,10 +114,8 @@ class WorkScreen(ActingScreen):
         stop = self.stop
         if stop is None:
             return Content("No database")
-        name = NAMES.get(stop.target.kind, stop.target.kind)
-        other = f" {stop.target.name}" if stop.target.name != stop.target.kind else ""
         return Content.assemble(
-            (f"{name}{printable(other)} at work", Tone.STRONG), (f"   {stop.view.value}", Tone.ACCENT)
+            (f"{_called(stop.target)} at work", Tone.STRONG), (f"   {stop.view.value}", Tone.ACCENT)
         )
 
     def body(self) -> Iterable[Widget]:
@@ -153,6 +152,7 @@ class WorkScreen(ActingScreen):
             self._tables[stop.view] = table
             await self.rows.mount(table)
         self._answer = None
+        self._outcome = [] if step else self._outcome
         self._show()
         self._tables[stop.view].focus()
         self._ask()
@@ -211,10 +211,12 @@ class WorkScreen(ActingScreen):
         self.views.paint(lambda width: [self._ring(width)])
         work = self._answer.work if self._answer is not None else None
         problem = self._answer.problem if self._answer is not None else ""
-        self.said.paint(lambda width: summary(work, problem, width, glyphs))
+        now = self.console_app.clock()
+        outcome = [part for line in self._outcome for part in line.wrap(self.size.width - 2)]
+        self.said.paint(lambda width: [*outcome, *summary(work, problem, now, width, glyphs)])
         table.display = stop.view is not View.MEMORY
         table.say("" if work is None else "Nothing.")
-        table.show(rows(work, self.console_app.clock(), glyphs) if work is not None else [])
+        table.show(rows(work, now, glyphs) if work is not None else [])
         self._show_detail()
         self.say_keys()
 
@@ -223,9 +225,9 @@ class WorkScreen(ActingScreen):
         stop, stops = self.stop, self.stops
         own = [one for one in stops if stop is not None and one.target == stop.target]
         parts = [Content.styled(f" {one.view.value} ", "bold reverse" if one == stop else Tone.PLAIN) for one in own]
-        others = list(dict.fromkeys(one.target.name for one in stops if one not in own))
+        others = list(dict.fromkeys(_called(one.target) for one in stops if one not in own))
         if others:
-            parts.append(Content.styled(f"   then {', '.join(map(printable, others))}", Tone.MUTED))
+            parts.append(Content.styled(f"   then {', '.join(others)}", Tone.MUTED))
         return Content("").join(parts)
 
     def _show_detail(self) -> None:
@@ -251,7 +253,7 @@ class WorkScreen(ActingScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         record, stop = self._record, self.stop
-        if action == "end_operation":
+        if action == "abort_operation":
             return isinstance(record, RunningOperation)
         if action == "rebuild_index":
             return isinstance(record, Index)
@@ -304,7 +306,7 @@ class WorkScreen(ActingScreen):
         if not self.console_app.operating.refused(changes=True):
             self.console_app.operating.plan(request, words)
 
-    def action_end_operation(self) -> None:
+    def action_abort_operation(self) -> None:
         """What is ended is the operation of this moment, by its number and all that is known of it."""
         record, stop, operating = self._record, self.stop, self.console_app.operating
         if not isinstance(record, RunningOperation) or stop is None or operating.refused(changes=True):
@@ -314,21 +316,34 @@ class WorkScreen(ActingScreen):
         site, snapshot = operating.site, self.snapshot
         assert site is not None  # it was not refused
         stack = snapshot.stack.name if snapshot is not None and snapshot.stack is not None else ""
-        plan = database_plans.end_operation(stack, site.directory, stop.target, record)
+        plan = database_plans.abort_operation(stack, site.directory, stop.target, record)
         row = self.table.current if self.table is not None else None
         said = [operating.target(), Content(""), *(detail(row, 70) if row is not None else ())]
         said += [Content(""), Content.styled(plan.steps[0].effect, Tone.MUTED)]
 
         def told(outcome: tuple[str, bool]) -> None:
-            self.console_app.report(outcome[0], Tone.GOOD if outcome[1] else Tone.BAD)
+            tone = Tone.GOOD if outcome[1] else Tone.BAD
+            self.console_app.report(outcome[0], tone)
+            self._outcome = [Content.styled(f"{sign(tone, self.glyphs)} {printable(outcome[0])}", tone)]
+            self._show()
             self._ask()
 
         def answered(yes: bool | None) -> None:
             if yes:
-                words = f"end {record.kind} {record.opid}"
+                words = f"abort {record.kind} {record.opid}"
                 self.console_app.in_background(lambda: database_plans.carry_out(site, plan), told, words)
 
-        self.app.push_screen(ConfirmScreen(f"End {printable(record.kind)} {record.opid}?", said, "End it"), answered)
+        self.app.push_screen(
+            ConfirmScreen(f"Abort {printable(record.kind)} {record.opid}?", said, "Abort it"), answered
+        )
+
+
+def _called(target: DatabaseTarget) -> str:
+    """`MongoDB`, `Redis queue`, `MongoDB on the host`."""
+    name = NAMES.get(target.kind, target.kind)
+    if target.name == "host":
+        return f"{name} on the host"
+    return name if target.name == target.kind else f"{name} {printable(target.name)}"
 
 
 def _growth(stop: Stop, snapshot: Snapshot, look_inside: object) -> Work:
