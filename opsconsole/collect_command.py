@@ -34,6 +34,7 @@ _EVERY = "10s"
 _GRACE = timedelta(minutes=1)
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _WHAT = {
+    "names": "everything that is measured, by the names that rules and charts use",
     "status": "whether it runs, what is kept and since when, what is wrong",
     "rotate": "pack the log files of [logs] now and begin new ones",
     "cleanup": "remove now what is too old or too much of metrics and log files; it is done by itself, too",
@@ -68,6 +69,8 @@ def add_command(commands: Commands, add_stack_options: AddOptions, find: Find, m
 
 
 def run(arguments: argparse.Namespace, find: Find, make: Make) -> int:
+    if arguments.what == "names":
+        return print_names()
     seconds_of(arguments.every or _EVERY)  # a mistake is told before anything is looked at
     site = site_of(arguments, find)
     if arguments.what == "status":
@@ -85,6 +88,15 @@ def run(arguments: argparse.Namespace, find: Find, make: Make) -> int:
     if arguments.what == "cleanup":
         return run_cleanup(site, site.config())
     return run_collect(arguments, site, make)
+
+
+def print_names() -> int:
+    from opsconsole.metrics.catalogue import MEASURES
+
+    for measure in MEASURES.values():
+        labels = f"{{{', '.join(measure.labels)}}}" if measure.labels else ""
+        print(f"{measure.name + labels:<60} {measure.help}")
+    return 0
 
 
 def seconds_of(text: str) -> int:
