@@ -31,7 +31,7 @@ class RowPainter:
         self.search = Pattern()
         self.hit: int | None = None  # number of the line where the search stands
         self._inks = NO_INK
-        self._strips: LRUCache[tuple[int, int], Strip] = LRUCache(1024)
+        self._strips: LRUCache[tuple[int, int], Strip] = LRUCache(256)
         self._parts: LRUCache[int, list[str]] = LRUCache(64)
         self._services: dict[str, Style] = {}
         self._colours = ServiceColours(8)

@@ -21,6 +21,7 @@ from textual.strip import Strip
 from opsconsole.log_filter import Pattern
 from opsconsole.model import LogLevel, LogLine
 from opsconsole.text import printable
+from opsconsole.ui.widgets.painting import Row
 
 MARKS = {
     LogLevel.TRACE: "T",
@@ -253,7 +254,7 @@ def seen(body: Sequence[Segment], left: int, room: int) -> tuple[list[Segment], 
 
 def strip_of(segments: Sequence[Segment], width: int, base: Style) -> Strip:
     """Exactly `width` cells, whatever the characters take."""
-    return Strip(segments).crop_extend(0, width, base)
+    return Row(Segment.adjust_line_length(list(segments), width, base), width)
 
 
 def length(segments: Sequence[Segment]) -> int:

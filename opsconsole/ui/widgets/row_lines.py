@@ -22,7 +22,7 @@ from opsconsole.ui.keys import IN_LISTS, bindings
 from opsconsole.ui.themes import cursor_keeps_tones
 from opsconsole.ui.widgets.columns import Column, Fitted, fit, gap_for
 from opsconsole.ui.widgets.ordering import matches, sorted_rows
-from opsconsole.ui.widgets.painting import Plain
+from opsconsole.ui.widgets.painting import Plain, Row
 from opsconsole.ui.wording import UNICODE, Glyphs, Tone
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class RowLines(ScrollView, Plain, Generic[R], can_focus=True, inherit_bindings=F
         self._natural_of: frozenset[str] = frozenset()
         self._painted: dict[int, tuple[Any, ...]] = {}
         self._cells: dict[int, tuple[Any, ...]] = {}  # of the rows that were asked for them since `show`
-        self._strips: LRUCache[tuple[Any, ...], Strip] = LRUCache(1024)
+        self._strips: LRUCache[tuple[Any, ...], Strip] = LRUCache(256)
         self._styles: dict[str, RichStyle] = {}
         self._look: Look | None = None
 
@@ -323,7 +323,7 @@ class RowLines(ScrollView, Plain, Generic[R], can_focus=True, inherit_bindings=F
             segments.append(Segment(shown, style + self._tone(tone) if tone and keeps_tones else style))
             used += fitted.width
         segments.append(Segment(" " * max(0, width - used), style))
-        return Strip(segments).adjust_cell_length(width, style)
+        return Row(Segment.adjust_line_length(segments, width, style), width)
 
     def _tone(self, tone: str) -> RichStyle:
         found = self._styles.get(tone)
