@@ -142,7 +142,7 @@ class DeployPane(Pane):
         yield scrolled
 
     def take_focus(self) -> None:
-        self._menu.focus()
+        self._menu.focus(scroll_visible=False)  # it stands at the top; its place may not be known yet
 
     def on_resize(self, event: events.Resize) -> None:
         self._stand_beside()
