@@ -251,7 +251,7 @@ async def test_an_operation_is_not_ended_by_a_console_that_only_looks_or_a_demo(
                 await pilot.pause(0.02)
                 if "COLLSCAN" in "\n".join(painted(app)):
                     break
-            await pilot.press("A")
+            await pilot.press("Z")
             await pilot.pause()
             assert isinstance(app.screen, WorkScreen), "nothing is asked"
 

@@ -40,7 +40,7 @@ def check(snapshot: Snapshot, limits: Thresholds) -> Health:
     found = [line for part in _PARTS for line in part(snapshot, limits)]
     found += _other_sources(snapshot)
     for alert in snapshot.alerts:
-        if alert.state is AlertState.FIRING:
+        if alert.state is AlertState.FIRING and alert.silenced is None:
             _tell(alert, found)
     lines = tuple(sorted(found, key=lambda line: AREAS.index(line.area)))  # stable: each area keeps its order
     worst = min((line.verdict for line in lines if line.verdict is not Verdict.NOTHING), key=RANK.__getitem__)

@@ -163,7 +163,7 @@ def _slow(status: MongoStatus, name: str, limits: Thresholds) -> HealthLine:
     if status.slow is None:
         verdict, number, action = Verdict.UNKNOWN, "it does not tell", "grant its user the role clusterMonitor"
     elif found:
-        verdict, action = Verdict.ATTENTION, "see it in Databases (w); an index may be missing, A there aborts it"
+        verdict, action = Verdict.ATTENTION, "see it in Databases (w); an index may be missing, Z there aborts it"
         more = f", and {len(found) - 1} more" if len(found) > 1 else ""
         number = f"{operation_words(found[0])}{more}"
     else:

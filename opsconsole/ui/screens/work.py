@@ -47,7 +47,7 @@ class Answer(NamedTuple):
 class WorkScreen(ActingScreen):
     place: ClassVar[str] = "work"
     actions = (
-        Action("abort_operation", ("A",), "abort it", "Abort this operation of MongoDB, after a question.", footer=3,
+        Action("abort_operation", ("Z",), "abort it", "Abort this operation of MongoDB, after a question.", footer=3,
                changes=True, palette=False),
         Action("validate", ("V",), "validate", "Validate this collection, or all of them; a plan is shown first.",
                footer=4, changes=True, opens=True, palette=False),
