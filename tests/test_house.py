@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import opsconsole
+from opsconsole import model
 
 ROOT = Path(opsconsole.__file__).parent
 
@@ -124,3 +125,17 @@ HEAVY = {
 )
 def test_nothing_heavy_is_imported_early(code: str, allowed: set[str]) -> None:
     assert not (loaded_by(code) & HEAVY) - allowed
+
+
+def test_the_ground_floor_has_one_face_and_it_names_all_that_lies_behind() -> None:
+    """`opsconsole.model` is what everybody imports; which of its modules a struct stands in is its own affair."""
+    held = {
+        node.name if isinstance(node, ast.ClassDef | ast.FunctionDef) else ast.unparse(node.targets[0])
+        for path in (ROOT / "model").glob("*.py")
+        if path.name != "__init__.py"
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.Assign)
+    }
+    assert set(model.__all__) == {name for name in held if not name.startswith("_")}
+    outside = {name for path in modules() if path.parent.name != "model" for _, name in imports(path)}
+    assert not [name for name in outside if name.startswith("opsconsole.model.") and name.split(".")[2] not in held]
