@@ -166,6 +166,11 @@ class KeptAlerts(AlertKeeper):
         """Keep what is known, and what changed, with a sample. The alerts with what was decided about each."""
         return keep(writing, self.memory, now, self._holder)
 
+    def decided(self, now: datetime) -> tuple[Alert, ...]:
+        """The alerts with what was decided about each, where nothing can be kept."""
+        with self._lock:
+            return alert_marks.marked(alerts.alerts_of(self._memory), self._marks, now)
+
     # --- what operators do ------------------------------------------------------------------------
 
     def _mark(self, change: Callable[[Marks], Marks], decision: Decision) -> None:

@@ -6,7 +6,8 @@
 
 Only a collector sends: a console that somebody opens tells nobody anything. What is due stands in the database and is
 held there while it is sent, so that two collectors do not both send it. One that is killed while it sends leaves the
-message to the next, which sends it again: better twice than not at all.
+message to the next, which sends it again: better twice than not at all. Where nothing can be stored (a full disk is an
+alert, too), `unstored` decides by what this process remembers.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -70,6 +71,8 @@ class AlertWatch:
         self._ways = notifying.ways(config.notify)
         self._holder = holder_name()
         self._sender: threading.Thread | None = None
+        self._known = Telling()  # as it was last stored, or as it became since nothing could be
+        self._ahead = False  # of what is stored
 
     def sampled(self, writing: Writing, snapshot: Snapshot, now: datetime) -> None:
         """Within the transaction of a sample: keep what changed, decide who is told, and begin to send. Where the
@@ -79,13 +82,29 @@ class AlertWatch:
         if not self._stack and snapshot.stack is not None:
             self._stack = snapshot.stack.name
         found = self._keeper.keep(writing, snapshot, now)
-        telling = writing.state(TELLING, Telling) or Telling()
-        decided = alert_telling.decide(telling, found, self._ways, self._cooldown, now, self._worth_telling(now))
-        if decided != telling:
+        telling = self._known if self._ahead else writing.state(TELLING, Telling) or Telling()
+        decided = self._decide(telling, found, now)
+        if decided != telling or self._ahead:
             writing.set_state(TELLING, decided, now)
-        if decided.notices and not (self._sender and self._sender.is_alive()):
-            self._sender = threading.Thread(target=self._send_all, name="alerts-sender", daemon=True)
-            self._sender.start()  # it waits for the end of this transaction
+        self._known, self._ahead = decided, False
+        if decided.notices:
+            self._begin(self._send_all)  # it waits for the end of this transaction
+
+    def unstored(self, snapshot: Snapshot, now: datetime) -> None:
+        """The same where nothing can be stored. Another collector that cannot either tells it, too."""
+        if not isinstance(self._keeper, KeptAlerts) or (self._sender and self._sender.is_alive()):
+            return
+        self._known, self._ahead = self._decide(self._known, self._keeper.decided(now), now), True
+        if self._known.notices:
+            self._begin(self._send_unstored)
+
+    def _decide(self, telling: Telling, found: Sequence[Alert], now: datetime) -> Telling:
+        return alert_telling.decide(telling, found, self._ways, self._cooldown, now, self._worth_telling(now))
+
+    def _begin(self, work: Callable[[], None]) -> None:
+        if not (self._sender and self._sender.is_alive()):
+            self._sender = threading.Thread(target=work, name="alerts-sender", daemon=True)
+            self._sender.start()
 
     def close(self, seconds: float = 30.0) -> None:
         """Wait for messages that are under way, for so long at the most; what is left is sent by the next collector."""
@@ -111,22 +130,37 @@ class AlertWatch:
         """Everything that is due, one after the other. Never raises."""
         try:
             while notice := self._take():
-                problems = notifying.send_by(
-                    notice.ways, self._message(notice), self._config, self._directory, self._environment
-                )
-                self._done(notice, problems)
+                self._done(notice, self._send(notice))
         except SourceError as error:
             log.warning("alerts are not told now: %s", error.problem)
-        except Exception:
-            log.exception("alerts are not told now")
+
+    def _send_unstored(self) -> None:
+        while True:
+            notice, self._known = alert_telling.take(self._known, self._holder, self._clock(), self._hold)
+            if notice is None:
+                return
+            problems = self._send(notice)
+            self._known = alert_telling.delivered(self._known, notice.number, problems, self._clock())
+
+    def _send(self, notice: Notice) -> Mapping[str, str]:
+        """What went wrong, by the way that it went wrong on."""
+        try:
+            told = self._message(notice)
+            return notifying.send_by(notice.ways, told, self._config, self._directory, self._environment)
+        except Exception as error:  # a fault of ours: said like any other, and tried again
+            log.exception("an alert was not told")
+            return dict.fromkeys(notice.ways, f"unexpected {type(error).__name__}")
+
+    @property
+    def _hold(self) -> timedelta:
+        """Each way may take its time once; then nobody sends it any more."""
+        return timedelta(seconds=3 * self._config.notify.timeout_seconds + 30)
 
     def _take(self) -> Notice | None:
         now = self._clock()
-        # Each way may take its time once; then nobody sends it any more.
-        hold = timedelta(seconds=3 * self._config.notify.timeout_seconds + 30)
         with self._store.writing() as writing:
             telling = writing.state(TELLING, Telling) or Telling()
-            notice, taken = alert_telling.take(telling, self._holder, now, hold)
+            notice, taken = alert_telling.take(telling, self._holder, now, self._hold)
             if notice is not None:
                 writing.set_state(TELLING, taken, now)
         return notice

@@ -383,19 +383,23 @@ def test_what_the_schedule_tells_is_not_told_twice(tmp_path: Path, clock: Clock,
         assert told(hook) == ([] if seconds == 0 else [("alert-firing", "backup-age")])
 
 
-def test_a_full_disk_loses_nothing_that_was_kept_and_sends_nothing_unkept(
+def test_where_nothing_can_be_stored_it_is_told_all_the_same_and_once(
     tmp_path: Path, clock: Clock, hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = Collector(tmp_path, clock, hook)
-    one.sample(0, disk=50)
+    one.sample(0, 99, disk=50)
     monkeypatch.setattr(MetricsStore, "_ready", _full)
-    seen = one.see(10, disk=95)
-    with pytest.raises(SourceError):
-        one.store_and_send(seen)
-    assert told(hook) == []
-    monkeypatch.undo()
-    one.sample(20, disk=95)
+    for seconds in range(10, 60, 10):
+        seen = one.see(seconds, disk=100)
+        with pytest.raises(SourceError):
+            one.store_and_send(seen)
+        one.watch.unstored(seen, clock.now)  # as `Recording` does it
+        one.watch.close()
     assert told(hook) == [("alert-firing", "disk")]
+    monkeypatch.undo()
+    for seconds in range(60, 200, 10):
+        one.sample(seconds, disk=100 if seconds < 100 else 50)
+    assert told(hook)[1:] == [("alert-resolved", "disk")], "what was told meanwhile is known, and its end is told"
 
 
 def _full(self: MetricsStore) -> Any:

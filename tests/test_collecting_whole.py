@@ -31,7 +31,22 @@ def told(reader: MetricsReader, kind: EventKind, subject: str) -> list[str]:
     return [event.facts.get("exit_code", "") or event.text for event in found]
 
 
+def settings_that_tell(directory: Path) -> tuple[Path, Path]:
+    """Settings with a rule about containers that were killed, and the file in which a program notes what it is told."""
+    program, heard, settings = directory / "tell.sh", directory / "heard", directory / "opsconsole.toml"
+    program.write_text(f'#!/bin/sh\necho "$OPSCONSOLE_EVENT $OPSCONSOLE_RULE $OPSCONSOLE_SUBJECT" >> {heard}\n')
+    program.chmod(0o700)
+    settings.write_text(
+        f'[notify]\ncommand = ["{program}"]\n[[alerts.rule]]\nname = "killed"\nevent = "die"\nexit_codes = [137]\n'
+        'of = "frontend"\nthreshold = 1\nwithin = "10m"\n'
+    )
+    heard.touch()
+    return settings, heard
+
+
 def test_a_stack_is_collected_once_and_as_a_service_that_survives_a_kill(mps: Stack, tmp_path: Path) -> None:
+    settings, heard = settings_that_tell(tmp_path)
+    serve = [*COLLECT, "--every", "5s", "--config", str(settings)]
     text = tmp_path / "ops.prom"
     code, said = collect(mps, "--prometheus", str(text))
     assert (code, said) == (0, "")
@@ -39,20 +54,22 @@ def test_a_stack_is_collected_once_and_as_a_service_that_survives_a_kill(mps: St
     reader = MetricsReader(metrics_file(mps.directory))
     assert reader.latest("mongodb_up", datetime.now(UTC) - timedelta(minutes=1))[0].value == 1
 
-    process = subprocess.Popen([*COLLECT, "--every", "5s"], cwd=mps.directory, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(serve, cwd=mps.directory, stderr=subprocess.PIPE, text=True)
     try:
         wait_until(lambda: reader.stored().samples >= 2 and "runs" in collect(mps, "status")[1], 60, "not stored")
         frontend = mps.container("frontend")["Name"].lstrip("/")
         mps.engine.docker("kill", "--signal", "KILL", frontend)
         wait_until(lambda: told(reader, EventKind.DIED, "frontend"), 30, "the kill was not told")
         assert told(reader, EventKind.DIED, "frontend") == ["137"]
+        wait_until(lambda: "alert-firing killed frontend" in heard.read_text(), 30, "nobody was told of it")
         process.send_signal(signal.SIGKILL)
         process.wait(30)
         mps.engine.docker("start", frontend)  # nobody listens
-        process = subprocess.Popen([*COLLECT, "--every", "5s"], cwd=mps.directory, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(serve, cwd=mps.directory, stderr=subprocess.PIPE, text=True)
         wait_until(lambda: told(reader, EventKind.STARTED, "frontend"), 60, "the start was not caught up with")
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+        assert heard.read_text().count("alert-firing killed frontend") == 1, "told again by the next one"
     finally:
         if process.poll() is None:
             process.kill()

@@ -20,6 +20,7 @@ import pytest
 from opsconsole.model import Container, LogLine, SourceError
 from opsconsole.sources import LogRange, LogStream
 from opsconsole.sources.log_order import LineQueue
+from opsconsole.sources.log_patterns import LogPattern
 from opsconsole.sources.log_stream import DockerLogStream
 from opsconsole.sources.log_wire import PlainDialer, SdkDialer, dialer_for
 from opsconsole.sources.logs import DockerLogs
@@ -588,7 +589,11 @@ def test_http_answers_are_counted_once_and_forgotten_in_time(shell: Shell) -> No
     shell.wait_for(api, "}")
     shell.wait_for(quiet, "hello")
     ahead = timedelta()
-    source = DockerLogs(now=lambda: time.time_ns() + int(ahead.total_seconds() * 1_000_000_000))
+    patterns = (
+        LogPattern(rule="greetings", expression="hel+o", of=("quiet", "web")),
+        LogPattern(rule="faults", expression="GET / .* 50[03]", of=("w*", "mongodb")),
+    )
+    source = DockerLogs(now=lambda: time.time_ns() + int(ahead.total_seconds() * 1_000_000_000), patterns=patterns)
 
     def rates() -> dict[str, tuple[int, int]]:
         return {rate.service: (rate.requests, rate.errors) for rate in source.access(everything)}
@@ -597,8 +602,16 @@ def test_http_answers_are_counted_once_and_forgotten_in_time(shell: Shell) -> No
     assert rates() == {"web": (31, 1), "api": (1, 1)}  # looked at again: nothing is counted twice
     shell.wait_for(web, "end")
     assert rates() == {"web": (32, 2), "api": (1, 1)}
+
+    def matches() -> dict[tuple[str, str], int]:
+        return {(rate.rule, rate.service): rate.lines for rate in source.count(everything)}
+
+    expected = {("greetings", "quiet"): 50, ("greetings", "web"): 0, ("faults", "web"): 2, ("faults", "mongodb"): 1}
+    assert matches() == expected
+    assert matches() == expected, "looked at again: nothing is counted twice"
     ahead = timedelta(minutes=6)
     assert rates() == {}
+    assert matches() == dict.fromkeys(expected, 0)
 
 
 def test_access_logs_of_an_engine_that_is_lost(tmp_path: Path) -> None:

@@ -70,14 +70,14 @@ async def test_an_alert_is_acknowledged_taken_back_and_silenced(size: tuple[int,
         await shown(app, "container-unhealthy")
         screen = app.screen
         assert isinstance(screen, AttentionScreen)
-        await pilot.press("A")
+        await pilot.press("a")
         await shown(app, "I see to it")
         await pilot.press(*"index", "enter")
         await shown(app, "is acknowledged.")
         found = {alert.rule: alert for alert in app.monitor.alerts.judge(app.snapshot, NOW)}  # type: ignore[union-attr,arg-type]
         seen = found["container-unhealthy"].acknowledged
         assert seen is not None and seen.note == "index" and seen.who
-        await pilot.press("A")  # the cursor went with it
+        await pilot.press("a")  # the cursor went with it
         await shown(app, "Nobody sees to search any more?")
         await pilot.press("tab", "enter")
         await shown(app, "Nobody sees to container-unhealthy of search now.")
@@ -100,7 +100,7 @@ async def test_a_read_only_console_decides_nothing() -> None:
     app = ConsoleApp(Monitor(demo_sources(clock=lambda: NOW), clock=lambda: NOW), read_only=True, clock=lambda: NOW)
     async with app.run_test(size=(120, 40)) as pilot:
         await shown(app, "things need attention")
-        await pilot.press("enter", "A")
+        await pilot.press("enter", "a")
         await shown(app, "Refused: this console is read-only")
         assert isinstance(app.screen, AttentionScreen)
 
@@ -117,5 +117,5 @@ async def test_the_cursor_goes_through_all_of_it_and_what_is_no_alert_says_so() 
         assert any(last.subject in line for line in marked), page
         await pilot.press(*["k"] * (count + 3))
         plain = next(place for place, one in enumerate(concerns(sample.troubled())) if one.alert is None)
-        await pilot.press(*["j"] * plain, "A")
+        await pilot.press(*["j"] * plain, "a")
         await shown(app, "This is no alert")

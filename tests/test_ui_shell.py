@@ -200,7 +200,7 @@ async def test_leaving(key: str) -> None:
 
 
 async def test_every_action_is_in_the_help() -> None:
-    async with opened(sample.well(), (140, 200)) as (app, pilot):
+    async with opened(sample.well(), (140, 260)) as (app, pilot):
         await pilot.press("question_mark")
         await pilot.pause()
         text = " ".join(text_of(app).split())

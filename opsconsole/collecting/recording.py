@@ -54,7 +54,8 @@ class Recording:
     """One that stores. `run` does so until it is told to stop; `tick` does it once.
 
     `every`: seconds from one sample to the next. `say` gets one line for the operator when something begins to go
-    wrong and when that is over. Needs a monitor that was started.
+    wrong and when that is over. `unstored` is called in place of `watchers` when a sample could not be stored. Needs a
+    monitor that was started.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Recording:
         every: int,
         rank: int,
         watchers: Sequence[Watcher] = (),
+        unstored: Callable[[Snapshot, datetime], None] = lambda snapshot, now: None,
         text_file: Path | None = None,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -76,6 +78,7 @@ class Recording:
         self.holder = holder_name()
         self.problem = ""  # why the last sample was not stored
         self._watchers = watchers
+        self._unstored = unstored
         self._text_file = text_file
         self.text_problem = ""
         self._say = say
@@ -107,6 +110,7 @@ class Recording:
             stored = self._store(snapshot, values, now)
         except SourceError as error:
             self._failed(error)
+            self._unstored(snapshot, now)
             return Outcome.FAILED
         for notice in self.store.take_notices():
             self._say(notice)

@@ -150,6 +150,7 @@ def _recording(
         every=every,
         rank=COLLECTOR,
         watchers=(watch.sampled,),
+        unstored=watch.unstored,
         text_file=text_file,
         say=say,
     )

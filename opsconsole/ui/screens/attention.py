@@ -25,7 +25,7 @@ MOVES = (
     Action("step(1)", ("down", "j"), "Down", "Go to the thing below.", palette=False),
 )
 ACTS = (
-    Action("acknowledge", ("A",), "acknowledge", "Say that you see to the alert, with a note; again takes it back.",
+    Action("acknowledge", ("a",), "acknowledge", "Say that you see to the alert, with a note; again takes it back.",
            footer=2, palette=False),
     Action("silence", ("S",), "silence", "Nobody is told of the alert for a while; or end that.", footer=3,
            palette=False),
@@ -37,7 +37,7 @@ class AttentionScreen(ReadingScreen):
     acts = ACTS
     actions: ClassVar[tuple[Action, ...]] = (*ACTS, *MOVES, *CLOSE)
     BINDINGS = cast(Any, bindings((*MOVES, *ACTS), priority=True))
-    keys_line = "j k move   A acknowledge   S silence   Esc back"
+    keys_line = "j k move   a acknowledge   S silence   Esc back"
 
     def __init__(self) -> None:
         super().__init__()

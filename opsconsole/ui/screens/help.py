@@ -47,5 +47,7 @@ class HelpScreen(ReadingScreen):
             *_entry("live", "the data on screen is younger than 15 s; otherwise its age stands there", width),
             *_entry("drift", "a container runs something else than the compose file says", width),
             *_entry("pending", "an alert whose condition is true, but not yet for as long as its rule asks", width),
+            *_entry("acknowledged", "somebody sees to the alert, until it is over or gets worse", width),
+            *_entry("silenced", "nobody is told of the alert until then; it goes on being shown", width),
         ]
         return [*help_lines(sections(self._pane_id), width, read_only=self.console_app.read_only), *modes]
