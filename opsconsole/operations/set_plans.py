@@ -340,6 +340,8 @@ def _notes(found: Scope, order: SetOrder, server: Standalone, container: Contain
                 f"who comes by the published port {port.host_port} (scripts of this host, Compass) adds "
                 "directConnection=true to the address"
             )
+    if found.look.facts.commit:
+        yield "git will show the compose file as changed: commit it, so that the next version has the lines, too"
     if order.key:
         yield f"{order.key} is a secret and needed at each start: keep it out of git (.gitignore), and keep a copy"
     yield "the oplog takes 5 % of the disk, 990 MB at least"
