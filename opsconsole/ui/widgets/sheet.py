@@ -45,11 +45,12 @@ class Sheet(Plain):
 
         Costs a repaint of the lines that differ, a layout only when their number does.
         """
+        first = not self._painters
         self._painters, self._gap = painters, gap
         before, strips, known = self._lines, self._strips, self._width
         width = self.content_size.width or known  # one in a hidden pane will be as wide as it was
         self._width = 0
-        if not width or not self.display:  # laid out when it is shown
+        if first or not width or not self.display:  # laid out when it is shown
             if self.display:
                 self.refresh(layout=True)
             return
