@@ -16,6 +16,7 @@ from textual.strip import Strip
 
 from opsconsole.text import printable
 from opsconsole.ui.keys import Action, bindings
+from opsconsole.ui.widgets.painting import Plain
 
 IN_PICKER = (
     Action("cursor(-1)", ("up", "k"), "Up", "Move up.", palette=False),
@@ -31,7 +32,7 @@ IN_PICKER = (
 _BOX = 4  # cells of "[x] "
 
 
-class ServicePicker(ScrollView, can_focus=True, inherit_bindings=False):
+class ServicePicker(ScrollView, Plain, can_focus=True, inherit_bindings=False):
     """A list of services with a box before each. No box is set while all of them are followed."""
 
     actions: ClassVar[tuple[Action, ...]] = IN_PICKER
