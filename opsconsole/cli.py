@@ -142,7 +142,7 @@ def build_parser() -> argparse.ArgumentParser:
     schedule_command.add_commands(commands, _add_stack_options, stack_of)
     persistence_command.add_commands(commands, _add_stack_options, stack_of)
     maintenance_command.add_commands(commands, _add_stack_options, stack_of, looking_monitor)
-    incident_command.add_commands(commands, _add_stack_options, stack_of)
+    incident_command.add_commands(commands, _add_stack_options, stack_of, looking_monitor)
     collect_command.add_command(commands, _add_stack_options, stack_of, make_monitor)
     alerts_command.add_commands(commands, _add_stack_options, stack_of, look_once)
     operations_command.add_commands(commands, _add_stack_options, stack_of)

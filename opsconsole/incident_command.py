@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from opsconsole.incident.course import Incident
     from opsconsole.incident.evidence import Evidence
     from opsconsole.incident_room.room import Room
+    from opsconsole.monitor import Monitor
     from opsconsole.operations.requests import Site
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+Look = Callable[[argparse.Namespace], "tuple[Monitor, Path, str]"]
 
 RED = 1
 _SECONDS = 20.0
@@ -30,7 +33,7 @@ _SHOWN_CHANGES = 20
 _PRIORITIES = ("P1", "P2", "P3", "P4")
 
 
-def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find, look: Look) -> None:
     parser = commands.add_parser(
         "incident",
         help="what is red, what changed, what the runbook answers; the record, the report and the bundle",
@@ -43,7 +46,7 @@ def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) 
     def part(name: str, words: str, run: Callable[[argparse.Namespace, Site], int]) -> argparse.ArgumentParser:
         made = parts.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
         add_stack_options(made)
-        made.set_defaults(run=lambda arguments: run(arguments, site_of(arguments, find)))
+        made.set_defaults(run=lambda arguments: run(arguments, site_of(arguments, find)), look=look)
         return made
 
     one = part("declare", "open an incident; without a priority the one that fits what is red", _declare)
@@ -99,7 +102,7 @@ def _declare(arguments: argparse.Namespace, site: Site) -> int:
     priority = Priority(said.pop(0).upper()) if said and said[0].upper() in _PRIORITIES else None
     title, red = " ".join(said), tuple[str, ...]()
     if arguments.alert or not title or priority is None:
-        evidence = _evidence(site)
+        evidence = _evidence(arguments, site)
         title = title or _title(evidence, arguments.alert)
         red = evidence.red
         priority = priority or fitting(evidence)
@@ -157,7 +160,7 @@ def _close(arguments: argparse.Namespace, site: Site) -> int:
     from opsconsole.incident_room import records
 
     one = _open(arguments, site)
-    red = _evidence(site).red
+    red = _evidence(arguments, site).red
     if red and not arguments.yes:
         raise SourceError(f"{one.name} was not closed: {len(red)} things are still red: {red[0]}", "--yes closes it.")
     records.close(site.directory, one.name, _who(), " ".join(arguments.words), red)
@@ -191,7 +194,7 @@ def _show(arguments: argparse.Namespace, site: Site) -> int:
 
     named = records.find(site.directory, arguments.incident) if arguments.incident else None
     incident = named or records.open_incident(site.directory)
-    evidence = _evidence(site)
+    evidence = _evidence(arguments, site)
     if arguments.json:
         print(to_json({
             "incident": incident,
@@ -258,7 +261,7 @@ def _report(arguments: argparse.Namespace, site: Site) -> int:
     from opsconsole.incident_room import records, reporting
 
     incident = records.find(site.directory, arguments.incident)
-    with _looking(site) as (snapshot, room):
+    with _looking(arguments, site) as (snapshot, room):
         text = reporting.markdown(room, incident, snapshot)
     if not arguments.out:
         print(text, end="")
@@ -276,7 +279,7 @@ def _bundle(arguments: argparse.Namespace, site: Site) -> int:
 
     _may_write(arguments)
     incident = records.find(site.directory, arguments.incident)
-    with _looking(site) as (snapshot, room):
+    with _looking(arguments, site) as (snapshot, room):
         text = reporting.markdown(room, incident, snapshot)
         to = Path(arguments.out).absolute() if arguments.out else None
         path, said = bundle.bundle(site, incident, snapshot, text, to)
@@ -309,34 +312,22 @@ def _who() -> str:
     return who.current().words()
 
 
-def _evidence(site: Site) -> Evidence:
-    with _looking(site) as (snapshot, room):
+def _evidence(arguments: argparse.Namespace, site: Site) -> Evidence:
+    with _looking(arguments, site) as (snapshot, room):
         return room.evidence(snapshot)
 
 
 @contextlib.contextmanager
-def _looking(site: Site) -> Iterator[tuple[Snapshot, Room]]:
-    """One look at the stack, and the room for it."""
-    from opsconsole.applied import alert_keeper, paces, thresholds
+def _looking(arguments: argparse.Namespace, site: Site) -> Iterator[tuple[Snapshot, Room]]:
+    """One look at the stack, with the alerts that are kept, and the room for it."""
     from opsconsole.incident_room.room import Room
-    from opsconsole.monitor import Monitor
-    from opsconsole.real_sources import real_sources
 
-    config = site.config()
-    sources = real_sources(site.directory, config, project=site.project or config.stack.name, read_only=True)
-    monitor = Monitor(
-        sources,
-        directory=str(site.directory),
-        project=site.project or config.stack.name,
-        thresholds=thresholds(config),
-        paces=paces(config),
-        keeper=alert_keeper(site.directory, config, writes=False),
-    )
+    monitor: Monitor = arguments.look(arguments)[0]
     monitor.start()
     try:
         snapshot = monitor.wait_until_settled(_SECONDS)
         if snapshot.stack is None:
             print("opsconsole: the stack could not be looked at: this is not all there is", file=sys.stderr)
-        yield snapshot, Room(site.directory, sources.backups.look_inside)
+        yield snapshot, Room(site.directory, monitor.sources.backups.look_inside)
     finally:
         monitor.stop()

@@ -212,6 +212,12 @@ def test_files_that_cannot_be_read_are_a_configuration_error(problem: str, broke
     assert answers(snap) == ([Issue.CONFIGURATION] if broken else [])
 
 
+def test_a_rule_of_the_settings_is_red_too_and_one_about_backups_is_not() -> None:
+    own = alert("orders-stuck", "backend", ago(minutes=4))
+    (found,) = recommend(gather(snapshot(own, alert("backup-age", "backups", ago(hours=4))), Known(), NOW))
+    assert found.issue is Issue.FAILURE and found.ways[0].services == ("backend",)
+
+
 def test_a_busy_host_says_when_it_is_not_the_stack() -> None:
     snap = snapshot(alert("cpu", "host", ago(minutes=9)), host=host(cpu_percent=97.0))
     (found,) = recommend(gather(snap, Known(), NOW))

@@ -19,9 +19,7 @@ def data(evidence: Evidence) -> Recommendation | None:
         against.append("there is no good backup to go back to")
     else:
         age = aged(backup.taken_at, evidence.now)
-        level = (
-            f", verified to level {backup.checked_level}" if backup.checked_level else ", not verified beyond hashes"
-        )
+        level = ", not verified" if backup.checked_level is None else f", verified to level {backup.checked_level}"
         said.append(f"the newest good backup that holds it is {backup.id}, {age} old{level}")
         newer = [one for one in good_backups(evidence.snapshot) if one.taken_at > backup.taken_at]
         if newer:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from opsconsole import alerts
 from opsconsole.model import Alert, AlertState, Container, Record, Severity, Snapshot
 
 
@@ -26,9 +27,10 @@ class Ill(StrEnum):
     SLOW = "slow"  # answers come too late
     LOAD = "load"  # CPU or memory of the host, memory of a container, maxmemory of Redis
     DATA = "data"  # less data than there was
+    OWN = "own"  # a rule of the settings says so
 
 
-FAILING = frozenset({Ill.CRASH, Ill.DOWN, Ill.UNHEALTHY, Ill.ENDPOINT, Ill.ERRORS, Ill.REFUSED})
+FAILING = frozenset({Ill.CRASH, Ill.DOWN, Ill.UNHEALTHY, Ill.ENDPOINT, Ill.ERRORS, Ill.REFUSED, Ill.OWN})
 """A part of the application does not do what it should."""
 
 DRAGGING = frozenset({Ill.SLOW, Ill.LOAD})
@@ -72,12 +74,14 @@ _OF_RULE = {
     "container-memory": Ill.LOAD,
     "redis-memory": Ill.LOAD,
 }
-"""Rules that are not here (backups, forecasts, a source of this console) make no incident by themselves."""
+"""Rules of the console that are not here (backups, forecasts, a source of its own) make no incident by themselves."""
+
+_CONSOLES = frozenset(name for rule in alerts.RULES for name in rule.names)
 
 
 def symptoms(snapshot: Snapshot) -> tuple[Symptom, ...]:
     """Worst first, longest-lasting first among equals."""
-    firing = [alert for alert in snapshot.alerts if alert.state is AlertState.FIRING and alert.rule in _OF_RULE]
+    firing = [alert for alert in snapshot.alerts if alert.state is AlertState.FIRING and _makes_one(alert.rule)]
     alike: dict[tuple[str, str, str], list[Symptom]] = {}
     for one in (_of(alert, snapshot) for alert in firing):
         alike.setdefault((one.rule, one.service, one.text.replace(one.subject, "")), []).append(one)
@@ -96,12 +100,16 @@ def _folded(group: list[Symptom]) -> Symptom:
     return msgspec.structs.replace(first, subject=first.service, text=text, since=since, subjects=names)
 
 
+def _makes_one(rule: str) -> bool:
+    return rule in _OF_RULE or rule not in _CONSOLES
+
+
 def containers_of(snapshot: Snapshot, service: str) -> tuple[Container, ...]:
     return tuple(one for one in snapshot.containers if one.service == service)
 
 
 def _of(alert: Alert, snapshot: Snapshot) -> Symptom:
-    ill = _OF_RULE[alert.rule]
+    ill = _OF_RULE.get(alert.rule, Ill.OWN)
     service = _service(alert, snapshot)
     roles = {one.name: one.role for one in snapshot.stack.services} if snapshot.stack else {}
     if ill in (Ill.DOWN, Ill.CRASH) and roles.get(service):
