@@ -19,7 +19,17 @@ from opsconsole.collecting.occurrences import container_events, probe_events, un
 from opsconsole.collecting.recording import Outcome, Recording, is_gone
 from opsconsole.config import LogsSection
 from opsconsole.demo import demo_sources
-from opsconsole.metrics import COLLECTOR, CONSOLE, Event, EventKind, MetricsReader, MetricsStore, Writing, metrics_file
+from opsconsole.metrics import (
+    COLLECTOR,
+    CONSOLE,
+    Event,
+    EventKind,
+    MetricsReader,
+    MetricsStore,
+    NotStored,
+    Writing,
+    metrics_file,
+)
 from opsconsole.metrics.catalogue import MEASURES
 from opsconsole.metrics.measuring import measure, silent
 from opsconsole.metrics.openmetrics import exposition, write
@@ -352,6 +362,23 @@ def test_what_cannot_be_stored_is_said_once_and_events_wait(monitor: Monitor, cl
     assert MetricsReader(metrics_file(tmp_path)).events(NOW, NOW, kinds=[EventKind.OOM])
 
 
+def test_what_happened_waits_when_a_transaction_fails(monitor: Monitor, clock: Clock, tmp_path: Path) -> None:
+    fails = [True]
+
+    def watch(writing: Writing, snapshot: Snapshot, now: datetime) -> None:
+        if fails.pop():
+            raise NotStored("the disk is full")
+
+    made = recording(monitor, tmp_path, watchers=(watch,))
+    made._waiting.append(Happening(at=NOW, what="oom", container="c", container_id="1", project="harbour"))
+    assert made.tick() is Outcome.FAILED
+    reader = MetricsReader(metrics_file(tmp_path))
+    assert not reader.events(NOW, NOW, kinds=[EventKind.OOM])
+    fails.append(False)
+    assert made.tick() is Outcome.STORED, "the slot is free: nothing of the first attempt is there"
+    assert len(reader.events(NOW, NOW, kinds=[EventKind.OOM])) == 1
+
+
 def test_a_recording_stores_slot_by_slot_until_it_is_told_to_stop(tmp_path: Path) -> None:
     monitor = Monitor(demo_sources())
     monitor.start()
@@ -490,3 +517,25 @@ def test_chosen_services_are_written_and_go_on_where_they_ended(monitor: Monitor
     assert [path.name for path in (tmp_path / "logs").iterdir()] == ["backend"]
     (kept,) = log_files.kept(tmp_path, settings)
     assert kept.service == "backend" and kept.size_bytes > 0
+
+
+def test_of_two_services_each_goes_on_after_its_own_last_line(monitor: Monitor, clock: Clock, tmp_path: Path) -> None:
+    at = int(NOW.timestamp()) * 10**9
+    for name, ended in (("backend", at), ("worker", at - 120 * 10**9)):
+        file = log_files.LogFile(tmp_path / "logs", name, LogsSection())
+        file.write(lines("the last one", at=ended, service=name))
+        file.close()
+    writing = log_files.LogWriting(monitor, tmp_path, LogsSection(files=("*",)), lambda line: None)
+    stop = threading.Event()
+    thread = threading.Thread(target=writing.run, args=(stop,), daemon=True)
+    thread.start()
+    paths = [tmp_path / "logs" / name / f"{name}.log" for name in ("backend", "worker")]
+    wait_until(
+        lambda: clock.pass_(seconds=1) and all(path.read_text().count("\n") > 1 for path in paths), 20, "no lines"
+    )
+    stop.set()
+    thread.join(10)
+    for path, ended in zip(paths, ("12:00:00", "11:58:00"), strict=True):
+        times = [line.split("T")[1][:8] for line in path.read_text().splitlines()]
+        assert times[0] == ended and min(times) == ended, path
+    assert "11:5" in paths[1].read_text().splitlines()[1].split("T")[1][:5], "what was missed is there"

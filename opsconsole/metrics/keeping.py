@@ -1,8 +1,8 @@
 """How long metrics are kept: summed up into minutes and hours, and removed in small steps.
 
 Everything here runs inside the transaction of a sample, so that a kill finds it done or not begun. A step removes some
-thousand rows at most: the file follows a shorter limit slowly, and a clock that jumps ahead for a minute costs the
-oldest hours of the history, not all of it.
+thousand rows at most. What is too old is removed only when samples have come for some hours: a clock that jumps ahead
+for a while removes nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ MAX_BYTES = 512 << 20
 SUMMED_EVERY = 600
 """Seconds between two summings up of minutes: rows of many series are touched at once, and each page once."""
 
+_STEADY_SECONDS, _LONGEST_GAP = 6 * 3600, 86400
 _ROWS = 5_000
 _PAGES = 256
 
@@ -44,14 +45,16 @@ def tidy(connection: sqlite3.Connection, now: int, *, max_bytes: int = MAX_BYTES
     if summed:
         _sum_minutes(connection, now)
         _sum_hours(connection, now)
-    remove_some(connection, now, max_bytes=max_bytes, sums=summed)
+    remove_some(connection, now, max_bytes=max_bytes, sums=summed, by_age=_is_steady(connection, now))
     return summed and _remove_empty_series(connection)
 
 
-def remove_some(connection: sqlite3.Connection, now: int, *, max_bytes: int = MAX_BYTES, sums: bool = True) -> bool:
+def remove_some(
+    connection: sqlite3.Connection, now: int, *, max_bytes: int = MAX_BYTES, sums: bool = True, by_age: bool = True
+) -> bool:
     """Remove a little of what is too old or too much; `sums`: of minutes and hours, too. Whether there was any."""
-    too_old = [("raw", RAW_SECONDS), ("events", EVENTS_SECONDS)]
-    if sums:
+    too_old = [("raw", RAW_SECONDS), ("events", EVENTS_SECONDS)] if by_age else []
+    if sums and by_age:
         too_old += [("minutes", MINUTES_SECONDS), ("hours", HOURS_SECONDS)]
     removed = sum(_remove_before(connection, table, now - seconds) for table, seconds in too_old)
     removed += _remove_most_events(connection) if sums else 0
@@ -77,6 +80,18 @@ def give_back(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
 
 
+def _is_steady(connection: sqlite3.Connection, now: int) -> bool:
+    """Whether samples have come for some hours by this clock, none of them more than a day after the one before."""
+    row = connection.execute("SELECT at FROM marks WHERE name = 'steady'").fetchone()
+    before = connection.execute(
+        "SELECT at FROM slots WHERE at <= ? ORDER BY at DESC LIMIT 1 OFFSET 1", (now,)
+    ).fetchone()
+    if row is None or row[0] > now or before is None or now - before[0] > _LONGEST_GAP:
+        _set_mark(connection, "steady", now)
+        return False
+    return bool(now - row[0] >= _STEADY_SECONDS)
+
+
 # --- summing up ------------------------------------------------------------------------------------
 
 
@@ -88,13 +103,9 @@ def _mark(connection: sqlite3.Connection, name: str, now: int) -> int:
     if row is None:  # a new file: from its first sample on
         first = connection.execute("SELECT min(at) FROM slots").fetchone()[0]
         at = (first if first is not None and first <= now else now) // 3600 * 3600
-    elif name == "minutes":  # the clock was set back: of this hour there are the raw samples
-        at = now // 3600 * 3600
-    else:
-        last = connection.execute(
-            "SELECT max((SELECT max(at) FROM hours WHERE series = id AND at <= ?)) FROM series", (now,)
-        )
-        at = last.fetchone()[0] or now // 3600 * 3600
+    else:  # the clock was set back: the last one that is there is summed up again, as it may not have been complete
+        last = f"SELECT max((SELECT max(at) FROM {name} WHERE series = id AND at <= ?)) FROM series"
+        at = connection.execute(last, (now,)).fetchone()[0] or now // 3600 * 3600
     _set_mark(connection, name, at)
     return at
 
