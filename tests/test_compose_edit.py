@@ -85,3 +85,8 @@ def test_one_more_volume(body: str, volumes: list[str] | int) -> None:
 def test_what_is_not_certain_is_refused(text: str, why: str) -> None:
     with pytest.raises(CannotEdit, match=why):
         with_options(text, "db", OPTIONS, image=("mongod",), volume="")
+
+
+def test_an_image_that_starts_a_shell_is_not_added_to() -> None:
+    with pytest.raises(CannotEdit, match="script of a shell"):
+        with_options("services:\n  db:\n    image: a\n", "db", OPTIONS, image=("sh", "-c", "exec mongod"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import signal
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,7 +63,9 @@ def is_whole(stack: ConvertingStack, what: str, before: str) -> None:
     assert not list(stack.directory.glob(".*.opsconsole-new"))
 
 
-def test_a_replica_set_of_one_node_and_back(stack: ConvertingStack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_replica_set_of_one_node_and_back(
+    stack: ConvertingStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before, others = stack.file.read_text(), stack.started()
     assert ops(stack, "backup", "replica-set", "--plan") == 0
     said = capsys.readouterr().out
@@ -70,8 +73,10 @@ def test_a_replica_set_of_one_node_and_back(stack: ConvertingStack, capsys: pyte
     assert "MONGODB_URI of service web: works as it is" in said and "adds directConnection=true" in said
     assert PASSWORD not in said
     # It is initiated, and something is wrong: all of it goes back by itself.
-    _, code = stack.run(stack.plan("replica-set"), OPS_RAISE_AT="V02:EIO")
+    seen = tmp_path / "points"
+    _, code = stack.run(stack.plan("replica-set"), OPS_RAISE_AT="V02:EIO", OPS_STEPS_TO=str(seen))
     assert code == 3
+    assert {one for one in DECLARED if one[0] == "V"} | {"T04", "T05", "T06"} <= set(seen.read_text().split())
     is_whole(stack, "standalone", before)
     # The compose file is new, the container is not; it is gone on with.
     killed(stack, "T05.1", "finish", "replica-set")
@@ -133,18 +138,16 @@ def test_a_redis_without_a_free_database(stack: ConvertingStack, capsys: pytest.
     is_settled(stack, new)
 
 
-def test_without_an_append_only_file(stack: ConvertingStack) -> None:
+def test_without_an_append_only_file(stack: ConvertingStack, tmp_path: Path) -> None:
     stack.file.write_text(stack.file.read_text().replace("appendonly yes", "appendonly no"))
     stack.up()
     new, _, order = saved(stack)
-    _, code = stack.run(stack.plan("restore", **order), OPS_RAISE_AT="R07:EIO")
+    seen = tmp_path / "points"
+    _, code = stack.run(stack.plan("restore", **order), OPS_RAISE_AT="R07:EIO", OPS_STEPS_TO=str(seen))
+    assert {one for one in DECLARED if one[0] == "R"} - {"R02"} <= set(seen.read_text().split())
     end = journal.read(places.existing_operations(stack.directory)[-1])[-1]
     assert code == 3 and end.result is Result.ROLLED_BACK, end
     is_settled(stack, new)
     # What came back is what is there after the next start, too.
     stack.compose("restart", "--timeout", "5", "redis")
     wait_until(lambda: stack.digest() == new, 30, "Redis came back with other keys")
-
-
-def test_the_points_inside_of_these_acts() -> None:
-    assert {name for name in DECLARED if name.startswith("V")} == {"V01", "V02", "V03"}

@@ -243,6 +243,8 @@ def _containers(found: Scope, order: SetOrder) -> list[Container]:
     own = [one for one in look.containers if one.service == order.service]
     if not look.compose or rendered is None:
         raise _by_hand(found, order.server, "the compose file was not read")
+    if look.compose[0] == "docker-compose":
+        raise _by_hand(found, order.server, "Compose v1 does not tell whether more than the command would change")
     if len(own) != 1 or own[0].state != "running":
         raise _by_hand(found, order.server, f"{order.service} has not one container that runs")
     if rendered.network_mode not in ("", "bridge"):

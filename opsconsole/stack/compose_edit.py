@@ -57,6 +57,7 @@ def _command(text: str, body: Any, options: Sequence[str], image: Sequence[str])
     if node is None:
         if not image:
             raise CannotEdit("its command is named elsewhere, or by the image")
+        _refuse_shell(image[0])
         words = ", ".join(_quoted(word) for word in (*image, *options))
         return _after_image(text, body, f"command: [{words}]")
     _refuse_reference(body, "command", node)
