@@ -1,8 +1,8 @@
 """Which alerts a Snapshot raises. Pure: the same Snapshots at the same times give the same alerts.
 
-A rule says what is true in one Snapshot (`alert_rules`, `alert_services`, `alert_own_rules`). Here is what time makes
-of it: pending until it was true for as long as the rule asks, firing, resolved for a while, gone. Only time between
-two fresh samples counts. A source that is silent neither starts, ends nor advances anything.
+A rule says what is true in one Snapshot (`alert_rules`, `alert_services`, `alert_limits`, `alert_own_rules`). Here is
+what time makes of it: pending until it was true for as long as the rule asks, firing, resolved for a while, gone. Only
+time between two fresh samples counts. A source that is silent neither starts, ends nor advances anything.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from opsconsole import alert_happenings, alert_rules, alert_services
+from opsconsole import alert_happenings, alert_limits, alert_rules, alert_services
 from opsconsole.alert_findings import Finding, Restarts, Rule, Thresholds
 from opsconsole.alert_happenings import Happened, Happening
 from opsconsole.model import Alert, AlertState, Record, Severity, Snapshot, SourceState
@@ -25,7 +25,7 @@ LONGEST_GAP = timedelta(seconds=90)
 RESOLVED_SHOWN = timedelta(minutes=15)
 """For how long an alert that is over stays on the screen."""
 
-RULES: tuple[Rule, ...] = (*alert_rules.RULES, *alert_services.RULES)
+RULES: tuple[Rule, ...] = (*alert_rules.RULES, *alert_services.RULES, *alert_limits.RULES)
 
 
 class Entry(Record, frozen=True):

@@ -305,13 +305,13 @@ class AlertsSection(Section, frozen=True):
     connections_percent: Annotated[Percent, Meta(description="Connections of a database, of those that it takes.")] = (
         80.0
     )
-    slow_operation_seconds: Annotated[Seconds, Meta(description="An operation of MongoDB that runs for so long.")] = (
-        10.0
-    )
+    slow_operation_seconds: Annotated[
+        Seconds, Meta(description="In health alone: an operation of MongoDB that runs for so long.")
+    ] = 10.0
     oplog_hours: Annotated[float, Meta(description="An oplog that reaches back less than so long.", ge=0)] = 24.0
     certificate_days: Annotated[float, Meta(description="A certificate that ends within so many days.", ge=0)] = 21.0
     backup_proof_days: Annotated[
-        float, Meta(description="No backup was restored for a test for so many days.", gt=0)
+        float, Meta(description="In health alone: no backup was restored for a test for so many days.", gt=0)
     ] = 31.0
     database_seconds: Annotated[float, Meta(description="A database that gave no good answer for so long.", ge=0)] = (
         20.0

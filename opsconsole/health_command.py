@@ -87,6 +87,8 @@ def _said(line: HealthLine) -> Iterator[str]:
     yield f"{'':<26}{line.looked_at}" + (f"; limit: {line.limit}" if line.limit else "")
     if line.action:
         yield f"{'':<26}-> {line.action}"
+    if line.silenced_until is not None:
+        yield f"{'':<26}silenced until {line.silenced_until:%Y-%m-%d %H:%M} UTC"
 
 
 def _in_short(lines: list[HealthLine]) -> str:

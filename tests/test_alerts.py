@@ -686,3 +686,29 @@ def test_nothing_is_called_stopped_before_the_files_say_what_should_run() -> Non
     )
     crashed = msgspec.structs.replace(job, exit_code=1)
     assert "container-down" in once(containers=(crashed,), readings=unread), "a crash needs no file to be one"
+
+
+# --- what will stop a service before long ----------------------------------------------------------------
+
+
+def test_a_certificate_that_ends_soon_or_has_ended() -> None:
+    def ends_in(days: float) -> dict[str, Alert]:
+        endpoint = Endpoint(name="shop", url="https://shop.example/")
+        probe = Probe(endpoint=endpoint, ok=True, certificate_ends_at=at(0) + timedelta(days=days))
+        return once(probes=(probe,))
+
+    assert ends_in(22) == {}
+    assert ends_in(20)["certificate"].severity is WARNING and "20 days" in ends_in(20)["certificate"].message
+    assert ends_in(1)["certificate"].severity is CRITICAL and "24 hours" in ends_in(1)["certificate"].message
+    assert "has ended" in ends_in(-1)["certificate"].message
+
+
+def test_connections_that_run_out_and_an_oplog_that_is_too_short() -> None:
+    well = MongoStatus(target=MONGO, reachable=True, connections=10, connections_available=90, oplog_seconds=3600.0)
+    assert once(databases=(well,)) == {}, "whether the oplog is only young is not known"
+    full = msgspec.structs.replace(well, connections=85, connections_available=15, oplog_used_percent=99.0)
+    assert {*once(databases=(full,))} == {"mongo-connections", "mongo-oplog"}
+    young = msgspec.structs.replace(well, oplog_used_percent=4.0)
+    assert once(databases=(young,)) == {}
+    clients = RedisStatus(target=REDIS, reachable=True, clients=99, clients_limit=100)
+    assert once(databases=(clients,))["redis-connections"].severity is CRITICAL

@@ -35,6 +35,7 @@ from opsconsole.model import (
     Schedule,
     ScheduledRun,
     Severity,
+    Silence,
     Snapshot,
     SourceState,
     Stack,
@@ -296,6 +297,18 @@ def test_an_alert_is_told_once_whether_its_thing_has_a_line_or_not() -> None:
     assert [line.area for line in loud(down)] == ["services"]
     (loop,) = loud(calm(alerts=(alert("crash-loop", "api"),)))
     assert (loop.area, loop.subject, loop.number) == ("services", "api", "bad")
+    disk = calm().host.disks[0]  # type: ignore[union-attr]
+    full = msgspec.structs.replace(
+        calm().host,  # type: ignore[arg-type]
+        disks=(msgspec.structs.replace(disk, used_percent=99.0),),
+    )
+    silent = msgspec.structs.replace(
+        alert("disk", disk.mount),
+        silenced=Silence(rule="disk", subject="*", until=NOW + timedelta(hours=2), who="ina", at=NOW),
+    )
+    (line,) = loud(calm(host=full, alerts=(silent,)))
+    assert line.silenced_until is not None and check(calm(host=full, alerts=(silent,)), LIMITS).exit_code == 0
+    assert check(calm(host=full), LIMITS).exit_code == 1
     resolved = msgspec.structs.replace(alert("volume-risk", "uploads"), state=AlertState.RESOLVED)
     assert not loud(calm(alerts=(resolved,)))
 

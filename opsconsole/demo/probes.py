@@ -13,7 +13,7 @@ from opsconsole.sources.http import percentile
 _EVERY = 10  # seconds between two questions
 _OVER = 300  # seconds that averages cover
 _FAILS_ONE_IN = 12  # 8.3 %
-_CERTIFIED = 16.4 * 86_400  # seconds that the website's certificate holds
+_CERTIFIED = 64.4 * 86_400  # seconds that the website's certificate holds
 _MEAN = {"website": 0.046, "api": 0.118, "search": 2.62}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from opsconsole.alert_findings import Thresholds, one_line
+from opsconsole.alert_limits import LAST_DAYS
 from opsconsole.health.lines import HealthLine, Verdict, is_fresh, spoken, unseen
 from opsconsole.model import AccessRate, Probe, Snapshot
 
@@ -93,7 +94,7 @@ def _certificate(probe: Probe, snapshot: Snapshot, limits: Thresholds) -> Health
             verdict, number = Verdict.CRITICAL, f"ended {spoken(-left * 86400)} ago, {when}"
         else:
             verdict = Verdict.ATTENTION if left < limits.certificate_days else Verdict.WELL
-            verdict = Verdict.CRITICAL if left < min(3.0, limits.certificate_days) else verdict
+            verdict = Verdict.CRITICAL if left < min(LAST_DAYS, limits.certificate_days) else verdict
             number = f"{left:.0f} days left, until {when}" if left >= 2 else f"{left * 24:.0f} h left, until {when}"
         action = "" if verdict is Verdict.WELL else "renew it, and see why that was not done by itself"
     return HealthLine(

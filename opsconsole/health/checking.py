@@ -19,6 +19,7 @@ _AREA_OF_RULE = {
     "container": ("services",),
     "crash": ("services",),
     "service": ("services",),
+    "certificate": ("certificates",),
     "endpoint": ("endpoints",),
     "error": ("endpoints",),
     "response": ("endpoints",),
@@ -42,6 +43,9 @@ def check(snapshot: Snapshot, limits: Thresholds) -> Health:
     for alert in snapshot.alerts:
         if alert.state is AlertState.FIRING and alert.silenced is None:
             _tell(alert, found)
+    for alert in snapshot.alerts:
+        if alert.state is AlertState.FIRING and alert.silenced is not None:
+            _hush(alert, found)
     lines = tuple(sorted(found, key=lambda line: AREAS.index(line.area)))  # stable: each area keeps its order
     worst = min((line.verdict for line in lines if line.verdict is not Verdict.NOTHING), key=RANK.__getitem__)
     return Health(
@@ -88,6 +92,15 @@ def _tell(alert: Alert, found: list[HealthLine]) -> None:
         found[own[0]] = msgspec.structs.replace(said, area=area, subject=subject)
     else:
         found.append(said)
+
+
+def _hush(alert: Alert, found: list[HealthLine]) -> None:
+    """What somebody silenced is said and does not count, as `status` has it."""
+    areas = _AREA_OF_RULE.get(alert.rule.partition("-")[0], ())
+    for at, line in enumerate(found):
+        if line.area in areas and _same_subject(line, alert) and line.verdict in (Verdict.CRITICAL, Verdict.ATTENTION):
+            assert alert.silenced is not None  # the caller looked
+            found[at] = msgspec.structs.replace(line, silenced_until=alert.silenced.until)
 
 
 def _same_subject(line: HealthLine, alert: Alert) -> bool:

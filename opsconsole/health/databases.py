@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from opsconsole.alert_findings import Thresholds, one_line, size
+from opsconsole.alert_limits import OPLOG_FULL_PERCENT
 from opsconsole.health.lines import HealthLine, Verdict, is_fresh, spoken, unseen
 from opsconsole.model import DatabaseStatus, MongoStatus, RedisStatus, RunningOperation, Snapshot
 
@@ -137,7 +138,7 @@ def _oplog(status: MongoStatus, name: str, limits: Thresholds) -> HealthLine:
     if reach is None:
         verdict, number, action = Verdict.UNKNOWN, "it does not tell", "allow its user serverStatus (clusterMonitor)"
     else:
-        young = used is not None and used < 90
+        young = used is not None and used < OPLOG_FULL_PERCENT
         short = reach < limits.oplog_hours * 3600
         number = f"oplog reaches back {spoken(reach)}"
         if used is not None:

@@ -47,6 +47,12 @@ class HealthLine(Record, frozen=True):
     number: str = ""  # what was found
     limit: str = ""  # what it is compared with
     action: str = ""  # what to do; "" when well
+    silenced_until: datetime | None = None  # somebody knows of it: it does not count till then
+
+    @property
+    def counts(self) -> bool:
+        """Whether somebody has to see to it."""
+        return self.verdict not in (Verdict.WELL, Verdict.NOTHING) and self.silenced_until is None
 
 
 class Health(Record, frozen=True):
@@ -60,11 +66,11 @@ class Health(Record, frozen=True):
 
 
 def exit_code(snapshot: Snapshot, lines: tuple[HealthLine, ...]) -> int:
-    """0 all well, 1 something needs attention or is not known, 2 engine or stack could not be looked at."""
+    """0 all well or silenced, 1 something needs attention or is not known, 2 engine or stack could not be looked at."""
     engine = snapshot.readings.get("engine")
     if snapshot.stack is None or engine is None or engine.state is not SourceState.OK:
         return COULD_NOT_LOOK
-    return ALL_WELL if all(line.verdict in (Verdict.WELL, Verdict.NOTHING) for line in lines) else NEEDS_ATTENTION
+    return NEEDS_ATTENTION if any(line.counts for line in lines) else ALL_WELL
 
 
 def unseen(snapshot: Snapshot, source: str, area: str, looked_at: str) -> Iterator[HealthLine]:

@@ -72,6 +72,8 @@ def detail(line: HealthLine, width: int, glyphs: Glyphs) -> list[Content]:
         if text
         for part in _labelled(label, wrapped(text, width - _LABEL, style=style))
     ]
+    if line.silenced_until is not None:
+        lines += _labelled("silenced", [Content(f"until {line.silenced_until:%Y-%m-%d %H:%M} UTC: it does not count")])
     if line.action:
         lines += wrapped(f"{glyphs.arrow} {line.action}", width, style=Tone.ACCENT)
     return lines
