@@ -63,7 +63,8 @@ def _page(found: Health, snapshot: Snapshot, verbose: bool) -> Iterator[str]:
     title = (f"stack {found.stack}" if found.stack else "no stack", f"host {host}" if host else "")
     yield " · ".join([*filter(None, title), f"{found.sampled_at:%Y-%m-%d %H:%M:%S} UTC"])
     loud = [line for line in worst_first(found.lines) if line.verdict not in _QUIET]
-    yield f"{counted(found.lines)}." if loud else f"All well. {counted(found.lines)}."
+    ill = any(line.counts for line in loud)
+    yield f"{counted(found.lines)}." if ill else f"All well. {counted(found.lines)}."
     for line in loud:
         yield from _said(line)
     for area in AREAS:
@@ -78,12 +79,14 @@ def _page(found: Health, snapshot: Snapshot, verbose: bool) -> Iterator[str]:
 
 def counted(lines: tuple[HealthLine, ...]) -> str:
     """`2 critical, 1 attention, 31 well`."""
-    numbers = {verdict: sum(line.verdict is verdict for line in lines) for verdict in Verdict}
-    return ", ".join(f"{number} {verdict.value}" for verdict, number in numbers.items() if number)
+    words = [line.verdict.value if line.silenced_until is None else "silenced" for line in lines]
+    order = (*(verdict.value for verdict in Verdict), "silenced")
+    return ", ".join(f"{words.count(word)} {word}" for word in order if word in words)
 
 
 def _said(line: HealthLine) -> Iterator[str]:
-    yield f"  {_WORDS[line.verdict]:<10} {line.area:<12} {line.subject}: {line.number}"
+    word = _WORDS[line.verdict] if line.silenced_until is None else "silenced"
+    yield f"  {word:<10} {line.area:<12} {line.subject}: {line.number}"
     yield f"{'':<26}{line.looked_at}" + (f"; limit: {line.limit}" if line.limit else "")
     if line.action:
         yield f"{'':<26}-> {line.action}"

@@ -13,6 +13,8 @@ from opsconsole.model import SOURCE_WORDS, Alert, AlertState, Severity, Snapshot
 
 _PARTS = (services.lines, answers.lines, databases.lines, keeping.lines)
 
+_SILENCED = (RANK[Verdict.UNKNOWN], 1)
+
 _AREA_OF_RULE = {
     "engine": ("engine",),
     "source": AREAS,
@@ -40,12 +42,10 @@ def check(snapshot: Snapshot, limits: Thresholds) -> Health:
     """How the stack is at the moment of the Snapshot."""
     found = [line for part in _PARTS for line in part(snapshot, limits)]
     found += _other_sources(snapshot)
-    for alert in snapshot.alerts:
-        if alert.state is AlertState.FIRING and alert.silenced is None:
-            _tell(alert, found)
-    for alert in snapshot.alerts:
-        if alert.state is AlertState.FIRING and alert.silenced is not None:
-            _hush(alert, found)
+    firing = [alert for alert in snapshot.alerts if alert.state is AlertState.FIRING]
+    loud: set[int] = set()  # lines that an alert is about which nobody has silenced
+    for alert in sorted(firing, key=lambda one: one.silenced is not None):
+        _tell(alert, found, loud)
     lines = tuple(sorted(found, key=lambda line: AREAS.index(line.area)))  # stable: each area keeps its order
     worst = min((line.verdict for line in lines if line.verdict is not Verdict.NOTHING), key=RANK.__getitem__)
     return Health(
@@ -58,8 +58,8 @@ def check(snapshot: Snapshot, limits: Thresholds) -> Health:
 
 
 def worst_first(lines: tuple[HealthLine, ...]) -> list[HealthLine]:
-    """For the eye: what needs somebody, then what is well, each in the order of the areas."""
-    return sorted(lines, key=lambda line: RANK[line.verdict])
+    """For the eye: what needs somebody, what is silenced, what is well, each in the order of the areas."""
+    return sorted(lines, key=lambda line: (RANK[line.verdict], 0) if line.silenced_until is None else _SILENCED)
 
 
 def _other_sources(snapshot: Snapshot) -> Iterator[HealthLine]:
@@ -71,36 +71,29 @@ def _other_sources(snapshot: Snapshot) -> Iterator[HealthLine]:
                 yield from unseen(snapshot, source, "engine", SOURCE_WORDS[source])
 
 
-def _tell(alert: Alert, found: list[HealthLine]) -> None:
+def _tell(alert: Alert, found: list[HealthLine], loud: set[int]) -> None:
     """An alert that fires makes the line of its thing no longer well, or has a line of its own: `status` and `health`
-    must not differ. Its message tells of the time, which one Snapshot does not know."""
+    must not differ. What somebody has silenced is said and does not count."""
     areas = _AREA_OF_RULE.get(alert.rule.partition("-")[0], ())
     own = [at for at, line in enumerate(found) if line.area in areas and _same_subject(line, alert)]
-    if any(found[at].verdict not in (Verdict.WELL, Verdict.NOTHING) for at in own):
-        return
-    verdict = Verdict.CRITICAL if alert.severity is Severity.CRITICAL else Verdict.ATTENTION
-    said = HealthLine(
-        area="alerts",
-        subject=alert.subject,
-        verdict=verdict,
-        looked_at=f"the alert rule {alert.rule}",
-        number=alert.message,
-        action=alert.action,
-    )
-    if own:
-        area, subject = found[own[0]].area, found[own[0]].subject
-        found[own[0]] = msgspec.structs.replace(said, area=area, subject=subject)
-    else:
-        found.append(said)
-
-
-def _hush(alert: Alert, found: list[HealthLine]) -> None:
-    """What somebody silenced is said and does not count, as `status` has it."""
-    areas = _AREA_OF_RULE.get(alert.rule.partition("-")[0], ())
-    for at, line in enumerate(found):
-        if line.area in areas and _same_subject(line, alert) and line.verdict in (Verdict.CRITICAL, Verdict.ATTENTION):
-            assert alert.silenced is not None  # the caller looked
-            found[at] = msgspec.structs.replace(line, silenced_until=alert.silenced.until)
+    until = alert.silenced.until if alert.silenced is not None else None
+    ill = [at for at in own if found[at].verdict not in (Verdict.WELL, Verdict.NOTHING)]
+    if not ill:
+        ill = [own[0] if own else len(found)]
+        said = HealthLine(
+            area=found[own[0]].area if own else "alerts",
+            subject=found[own[0]].subject if own else alert.subject,
+            verdict=Verdict.CRITICAL if alert.severity is Severity.CRITICAL else Verdict.ATTENTION,
+            looked_at=f"the alert rule {alert.rule}",
+            number=alert.message,  # tells of the time, which one Snapshot does not know
+            action=alert.action,
+        )
+        found[ill[0] : ill[0] + 1] = [said]
+    if until is None:
+        loud.update(ill)
+    for at in ill:
+        if until is not None and at not in loud:
+            found[at] = msgspec.structs.replace(found[at], silenced_until=until)
 
 
 def _same_subject(line: HealthLine, alert: Alert) -> bool:

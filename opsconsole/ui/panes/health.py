@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from textual.content import Content
@@ -27,18 +28,26 @@ _TONES = {
 _RANK = {verdict: rank for rank, verdict in enumerate(Verdict)}
 AREA_WORDS = {"mongodb": "MongoDB", "redis": "Redis"}
 _LABEL = 12
+SILENCED = "silenced"
 
 
-def verdict_said(verdict: Verdict, glyphs: Glyphs) -> str:
-    """Its sign and its word: colour alone says nothing."""
+def word_of(line: HealthLine) -> str:
+    return line.verdict.value if line.silenced_until is None else SILENCED
+
+
+def tone_of(line: HealthLine) -> Tone:
+    return _TONES[line.verdict] if line.silenced_until is None else Tone.MUTED
+
+
+def signed(word: str, glyphs: Glyphs) -> str:
+    """A verdict with its sign: colour alone says nothing."""
     signs = {
         Verdict.CRITICAL: glyphs.bad,
         Verdict.ATTENTION: glyphs.warning,
         Verdict.UNKNOWN: glyphs.unknown,
         Verdict.WELL: glyphs.good,
-        Verdict.NOTHING: glyphs.off,
     }
-    return f"{signs[verdict]} {verdict.value}"
+    return f"{signs.get(Verdict(word), glyphs.off) if word != SILENCED else glyphs.off} {word}"
 
 
 def key_of(line: HealthLine) -> str:
@@ -47,18 +56,18 @@ def key_of(line: HealthLine) -> str:
 
 def summary(lines: Sequence[HealthLine], width: int, glyphs: Glyphs) -> list[Content]:
     """How many there are of each verdict."""
-    counts = {verdict: sum(line.verdict is verdict for line in lines) for verdict in Verdict}
-    parts = [
-        Content.styled(f"{verdict_said(verdict, glyphs).replace(' ', f' {number} ', 1)}", _TONES[verdict])
-        for verdict, number in counts.items()
-        if number
-    ]
-    return flowed(parts, width, gap=3)
+    tones = {word_of(line): tone_of(line) for line in lines}
+    counts = Counter(word_of(line) for line in lines)
+    return flowed(
+        [Content.styled(signed(word, glyphs).replace(" ", f" {counts[word]} ", 1), tones[word]) for word in counts],
+        width,
+        gap=3,
+    )
 
 
 def detail(line: HealthLine, width: int, glyphs: Glyphs) -> list[Content]:
     """What was looked at, what was found, what it is compared with, and what to do."""
-    tone = _TONES[line.verdict]
+    tone = tone_of(line)
     which = f"{AREA_WORDS.get(line.area, line.area)}, {line.subject}" if line.subject != line.area else line.area
     said = [
         ("which", which, ""),
@@ -115,16 +124,15 @@ class HealthPane(RowsAndDetail[HealthLine]):
             marks=False,
             muted=lambda line: line.verdict is Verdict.NOTHING,
             search=lambda line: (
-                f"{line.verdict.value} {line.area} {line.subject} {line.number} {line.looked_at} {line.action}"
+                f"{word_of(line)} {line.area} {line.subject} {line.number} {line.looked_at} {line.action}"
             ),
         )
 
     def _verdict(self, line: HealthLine) -> CellText:
-        return verdict_said(line.verdict, self.glyphs), _TONES[line.verdict]
+        return signed(word_of(line), self.glyphs), tone_of(line)
 
     def _number(self, line: HealthLine) -> CellText:
-        loud = line.verdict in (Verdict.CRITICAL, Verdict.ATTENTION, Verdict.UNKNOWN)
-        return line.number, _TONES[line.verdict] if loud else Tone.PLAIN
+        return line.number, tone_of(line) if line.counts else Tone.PLAIN
 
     def show(self, snapshot: Snapshot) -> None:
         monitor, glyphs = self.console_app.monitor, self.glyphs
