@@ -14,9 +14,10 @@ import msgspec
 import pytest
 
 from opsconsole.incident.course import Entry, course
+from opsconsole.incident.data_signs import Baseline, Sign
 from opsconsole.incident.evidence import Change, Known, What, gather
 from opsconsole.incident.priority import Priority
-from opsconsole.incident.report import bars, markdown
+from opsconsole.incident.report import bars, data_statement, markdown
 from opsconsole.incident_room import bundle, looking, records, reporting
 from opsconsole.incident_room.room import Room
 from opsconsole.metrics import Event, EventKind, MetricsStore, Value, metrics_file
@@ -174,6 +175,21 @@ def test_the_report_says_what_was_done_and_what_is_not_known(tmp_path: Path) -> 
     assert "- Not known: there is no earlier count and no backup to compare with." in lines
     assert "- [ ] x is half done" in lines and "- [ ] The incident is not closed." in lines
     assert bars([3.0, 3.0]) == "▁▁"
+
+
+def test_the_report_says_what_data_is_missing_and_what_a_restore_did(tmp_path: Path) -> None:
+    one = course("i1", [Entry(n=0, at=ago(minutes=50), event="declare", priority=Priority.P1, text="x", who="mina")])
+    lost = Sign(at=ago(minutes=60), text="shop.users: 40 documents before, 0 now", operation="op-0")
+    restored = Change(
+        at=ago(minutes=20), what=What.RESTORE, text="restore of 20260302_020000 by mina", operation="op-1"
+    )
+    held = Baseline(at=ago(hours=3), origin="the backup x")
+    said = data_statement(one, gather(sample.well(), Known(losses=(lost,), changes=(restored,)), NOW))
+    assert said[0].startswith("Found by the guard at 2026-03-02 02:14:15: shop.users") and "safety backup" in said[1]
+    said = data_statement(one, gather(sample.well(), Known(losses=(lost,), baselines=(held,)), NOW))
+    assert said[0] == "Missing now: shop.users: 40 documents before, 0 now."
+    (said_well,) = data_statement(one, gather(sample.well(), Known(baselines=(held,)), NOW))
+    assert said_well == "No sign of lost data: what is there now is not less than in the backup x."
 
 
 def test_the_bundle_holds_no_secret_and_is_for_its_owner_only(tmp_path: Path) -> None:

@@ -28,10 +28,12 @@ from opsconsole.model import (
     DatabaseTarget,
     MongoDatabase,
     MongoStatus,
+    RedisKeyspace,
     Severity,
     Snapshot,
 )
 from opsconsole.operations.requests import PLANS
+from tests import ui_sample as sample
 from tests.ui_sample import NOW, ago, container, host, stack
 
 OLD = Kept(name="r4", at=ago(days=9), images={"backend": "sha256:old"}, hashes={"backend": ("h1",)})
@@ -167,6 +169,21 @@ def test_what_shrinks_by_itself_or_was_restored_since_is_no_loss() -> None:
     lost = Sign(at=ago(hours=1), text="shop.users: 4,000 documents before, 0 now", operation="op-0")
     assert answers(snap, Known(losses=(lost,), changes=(restored,))) == []
     assert answers(snap, Known(losses=(lost,))) == [Issue.DATA]
+
+
+@pytest.mark.parametrize(("keys", "policy", "lost"), [
+    (0, "noeviction", True), (3, "noeviction", False), (0, "allkeys-lru", False),
+])  # fmt: skip
+def test_keys_that_are_gone_are_a_loss_where_redis_does_not_drop_them(keys: int, policy: str, lost: bool) -> None:
+    status = msgspec.structs.replace(
+        sample.REDIS, eviction_policy=policy, keyspaces=(RedisKeyspace(database=0, keys=keys),) if keys else ()
+    )
+    held = Baseline(at=ago(hours=3), origin="the backup x", backup="x", keys={"redis": 900})
+    snap = snapshot(databases=(status,), backups=(backup("x", ago(hours=3)),))
+    found = recommend(gather(snap, Known(baselines=(held,)), NOW))
+    assert [one.issue for one in found] == ([Issue.DATA] if lost else [])
+    # Not one collection: the whole backup.
+    assert not lost or [way.command for way in found[0].ways] == ["opsconsole rollback last-backup"]
 
 
 def test_a_restore_of_one_collection_says_nothing_of_the_others() -> None:

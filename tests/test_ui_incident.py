@@ -29,6 +29,7 @@ from opsconsole.ui.app import ConsoleApp
 from opsconsole.ui.operating import Operating
 from opsconsole.ui.panes.logs import LogsPane
 from opsconsole.ui.screens import incident_lines
+from opsconsole.ui.screens.attention import AttentionScreen
 from opsconsole.ui.screens.incident import IncidentScreen
 from opsconsole.ui.screens.plan import PlanScreen
 from opsconsole.ui.wording import ASCII, UNICODE
@@ -104,7 +105,7 @@ async def test_a_drill_from_the_alert_to_the_mended_state(tmp_path: Path) -> Non
         app.screen.query_one(Input).value = "rolled back"
         await pilot.press("enter")
         await until(lambda: not records.read(tmp_path, "i1").is_open)
-        await shows(app, "none is open")
+        await shows(app, "none is open", "S saves its report", "S save report")
 
 
 async def test_one_key_leads_to_the_logs_of_what_is_ill(tmp_path: Path) -> None:
@@ -153,6 +154,22 @@ async def test_the_key_of_a_way_leads_to_its_plan_and_nothing_runs(
         await pilot.press("9")
         assert len(asked) == 1
     assert app.faults == []
+
+
+async def test_an_incident_is_opened_from_the_alert_under_the_cursor(tmp_path: Path) -> None:
+    slow = msgspec.structs.replace(DOWN, rule="response-time", subject="api", message="api answers in 3 s",
+                                   severity=Severity.WARNING)  # fmt: skip
+    app = ConsoleApp(feed(DOWN, slow), clock=lambda: NOW, site=Site(directory=tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(lambda: app.operating.looked)
+        app.push_screen(AttentionScreen())
+        await shows(app, "api answers in 3 s", "! incident")
+        await pilot.press("j", "exclamation_mark")
+        await shows(app, "Declare an incident")
+        assert app.screen.query_one(Input).value == "P2 api answers in 3 s"
+        await pilot.press("enter")
+        await until(lambda: records.all_incidents(tmp_path))
+        assert records.read(tmp_path, "i1").title == "api answers in 3 s"
 
 
 async def test_read_only_looks_and_offers_no_key_that_writes(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ LOOKED_EVERY = 5.0
 """Seconds between two looks whether somebody has declared one."""
 
 
-def open_screen(app: ConsoleApp) -> None:
-    """Show it for this stack, or for the drill."""
+def open_screen(app: ConsoleApp, about: str = "") -> None:
+    """Show it for this stack, or for the drill. With `about`, an alert's line, one is declared unless one is open."""
     from opsconsole.ui.screens.incident import IncidentScreen
 
-    app.push_screen(IncidentScreen(room_of(app)))
+    app.push_screen(IncidentScreen(room_of(app), about))
 
 
 def room_of(app: ConsoleApp) -> Room | None:

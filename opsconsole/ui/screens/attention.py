@@ -1,6 +1,6 @@
 """All that needs attention, in whole sentences, with since when and what to do; what somebody sees to, what is silent.
 
-The cursor stands on one thing. An alert under it can be acknowledged and silenced.
+The cursor stands on one thing. An alert under it can be acknowledged and silenced, and an incident opened from it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from textual.geometry import Region
 
 from opsconsole.model import Alert, Snapshot
 from opsconsole.text import printable
-from opsconsole.ui import alerting
+from opsconsole.ui import alerting, incident
 from opsconsole.ui.keys import Action, bindings
 from opsconsole.ui.panes.attention import SERIOUS, Concern, concerns
 from opsconsole.ui.screens.reading import CLOSE, ReadingScreen
@@ -29,6 +29,7 @@ ACTS = (
            footer=2, palette=False),
     Action("silence", ("S",), "silence", "Nobody is told of the alert for a while; or end that.", footer=3,
            palette=False),
+    Action("incident", ("exclamation_mark",), "incident", "Open an incident from the alert.", footer=4, palette=False),
 )  # fmt: skip
 
 
@@ -37,7 +38,7 @@ class AttentionScreen(ReadingScreen):
     acts = ACTS
     actions: ClassVar[tuple[Action, ...]] = (*ACTS, *MOVES, *CLOSE)
     BINDINGS = cast(Any, bindings((*MOVES, *ACTS), priority=True))
-    keys_line = "j k move   a acknowledge   S silence   Esc back"
+    keys_line = "j k move   a acknowledge   S silence   ! incident   Esc back"
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,6 +120,12 @@ class AttentionScreen(ReadingScreen):
     def action_silence(self) -> None:
         if (alert := self._alert_or_say()) is not None:
             alerting.silence(self.console_app, alert, self._say_act)
+
+    def action_incident(self) -> None:
+        if (alert := self._alert_or_say()) is not None:
+            app = self.console_app
+            self.dismiss()
+            incident.open_screen(app, about=alert.message)
 
     def _alert_or_say(self) -> Alert | None:
         """The alert under the cursor, which stays on it wherever it goes."""

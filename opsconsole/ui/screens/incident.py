@@ -73,11 +73,14 @@ class IncidentScreen(ActingScreen):
     IncidentScreen > .incident-said { height: auto; max-height: 4; padding: 0 1; background: $surface; }
     """
 
-    def __init__(self, room: Room | None) -> None:
-        """`room` is None in the demo: what is known is shown, and nothing is recorded."""
+    def __init__(self, room: Room | None, about: str = "") -> None:
+        """`room` is None in the demo: what is known is shown, and nothing is recorded. `about` is the alert that an
+        incident is opened from."""
         super().__init__()
         self.room = room
-        self.incident: Incident | None = None
+        self.incident: Incident | None = None  # that is open
+        self.last: Incident | None = None  # the newest, open or closed
+        self._about = about
         self.evidence: Evidence | None = None
         self.recommendations: Sequence[Recommendation] = ()
         self._known: Known | None = None
@@ -117,23 +120,28 @@ class IncidentScreen(ActingScreen):
             return
         self._looking = True
 
-        def look() -> tuple[Known, Incident | None, str]:
+        def look() -> tuple[Known, Sequence[Incident], str]:
             try:
-                return room.known(snapshot), records.open_incident(room.directory), ""
+                return room.known(snapshot), records.all_incidents(room.directory), ""
             except SourceError as error:
-                return room.known(snapshot), None, str(error)
+                return room.known(snapshot), (), str(error)
 
         self.console_app.aside(look, self._learnt, "incident")
 
-    def _learnt(self, found: tuple[Known, Incident | None, str]) -> None:
+    def _learnt(self, found: tuple[Known, Sequence[Incident], str]) -> None:
         self._looking = False
         if not self.is_mounted:
             return
-        self._known, self.incident, problem = found
+        self._known, incidents, problem = found
+        self.incident = next((one for one in incidents if one.is_open), None)
+        self.last = self.incident or next(iter(incidents), None)
         if problem:
             self._tell(problem, Tone.BAD)
         self._say()
         self.say_keys()
+        about, self._about = self._about, ""
+        if about and self.check_action("declare", ()):
+            self._ask_declare(about)
 
     # --- showing -------------------------------------------------------------------------------------
 
@@ -173,10 +181,12 @@ class IncidentScreen(ActingScreen):
             return False
         if action == "declare":
             return self.room is not None and self.incident is None
-        if action in ("note", "ticks", "close_incident", "report"):
+        if action in ("note", "ticks", "close_incident"):
             return self.incident is not None
+        if action == "report":
+            return self.last is not None
         if action == "bundle":
-            return self.incident is not None and self.console_app.operating.site is not None
+            return self.last is not None and self.console_app.operating.site is not None
         if action == "escalate":
             return self.incident is not None and self.incident.priority is not Priority.P1
         return True
@@ -244,11 +254,15 @@ class IncidentScreen(ActingScreen):
             ), "")  # fmt: skip
 
     def action_declare(self) -> None:
+        if self.evidence is not None:
+            self._ask_declare(self.evidence.title)
+
+    def _ask_declare(self, about: str) -> None:
         evidence = self.evidence
         if evidence is None:
             return
         said = [words(one) for one in MEANING]
-        value = f"{fitting(evidence)} {one_line(evidence.title, _TITLE)}".strip()
+        value = f"{fitting(evidence)} {one_line(about, _TITLE)}".strip()
         self.console_app.push_screen(
             AskingScreen("Declare an incident", said, "Priority, then what is wrong, in a few words.", value, _wrong),
             self._declare,
@@ -328,7 +342,7 @@ class IncidentScreen(ActingScreen):
             if text is not None:
                 self._write(
                     lambda room, who: records.close(room.directory, name, who, text, red),
-                    f"{name} is closed. The report: opsconsole incident report {name}",
+                    f"{name} is closed. S saves its report.",
                 )
 
         self.console_app.push_screen(
@@ -362,7 +376,7 @@ class IncidentScreen(ActingScreen):
             if isinstance(found, SourceError):
                 self._tell(f"Not written: {found.problem}. {found.hint}".strip(), Tone.BAD)
                 return
-            self.incident = found if found.is_open else None
+            self.incident, self.last = (found if found.is_open else None), found
             if said:
                 self._tell(said, Tone.GOOD)
             self._say()
@@ -372,7 +386,7 @@ class IncidentScreen(ActingScreen):
         self.console_app.in_background(write, written, "write the incident's record")
 
     def action_report(self) -> None:
-        room, incident, snapshot = self.room, self.incident, self.console_app.snapshot
+        room, incident, snapshot = self.room, self.last, self.console_app.snapshot
         if room is None or incident is None or snapshot is None:
             return
         from opsconsole.ui.widgets.log_save import SaveScreen, write_pieces
@@ -401,7 +415,7 @@ class IncidentScreen(ActingScreen):
         )
 
     def action_bundle(self) -> None:
-        room, incident, snapshot = self.room, self.incident, self.console_app.snapshot
+        room, incident, snapshot = self.room, self.last, self.console_app.snapshot
         site = self.console_app.operating.site
         if room is None or incident is None or snapshot is None or site is None:
             return
