@@ -35,7 +35,11 @@ def exports(places: Iterable[Path]) -> tuple[ExportFile, ...]:
     found: dict[str, ExportFile] = {}
     for place in dict.fromkeys(places):
         for entry in _entries(place):
-            if _NAMED.search(entry.name) and (one := _export(Path(entry.path))) is not None:
+            if (
+                not entry.name.startswith(".")
+                and _NAMED.search(entry.name)
+                and (one := _export(Path(entry.path))) is not None
+            ):
                 found[one.path] = one
     return tuple(sorted(found.values(), key=lambda one: (one.at, one.path), reverse=True))
 

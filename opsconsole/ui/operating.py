@@ -17,7 +17,7 @@ from textual.content import Content
 from opsconsole.model import Backup, SourceError
 from opsconsole.text import printable
 from opsconsole.ui.widgets.operation_line import OperationLine
-from opsconsole.ui.wording import Tone
+from opsconsole.ui.wording import Tone, plural
 
 if TYPE_CHECKING:
     from opsconsole.operations.course import Course
@@ -188,8 +188,10 @@ class Operating:
             except SourceError as error:
                 return f"Nothing was exported: {error.problem}. {error.hint}", Tone.BAD
             documents = sum(one.documents for _, one in done.values())
-            return f"{len(done)} files with {documents:,} documents of {backup.id} are in {where}.", Tone.GOOD
+            files = f"{plural(len(done), 'file')} with {plural(documents, 'document')}"
+            return f"{files} of {backup.id} in {where}.", Tone.GOOD
 
+        self.app.report(f"Collections of {backup.id} are being written to {directory}.", Tone.MUTED)
         self.app.in_background(write, lambda said: self.app.report(*said), f"export from {backup.id}")
 
     def attach(self) -> None:

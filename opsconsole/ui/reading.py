@@ -32,4 +32,4 @@ class Reading:
     def lines(self, width: int, glyphs: Glyphs) -> Sequence[Content]:
         """Bytes of how many, what is read, rate and time left; nothing before anything is read."""
         text, done, total = self._now
-        return progress_lines(text, done, total, "bytes", width, glyphs) if text else []
+        return progress_lines(text, done, total, "bytes", width, glyphs, stacked=True) if text else []

@@ -76,8 +76,9 @@ def detail(backup: Backup, now: datetime, width: int, glyphs: Glyphs) -> list[Co
         lines += wrapped(f"{glyphs.good} kept: {backup.kept}", width, style=Tone.MUTED)
     elif backup.goes:
         lines += wrapped(f"{glyphs.warning} may go: {backup.goes}", width, style=Tone.WARNING)
+    path = longest((part.path for part in backup.parts), 8, max(8, min(40, width - _KIND - 2 - 11 - 20)))
     for part in backup.parts:
-        lines.append(_part(part, width, glyphs))
+        lines.append(_part(part, path, glyphs))
     return lines
 
 
@@ -99,9 +100,9 @@ def _wrong(backup: Backup, tone: Tone, width: int, glyphs: Glyphs) -> list[Conte
     return lines
 
 
-def _part(part: BackupPart, width: int, glyphs: Glyphs) -> Content:
+def _part(part: BackupPart, path: int, glyphs: Glyphs) -> Content:
+    """`path`: cells of its path."""
     tone = Tone.GOOD if part.ok else Tone.BAD
-    path = max(8, min(40, width - _KIND - 2 - 11 - 20))
     return Content.assemble(
         (f"{sign(tone, glyphs)} ", tone),
         fit(part_name(part.kind), _KIND, ellipsis=glyphs.ellipsis),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from textual.content import Content
+from textual.widget import Widget
 
 from opsconsole.operations.requests import Request
 from opsconsole.ui.screens.picking import PickingScreen
 from opsconsole.ui.widgets.columns import Column
+from opsconsole.ui.widgets.lines import wrapped
 from opsconsole.ui.widgets.row_table import RowTable
+from opsconsole.ui.widgets.sheet import Sheet
 from opsconsole.ui.wording import Tone
 
 
@@ -30,6 +33,9 @@ COLUMNS: tuple[Column[Choice], ...] = (
 
 
 class ChoosingScreen(PickingScreen[Choice, Choice]):
+    DEFAULT_CSS = """
+    ChoosingScreen > .choosing-said { height: auto; max-height: 4; padding: 0 1; background: $surface; }
+    """
     keys_line = "Enter shows the plan, nothing runs yet   / filter   Esc back"
 
     def __init__(self, title: str, choices: Sequence[Choice]) -> None:
@@ -42,6 +48,16 @@ class ChoosingScreen(PickingScreen[Choice, Choice]):
 
     def make_table(self) -> RowTable[Choice]:
         return RowTable(COLUMNS, key=lambda one: one.label, marks=False)
+
+    def below(self) -> Iterable[Widget]:
+        self.said = Sheet(classes="choosing-said")
+        yield self.said
+
+    def on_row_table_moved(self, event: RowTable.Moved) -> None:
+        """The whole sentence of the line under the cursor: the table has not always room for it."""
+        event.stop()
+        current = self.table.current
+        self.said.paint(lambda width: wrapped(current.said, width) if current is not None else [])
 
     def records(self) -> list[Choice]:
         return self._choices

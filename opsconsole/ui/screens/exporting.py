@@ -10,7 +10,7 @@ from opsconsole.text import printable
 from opsconsole.ui.keys import Action
 from opsconsole.ui.screens.acting import ON_TOP
 from opsconsole.ui.screens.restore import RestoreScreen
-from opsconsole.ui.screens.restore_pieces import Choice
+from opsconsole.ui.screens.restore_pieces import Choice, Piece
 
 
 class ExportScreen(RestoreScreen):
@@ -33,6 +33,9 @@ class ExportScreen(RestoreScreen):
 
     def of_interest(self, found: Opened) -> Opened:
         return msgspec.structs.replace(found, parts=tuple(one for one in found.parts if one.kind == "mongo"))
+
+    def pieces_of(self, opened: Opened) -> tuple[Piece, ...]:
+        return tuple(one for one in super().pieces_of(opened) if one.kind != "users")
 
     def at_first(self) -> Choice:
         return Choice()

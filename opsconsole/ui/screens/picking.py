@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Static
 
 from opsconsole.ui.keys import Action, bindings
@@ -43,6 +45,10 @@ class PickingScreen(ModalScreen[T], Generic[R, T]):
     def taken(self, record: R) -> None:
         raise NotImplementedError
 
+    def below(self) -> Iterable[Widget]:
+        """What stands between the rows and the keys."""
+        return ()
+
     @property
     def console_app(self) -> ConsoleApp:
         return cast("ConsoleApp", self.app)
@@ -52,6 +58,7 @@ class PickingScreen(ModalScreen[T], Generic[R, T]):
         yield OperationLine()
         self.table = self.make_table()
         yield self.table
+        yield from self.below()
         yield Static(self.keys_line, classes="keys", markup=False)
 
     def on_mount(self) -> None:

@@ -159,8 +159,11 @@ class RestoreScreen(ActingScreen):
 
     def _lay_out(self) -> None:
         assert self._opened is not None
+        self._pieces = self.pieces_of(self._opened)
+
+    def pieces_of(self, opened: Opened) -> tuple[Piece, ...]:
         snapshot = self.console_app.snapshot
-        self._pieces = restore_pieces.pieces(self._opened, snapshot.databases if snapshot else ())
+        return restore_pieces.pieces(opened, snapshot.databases if snapshot else ())
 
     # --- showing -----------------------------------------------------------------------------------
 

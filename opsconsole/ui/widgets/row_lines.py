@@ -158,7 +158,7 @@ class RowLines(ScrollView, Plain, Generic[R], can_focus=True, inherit_bindings=F
             if self._marks - keys:
                 self._marks &= keys
                 self.post_message(self.MarksChanged())
-            self._measure()
+            self.measure()
         self._rearrange()
 
     def say(self, empty: str) -> None:
@@ -214,7 +214,9 @@ class RowLines(ScrollView, Plain, Generic[R], can_focus=True, inherit_bindings=F
 
     # --- columns -----------------------------------------------------------------------------------
 
-    def _measure(self) -> None:
+    def measure(self) -> None:
+        """Ask anew how wide the texts of the growing columns are. With other records it is done by itself; a text that
+        becomes longer is not looked for, as that would ask every cell of every look."""
         growing = [column for column in self.columns if column.grow]
         self._natural = {
             column.key: max((cell_len(printable(_text(column.cell(row)))) for row in self._all), default=0)

@@ -166,6 +166,10 @@ class RowTable(Vertical, Hollow, Generic[R]):
         self._lines.show(list(records))
         self._say_count()
 
+    def measure(self) -> None:
+        """Lay the columns out anew: the texts of the records that are there became longer or shorter."""
+        self._lines.measure()
+
     @property
     def records(self) -> Sequence[R]:
         """The rows as shown: filtered and sorted."""
