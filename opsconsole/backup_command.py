@@ -179,7 +179,7 @@ def run_create(arguments: argparse.Namespace, find: Find) -> int:
 def run_list(arguments: argparse.Namespace, find: Find) -> int:
     import msgspec
 
-    from opsconsole.backups import oplog_ranges
+    from opsconsole.backups import oplog_ranges, seconds
 
     site = site_of(arguments, find)
     _remove_left_behind(site, read_only=bool(arguments.read_only))
@@ -193,8 +193,8 @@ def run_list(arguments: argparse.Namespace, find: Find) -> int:
         if one.problem or one.check_problem:
             print(printable(f"      {one.problem or one.check_problem}"))
     for shown in oplog_ranges.ranges(backups):
-        first, last = (moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") for moment in (shown.first, shown.last))
-        print(printable(f"{shown.part}: every second from {first} to {last} can be restored (restore --at)"))
+        span = f"{seconds.local(shown.first)} to {seconds.local(shown.last)} ({seconds.zone_said(shown.last)})"
+        print(printable(f"{shown.part}: every second from {span} can be restored (restore --at)"))
     if not backups:
         print("no backup yet: `opsconsole backup create` takes one")
     return 0

@@ -28,7 +28,7 @@ class ReadingLine:
             return
         self._next_at, self._what = now + _EACH_SECONDS, what
         amount = f" {100 * done // total} %, {done / 1e6:,.1f} of {total / 1e6:,.1f} MB" if total else ""
-        line = printable(f"reading{amount}: {what}{speed}")
+        line = printable(f"reading{amount}{speed}: {what}")
         self._write(line[: max(20, shutil.get_terminal_size().columns - 1)])
 
     def end(self) -> None:

@@ -126,3 +126,22 @@ def test_a_file_in_gzip_counts_the_bytes_on_the_disk(tmp_path: Path) -> None:
         while reader.read(1 << 16):
             pass
     assert sum(sizes) == len(data)
+
+
+def test_the_command_says_it_on_one_line_of_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import sys
+
+    from opsconsole.reading_line import ReadingLine
+
+    line = ReadingLine()
+    line.hear("1 of 2, hash of a", 5_000_000, 20_000_000)
+    assert capsys.readouterr().err == ""  # no terminal
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    line.hear("2 of 2, content of \x1b[2Jmongodb", 5_000_000, 20_000_000)
+    said = capsys.readouterr().err
+    assert said == "\r\x1b[Kreading 25 %, 5.0 of 20.0 MB: 2 of 2, content of ␛[2Jmongodb"
+    line.end()
+    line.end()
+    assert capsys.readouterr().err == "\r\x1b[K"

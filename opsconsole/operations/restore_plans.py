@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from opsconsole.backups import oplog_ranges
+from opsconsole.backups import oplog_ranges, seconds
 from opsconsole.backups.encryption import Keys
 from opsconsole.backups.findings import counted, some_of
 from opsconsole.backups.mongo_choosing import loadable
@@ -144,11 +144,9 @@ def up_to(found: Scope, backups: Sequence[Backup], order: RestoreOrder) -> Resto
     if len(chains) > 1:
         raise SourceError(f"several servers can be restored to that second: {', '.join(chains)}", "Name one: --server.")
     if not chains:
-        said = [
-            f"{one.first.astimezone():%Y-%m-%d %H:%M:%S} to {one.last.astimezone():%Y-%m-%d %H:%M:%S}" for one in shown
-        ]
+        said = [f"{seconds.local(one.first)} to {seconds.local(one.last)}" for one in shown]
         raise SourceError(
-            f"{order.at.astimezone():%Y-%m-%d %H:%M:%S} cannot be restored to the second",
+            f"{seconds.local(order.at)} ({seconds.zone_said(order.at)}) cannot be restored to the second",
             f"What can: {'; '.join(said)}."
             if said
             else "It takes a replica set, a full backup and incremental ones: `opsconsole backup replica-set`.",

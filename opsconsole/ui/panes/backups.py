@@ -92,7 +92,7 @@ class BackupsPane(RowsAndDetail[Backup]):
             Column("state", "State", 13, self._state, order=lambda backup: RANK[backup.state]),
             Column("id", "Backup", 15, name_said, grow=True, most=29),
             Column("age", "Age", 7, self._age, align="right", order=lambda backup: backup.taken_at, descending=True),
-            Column("size", "Size", 9, lambda backup: size(backup.size_bytes), priority=1, align="right",
+            Column("size", "Size", 10, lambda backup: size(backup.size_bytes), priority=1, align="right",
                    order=lambda backup: backup.size_bytes, descending=True),
             Column("change", "Change", 6, self._change, priority=1, align="right", sortable=False),
             Column("level", "Verified", 9, self._level, priority=1,

@@ -177,7 +177,9 @@ class DeployPane(Pane):
         elif number == RESTORE:
             self._restore()
         else:
-            self._choose(option(number).line, choices(number, self._snapshot.stack if self._snapshot else None))
+            snapshot = self._snapshot
+            known = (snapshot.stack, snapshot.databases) if snapshot is not None else ()
+            self._choose(option(number).line, choices(number, *known))
 
     def _restore(self) -> None:
         """Which backup, then what of it."""

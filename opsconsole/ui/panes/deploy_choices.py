@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from opsconsole.backups.naming import LATEST
-from opsconsole.model import Stack
+from opsconsole.model import DatabaseStatus, Stack
 from opsconsole.operations.plan import RestoreOrder
 from opsconsole.operations.requests import Request
 from opsconsole.ui.panes.backup_choices import saves
@@ -76,10 +76,10 @@ ROLLBACK: tuple[Choice, ...] = (
 )
 
 
-def choices(number: int, stack: Stack | None = None) -> list[Choice]:
+def choices(number: int, stack: Stack | None = None, databases: Sequence[DatabaseStatus] = ()) -> list[Choice]:
     """What an option of the menu can mean; [] for those that lead elsewhere than to a plan."""
     if number == BACKUP:
-        return saves(stack)
+        return saves(stack, databases)
     found = list(MENU.get(number, ()))
     if number == RESTART and stack is not None:
         found += [
