@@ -77,5 +77,7 @@ def test_to_the_second(stack: BackupStack, capsys: pytest.CaptureFixture[str], m
 
 def test_the_steps_for_a_standalone_server(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(stack, "backup", "replica-set") == 0
+    assert "is a member of the set rs0 already" in capsys.readouterr().out
+    assert run(stack, "backup", "replica-set", "--guide") == 0
     said = capsys.readouterr().out
     assert said.startswith("1. Take a full backup") and "replSet" in said
