@@ -24,6 +24,8 @@ from textual.widget import Widget
 
 
 class _Scrolling(Widget):
+    """Its scrollbar is a column of lines like any other."""
+
     @property
     def vertical_scrollbar(self) -> ScrollBar:
         bar = super().vertical_scrollbar
