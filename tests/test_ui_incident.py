@@ -106,6 +106,12 @@ async def test_a_drill_from_the_alert_to_the_mended_state(tmp_path: Path) -> Non
         await pilot.press("enter")
         await until(lambda: not records.read(tmp_path, "i1").is_open)
         await shows(app, "none is open", "S saves its report", "S save report")
+        await pilot.press("S")
+        await shows(app, "Save the report")
+        app.screen.query_one(Input).value = str(tmp_path / "report.md")
+        await pilot.press("enter")
+        await until(lambda: (tmp_path / "report.md").exists())
+        assert "the bank knows" in (tmp_path / "report.md").read_text()
 
 
 async def test_one_key_leads_to_the_logs_of_what_is_ill(tmp_path: Path) -> None:

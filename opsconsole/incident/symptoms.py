@@ -73,6 +73,8 @@ _OF_RULE = {
     "memory": Ill.LOAD,
     "container-memory": Ill.LOAD,
     "redis-memory": Ill.LOAD,
+    "mongo-connections": Ill.LOAD,
+    "redis-connections": Ill.LOAD,
 }
 """Rules of the console that are not here (backups, forecasts, a source of its own) make no incident by themselves."""
 

@@ -21,6 +21,7 @@ from opsconsole.incident_room import records
 from opsconsole.incident_room.room import Room
 from opsconsole.model import Snapshot, SourceError
 from opsconsole.text import printable
+from opsconsole.ui import incident_saving
 from opsconsole.ui.keys import Action
 from opsconsole.ui.screens import incident_lines
 from opsconsole.ui.screens.acting import ON_TOP, ActingScreen
@@ -85,6 +86,7 @@ class IncidentScreen(ActingScreen):
         self.recommendations: Sequence[Recommendation] = ()
         self._known: Known | None = None
         self._looking = False
+        self._written = 0  # records that were written here
         self._said: tuple[str, Tone] = ("", Tone.PLAIN)
         self.sheet = Sheet()
         self.said = Sheet(classes="incident-said")
@@ -120,21 +122,29 @@ class IncidentScreen(ActingScreen):
             return
         self._looking = True
 
+        written = self._written
+
         def look() -> tuple[Known, Sequence[Incident], str]:
+            known, incidents = Known(), tuple[Incident, ...]()
             try:
-                return room.known(snapshot), records.all_incidents(room.directory), ""
+                known = room.known(snapshot)
+                incidents = records.all_incidents(room.directory)
             except SourceError as error:
-                return room.known(snapshot), (), str(error)
+                return known, incidents, str(error)
+            except Exception as error:  # a fault of ours must be read, not lost on a thread
+                return known, incidents, f"unexpected {type(error).__name__}: {error}"
+            return known, incidents, ""
 
-        self.console_app.aside(look, self._learnt, "incident")
+        self.console_app.aside(look, lambda found: self._learnt(*found, since=written), "incident")
 
-    def _learnt(self, found: tuple[Known, Sequence[Incident], str]) -> None:
+    def _learnt(self, known: Known, incidents: Sequence[Incident], problem: str, since: int) -> None:
         self._looking = False
         if not self.is_mounted:
             return
-        self._known, incidents, problem = found
-        self.incident = next((one for one in incidents if one.is_open), None)
-        self.last = self.incident or next(iter(incidents), None)
+        self._known = known
+        if since == self._written:  # else what was written since is newer than what was read
+            self.incident = next((one for one in incidents if one.is_open), None)
+            self.last = self.incident or next(iter(incidents), None)
         if problem:
             self._tell(problem, Tone.BAD)
         self._say()
@@ -376,6 +386,7 @@ class IncidentScreen(ActingScreen):
             if isinstance(found, SourceError):
                 self._tell(f"Not written: {found.problem}. {found.hint}".strip(), Tone.BAD)
                 return
+            self._written += 1
             self.incident, self.last = (found if found.is_open else None), found
             if said:
                 self._tell(said, Tone.GOOD)
@@ -386,51 +397,12 @@ class IncidentScreen(ActingScreen):
         self.console_app.in_background(write, written, "write the incident's record")
 
     def action_report(self) -> None:
-        room, incident, snapshot = self.room, self.last, self.console_app.snapshot
-        if room is None or incident is None or snapshot is None:
-            return
-        from opsconsole.ui.widgets.log_save import SaveScreen, write_pieces
-
-        def chosen(path: str | None) -> None:
-            if path is None:
-                return
-
-            def write() -> tuple[str, Tone]:
-                from opsconsole.incident_room import reporting
-
-                try:
-                    text = reporting.markdown(room, incident, snapshot)
-                except (SourceError, OSError) as error:
-                    return f"No report: {error}", Tone.BAD
-                _, problem = write_pieces(path, [text])
-                return (problem, Tone.BAD) if problem else (f"Saved as {path}.", Tone.GOOD)
-
-            self.console_app.in_background(write, lambda said: self._tell(*said), "write the report")
-
-        self.console_app.push_screen(
-            SaveScreen(
-                "Save the report", "Time line, actions, graphs, data, open points", f"./incident-{incident.name}.md"
-            ),
-            chosen,
-        )
+        if self.room is not None and self.last is not None:
+            incident_saving.save_report(self.console_app, self.room, self.last, self._tell)
 
     def action_bundle(self) -> None:
-        room, incident, snapshot = self.room, self.last, self.console_app.snapshot
-        site = self.console_app.operating.site
-        if room is None or incident is None or snapshot is None or site is None:
-            return
-        self._tell("Logs, inspects and a Snapshot are being collected: 20 s at most.", Tone.ACCENT)
-
-        def collect() -> tuple[str, Tone]:
-            from opsconsole.incident_room import bundle, reporting
-
-            try:
-                path, said = bundle.bundle(site, incident, snapshot, reporting.markdown(room, incident, snapshot))
-            except (SourceError, OSError) as error:
-                return f"No bundle: {error}", Tone.BAD
-            return f"{path}: {said}; secrets are masked.", Tone.GOOD
-
-        self.console_app.in_background(collect, lambda said: self._tell(*said), "collect the bundle")
+        if self.room is not None and self.last is not None:
+            incident_saving.collect_bundle(self.console_app, self.room, self.last, self._tell)
 
 
 def _wrong(text: str) -> str:
