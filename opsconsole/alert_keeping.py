@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from opsconsole import alert_marks, alert_telling, alerts
 from opsconsole.alert_findings import Restarts, Rule, Thresholds
@@ -22,9 +22,10 @@ from opsconsole.alert_keeper import AlertKeeper, Decision
 from opsconsole.alert_marks import Marks
 from opsconsole.alert_telling import Telling
 from opsconsole.alerts import AlertMemory, Entry
-from opsconsole.collecting.recording import holder_name, is_gone
-from opsconsole.metrics import Event, EventKind, Lease, MetricsReader, MetricsStore, Writing
 from opsconsole.model import Alert, AlertState, Record, Snapshot, SourceError
+
+if TYPE_CHECKING:
+    from opsconsole.metrics import Lease, MetricsReader, Writing  # with SQLite: 40 ms, in which the screen is painted
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +33,6 @@ MEMORY, MARKS, TELLING = "alerts.memory", "alerts.marks", "alerts.telling"
 """Names of what is kept."""
 
 LOOK_SECONDS = 2.0
-
-LONG_PENDING = 30.0
-"""Seconds after which what is pending is worth an event: a processor is busy for a moment many times a day."""
 
 
 class Kept(Record, frozen=True):
@@ -64,7 +62,7 @@ class KeptAlerts(AlertKeeper):
 
     def __init__(
         self,
-        path: Path,
+        directory: Path,
         clock: Callable[[], datetime],
         *,
         thresholds: Thresholds | None = None,
@@ -72,18 +70,35 @@ class KeptAlerts(AlertKeeper):
         writes: bool = True,
         holder: str = "",
     ) -> None:
-        """`holder`: this process, as the lease of the store names it."""
+        """`directory` is the stack's. `holder`: this process, as the lease of the store names it."""
         super().__init__(thresholds, rules)
-        self._path = path
+        self._directory = directory
         self._clock = clock
-        self._holder = holder or holder_name()
+        self._named = holder
         self._writes = writes
-        self._reader = MetricsReader(path)
         self._watched: tuple[AlertMemory, datetime] | None = None  # what another found, and until when that holds
         self._untold: Alert | None = None
         self._seeded = False
         self._heard_to: datetime | None = None
         self._stopping = threading.Event()
+
+    @cached_property
+    def _holder(self) -> str:
+        from opsconsole.collecting.recording import holder_name
+
+        return self._named or holder_name()
+
+    @cached_property
+    def _path(self) -> Path:
+        from opsconsole.metrics import metrics_file
+
+        return metrics_file(self._directory)
+
+    @cached_property
+    def _reader(self) -> MetricsReader:
+        from opsconsole.metrics import MetricsReader
+
+        return MetricsReader(self._path)
 
     def start(self, changed: Callable[[], None]) -> None:
         threading.Thread(target=self._follow, args=(changed,), name="alerts", daemon=True).start()
@@ -136,12 +151,11 @@ class KeptAlerts(AlertKeeper):
             return
         with self._lock:
             self._marks, self._untold = marks, alert_telling.untold(telling)
-            self._heard = (*self._heard, *heard)
             if lease is not None and lease.holder != self._holder and judges(lease, there, now):
                 self._watched = (there.memory, lease.expires_at)
-                self._memory, self._seeded = there.memory, True
+                self._memory, self._seeded, self._heard = there.memory, True, ()
                 return
-            self._watched = None
+            self._watched, self._heard = None, (*self._heard, *heard)
             if not self._seeded:
                 # What was seen in the first moments stands: it is younger.
                 known = there.memory
@@ -157,10 +171,12 @@ class KeptAlerts(AlertKeeper):
         keep = max((rule.within_seconds for rule in self._rules), default=0.0)
         if not keep:
             return ()
+        from opsconsole import alert_events
+
         since = self._heard_to or now - timedelta(seconds=keep)
-        events = self._reader.events(since, now, kinds=tuple(_HEARD))
+        events = self._reader.events(since, now, kinds=tuple(alert_events.HEARD))
         self._heard_to = events[-1].at if events else since
-        return [happening for event in events if (happening := heard_of(event)) is not None]
+        return [happening for event in events if (happening := alert_events.heard_of(event)) is not None]
 
     def keep(self, writing: Writing, snapshot: Snapshot, now: datetime) -> tuple[Alert, ...]:
         """Keep what is known, and what changed, with a sample. The alerts with what was decided about each."""
@@ -176,18 +192,23 @@ class KeptAlerts(AlertKeeper):
     def _mark(self, change: Callable[[Marks], Marks], decision: Decision) -> None:
         if not self._writes:
             raise SourceError("this console is read-only", "Start opsconsole without --read-only.")
+        from opsconsole import alert_events
+        from opsconsole.metrics import MetricsStore
+
         with MetricsStore(self._path) as store, store.writing() as writing:
             marks = change(writing.state(MARKS, Marks) or Marks())
             writing.set_state(MARKS, marks, decision.at)
-            writing.add_events([_decided(decision)])
+            writing.add_events([alert_events.decided(decision)])
         with self._lock:
             self._marks = marks
 
 
 def keep(writing: Writing, memory: AlertMemory, now: datetime, by: str) -> tuple[Alert, ...]:
     """Keep a memory and what changed against the one before. The alerts with what was decided about them."""
+    from opsconsole import alert_events
+
     before = writing.state(MEMORY, Kept) or Kept()
-    writing.add_events(changes(before.memory, memory, now))
+    writing.add_events(alert_events.changes(before.memory, memory, now))
     writing.set_state(MEMORY, kept(memory, now, by), now)
     found = alerts.alerts_of(memory)
     marks = writing.state(MARKS, Marks) or Marks()
@@ -198,6 +219,8 @@ def keep(writing: Writing, memory: AlertMemory, now: datetime, by: str) -> tuple
 
 def judges(lease: Lease, there: Kept, now: datetime) -> bool:
     """Whether what is kept was found a moment ago by one that still goes on."""
+    from opsconsole.collecting.recording import is_gone
+
     return there.by == lease.holder and now < lease.expires_at and not is_gone(lease.holder)
 
 
@@ -209,88 +232,3 @@ def _younger(ours: dict[tuple[str, str], Entry], kept: dict[tuple[str, str], Ent
         if key not in kept
         or (entry.alert.state is AlertState.FIRING and kept[key].alert.state is not AlertState.FIRING)
     }
-
-
-# --- events --------------------------------------------------------------------------------------
-
-_KINDS = {
-    AlertState.PENDING: EventKind.ALERT_PENDING,
-    AlertState.FIRING: EventKind.ALERT_FIRING,
-    AlertState.RESOLVED: EventKind.ALERT_RESOLVED,
-}
-_HEARD = {
-    EventKind.DIED: "die",
-    EventKind.OOM: "oom",
-    EventKind.STARTED: "start",
-    EventKind.HEALTH: "unhealthy",
-}
-
-
-def changes(before: AlertMemory, after: AlertMemory, now: datetime) -> list[Event]:
-    """What changed between two memories, as events that are stored once, whoever saw them."""
-    found = []
-    for key, entry in after.entries.items():
-        known = before.entries.get(key)
-        alert = entry.alert
-        state_is_new = known is None or (known.alert.state, known.alert.since) != (alert.state, alert.since)
-        worse = known is not None and known.alert.severity is not alert.severity and alert.state is AlertState.FIRING
-        if alert.state is AlertState.PENDING:
-            if entry.held_seconds >= LONG_PENDING and (known is None or known.held_seconds < LONG_PENDING):
-                found.append(_changed(alert, now))
-        elif state_is_new or worse:
-            found.append(_changed(alert, now))
-    for key, entry in before.entries.items():
-        if key not in after.entries and entry.alert.state is AlertState.FIRING:  # its rule is gone
-            over = msgspec.structs.replace(entry.alert, state=AlertState.RESOLVED, since=now)
-            found.append(_changed(over, now))
-    return found
-
-
-def _changed(alert: Alert, now: datetime) -> Event:
-    names = (alert.rule, alert.subject, alert.state.value, alert.severity.value, alert.since.isoformat())
-    return Event(
-        at=min(alert.since, now) if alert.state is not AlertState.PENDING else now,
-        kind=_KINDS[alert.state],
-        subject=f"{alert.rule} {alert.subject}",
-        text=alert.message,
-        facts={
-            "rule": alert.rule,
-            "subject": alert.subject,
-            "severity": alert.severity.value,
-            "message": alert.message,
-        },
-        key="alert " + "\n".join(names),
-    )
-
-
-def _decided(one: Decision) -> Event:
-    facts = {
-        "rule": one.rule,
-        "subject": one.subject,
-        "who": one.who,
-        "note": one.note,
-        "until": f"{one.until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if one.until else "",
-        "withdrawn": "yes" if one.withdrawn else "",
-    }
-    return Event(
-        at=one.at,
-        kind=EventKind.ALERT_ACKNOWLEDGED if one.kind == "acknowledged" else EventKind.ALERT_SILENCED,
-        subject=f"{one.rule} {one.subject}",
-        text="taken back" if one.withdrawn else one.note,
-        facts={name: value for name, value in facts.items() if value},
-    )
-
-
-def heard_of(event: Event) -> Happening | None:
-    """An event that the collector stored, as the rules count it."""
-    if event.kind is EventKind.HEALTH and event.facts.get("health") != "unhealthy":
-        return None
-    code = event.facts.get("exit_code", "")
-    return Happening(
-        at=event.at,
-        kind=_HEARD[event.kind],
-        container=event.facts.get("container", event.subject),
-        service=event.subject,
-        exit_code=int(code) if code.isdigit() else None,
-        heard=True,
-    )

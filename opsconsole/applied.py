@@ -31,21 +31,23 @@ def thresholds(config: Config) -> Thresholds:
 
 def rules(config: Config) -> tuple[Rule, ...]:
     """The rules that are judged: the console's own without what is switched off, and those of the settings."""
-    from opsconsole.alert_own_rules import rules_of
     from opsconsole.alerts import RULES
 
     off = frozenset(config.alerts.off)
-    built_in = (rule._replace(off=rule.names & off) if rule.names & off else rule for rule in RULES)
+    built_in = tuple(rule._replace(off=rule.names & off) if rule.names & off else rule for rule in RULES)
+    if not config.alerts.rule:
+        return built_in
+    from opsconsole.alert_own_rules import rules_of  # 20 ms before the first screen
+
     return (*built_in, *rules_of(config.alerts.rule))
 
 
 def alert_keeper(directory: Path, config: Config, *, writes: bool) -> AlertKeeper:
     """What judges the alerts of a console, and keeps them beside the stack."""
     from opsconsole.alert_keeping import KeptAlerts
-    from opsconsole.metrics import metrics_file
 
     return KeptAlerts(
-        metrics_file(directory),
+        directory,
         lambda: datetime.now(UTC),
         thresholds=thresholds(config),
         rules=rules(config),

@@ -57,6 +57,7 @@ class Picture:
 
 PICTURES = (
     Picture("overview"),
+    Picture("attention", ["enter"]),
     Picture("containers", ["c"]),
     Picture("container", ["c", "enter"]),
     Picture("volumes", ["v"]),

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from opsconsole import applied
+from opsconsole.alert_events import heard_of
 from opsconsole.alert_happenings import Happening
-from opsconsole.alert_keeping import MARKS, MEMORY, TELLING, Kept, KeptAlerts, heard_of
+from opsconsole.alert_keeping import MARKS, MEMORY, TELLING, Kept, KeptAlerts
 from opsconsole.alert_marks import Marks
 from opsconsole.alert_own_rules import rules_of
 from opsconsole.alert_settings import RuleSettings
@@ -46,7 +47,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def console(path: Path, clock: Clock, holder: str = "console", **more: Any) -> KeptAlerts:
-    return KeptAlerts(path, clock, holder=holder, **more)
+    return KeptAlerts(path.parent.parent, clock, holder=holder, **more)
 
 
 def see(keeper: KeptAlerts, clock: Clock, seconds: float, percent: float) -> dict[str, Alert]:
@@ -247,7 +248,7 @@ class Collector:
         self.holder = holder
         self.store = MetricsStore(metrics_file(directory))
         self.keeper = KeptAlerts(
-            self.store.path,
+            directory,
             clock,
             thresholds=applied.thresholds(config),
             rules=applied.rules(config),

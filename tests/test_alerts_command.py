@@ -21,7 +21,7 @@ def directory(tmp_path: Path) -> Path:
     now = datetime.now(UTC)
     (tmp_path / "compose.yaml").write_text("services: {}\n")
     path = metrics_file(tmp_path)
-    keeper = KeptAlerts(path, lambda: now, holder="web-1 pid 7")
+    keeper = KeptAlerts(tmp_path, lambda: now, holder="web-1 pid 7")
     disks = tuple(Disk(mount=mount, used_percent=95, free_bytes=2**30) for mount in ("/", "/srv"))
     seen = snapshot(now, host=HostSample(disks=disks))
     keeper.judge(seen, now)

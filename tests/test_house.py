@@ -23,7 +23,7 @@ FLOORS = {
     "alert_findings": 3, "alert_rules": 3, "alert_services": 3, "alerts": 3, "notifying": 3,
     "alert_happenings": 3, "alert_own_rules": 3, "alert_marks": 3, "alert_telling": 3, "alert_keeper": 3,
     "monitor": 4, "operations": 4, "demo": 4, "applied": 4, "real_sources": 4, "doctor": 4, "schedule": 4,
-    "collecting": 4, "alert_keeping": 4, "alert_watch": 4,
+    "collecting": 4, "alert_keeping": 4, "alert_watch": 4, "alert_events": 4,
     "database_work": 1, "health": 3, "alert_limits": 3, "health_command": 5, "database_command": 5,
     "ui": 5, "status_command": 5, "logs_command": 5, "history_command": 5, "operations_command": 5, "deploy_command": 5,
     "backup_command": 5, "export_command": 5, "reading_line": 5, "restore_command": 5, "schedule_command": 5,

@@ -59,6 +59,7 @@ async def test_pane(pane: str, size: str) -> None:
 
 
 OPERATIONS = (
+    Picture("attention", ["enter"]),
     Picture("plan", operations="past", plan=DEPLOY),
     Picture("plan-loss", operations="past", plan=LOSING),
     Picture("plan-typed", ["enter"], operations="past", plan=LOSING),
