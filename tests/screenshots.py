@@ -66,6 +66,8 @@ PICTURES = (
     Picture("alerts", ["m"], size=(160, 50)),
     Picture("metrics-day", ["m", "6"], size=(160, 40)),
     Picture("databases", ["D"]),
+    Picture("work", ["D", "w", "tab", "tab"], size=(120, 30)),
+    Picture("health", ["H"], size=(140, 40)),
     Picture("backups", ["b"], size=(180, 44)),
     Picture("backup", ["b", "j", "enter"], size=(120, 50)),
     Picture("restore", ["j", "j", "j", "space"], operations="past", restore=True),

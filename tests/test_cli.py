@@ -99,6 +99,15 @@ def test_status_without_engine_still_says_what_the_files_say(tmp_path: Path) -> 
     assert found["host"]["cpus"] > 0
 
 
+def test_health_without_engine_is_not_green(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {web: {image: x}}\n")
+    away = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+    done = opsconsole("health", "--json", cwd=tmp_path, env=away)
+    assert done.returncode == 2, done.stderr
+    verdicts = {line["area"]: line["verdict"] for line in json.loads(done.stdout)["lines"]}
+    assert verdicts["engine"] == verdicts["services"] == "not known" and verdicts["disks"] != "not known"
+
+
 # --- on real stacks --------------------------------------------------------------------------------
 
 
@@ -121,10 +130,24 @@ def test_status_of_mps(mps: Stack) -> None:
     assert code == 1
 
 
+def test_health_of_mps(mps: Stack) -> None:
+    done = opsconsole("health", "--json", cwd=mps.directory, env=mps.env)
+    found = json.loads(done.stdout)
+    ill = {
+        (line["area"], line["looked_at"]) for line in found["lines"] if line["verdict"] not in ("well", "nothing there")
+    }
+    assert ill >= {("backups", "age of the newest good backup")}
+    assert not {area for area, _ in ill} & {"engine", "services", "endpoints", "mongodb", "redis", "schedule"}, ill
+    assert (done.returncode, found["exit_code"]) == (1, 1)
+    services = {line["subject"]: line["number"] for line in found["lines"] if line["area"] == "services"}
+    assert services.keys() == {"backend", "frontend", "mongodb", "redis"}
+    assert "slow operations that run now" in {line["looked_at"] for line in found["lines"]}
+
+
 def test_status_shows_no_secret(mps: Stack) -> None:
     secrets = [part for uri in (mps.mongo_uri, mps.redis_url) for part in [uri.split("@")[0].rsplit(":", 1)[1]]]
     assert all(len(secret) > 3 for secret in secrets)
-    for words in (("status",), ("status", "--json"), ("init", "--print"), ("doctor",)):
+    for words in (("status",), ("status", "--json"), ("health", "-v"), ("init", "--print"), ("doctor",)):
         done = opsconsole(*words, cwd=mps.directory, env=mps.env)
         for secret in secrets:
             assert secret not in done.stdout + done.stderr, words

@@ -181,7 +181,7 @@ FOOTERS = {
     "backups": "Enter details  B back up  R restore  V verify",
     "deploy": "Enter choose  R roll back",
     "history": "/ filter  < > sort  Tab",
-    "health": "Enter details  / filter  < > sort",
+    "health": "Enter details  t maintenance  / filter",
 }
 
 
@@ -214,6 +214,9 @@ class Effect:
 
     def attention(self) -> None:
         self._opens("Attention   ")
+
+    def maintenance(self) -> None:
+        self._opens("Maintenance ")
 
     def at_work(self) -> None:
         self._opens("MongoDB at work")

@@ -40,8 +40,8 @@ def _endpoint(probe: Probe, limits: Thresholds) -> HealthLine:
         for name, seconds in (("p50", probe.p50_seconds), ("p95", probe.p95_seconds), ("p99", probe.p99_seconds))
         if seconds is not None
     )
-    errors = f"{probe.errors} of {probe.requests} failed {WINDOW}"
     rate = 100 * probe.errors / probe.requests if probe.requests else 0.0
+    errors = f"{probe.errors} of {probe.requests} failed {WINDOW}" + (f" ({rate:.0f} %)" if probe.errors else "")
     service = probe.endpoint.service
     verdict, action = Verdict.WELL, ""
     if probe.ok is None:

@@ -10,7 +10,10 @@ from textual.content import Content
 from opsconsole.alert_findings import Thresholds
 from opsconsole.health import HealthLine, Verdict, check
 from opsconsole.health.checking import worst_first
-from opsconsole.model import Snapshot
+from opsconsole.health.databases import name_of
+from opsconsole.model import DatabaseTarget, Snapshot
+from opsconsole.operations.plan import DatabaseOrder
+from opsconsole.operations.requests import Request
 from opsconsole.ui.keys import Action
 from opsconsole.ui.panes.rows_and_detail import RowsAndDetail
 from opsconsole.ui.widgets.columns import CellText, Column
@@ -102,10 +105,12 @@ class HealthPane(RowsAndDetail[HealthLine]):
     sources = ()  # what fails is a line that says so
     actions = (
         *RowsAndDetail.actions,
-        Action(
-            "app.maintenance", ("t",), "maintenance", "Tasks of the runbook: what is due.", footer=12, palette=False
-        ),
-    )
+        Action("app.maintenance", ("t",), "maintenance", "Tasks of the runbook: what is due.", footer=12,
+               palette=False),
+        Action("validate", ("V",), "validate", "On a line of MongoDB: validate its collections; a plan is shown first.",
+               footer=11, changes=True, opens=True),
+    )  # fmt: skip
+    _snapshot: Snapshot | None = None
 
     def make_table(self) -> RowTable[HealthLine]:
         return RowTable(
@@ -135,9 +140,28 @@ class HealthPane(RowsAndDetail[HealthLine]):
         return line.number, tone_of(line) if line.counts else Tone.PLAIN
 
     def show(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
         monitor, glyphs = self.console_app.monitor, self.glyphs
         lines = worst_first(check(snapshot, monitor.thresholds if monitor is not None else Thresholds()).lines)
         self.show_rows(lines, snapshot.sampled_at, lambda width: summary(lines, width, glyphs))
 
     def detail_of(self, record: HealthLine, width: int) -> Sequence[Content]:
         return detail(record, width, self.glyphs)
+
+    def _target(self) -> DatabaseTarget | None:
+        """The MongoDB that the row under the cursor is about."""
+        line, found = self.table.current, self._snapshot.databases if self._snapshot is not None else ()
+        if line is None or line.area != "mongodb":
+            return None
+        return next(
+            (one.target for one in found if one.target.kind == line.area and name_of(one) == line.subject), None
+        )
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self._target() is not None if action == "validate" else super().check_action(action, parameters)
+
+    def action_validate(self) -> None:
+        target, operating = self._target(), self.console_app.operating
+        if target is not None and not operating.refused(changes=True):
+            order = DatabaseOrder(kind=target.kind, server=target.name)
+            operating.plan(Request(what="validate", database=order), f"validate {target.name}")
