@@ -129,6 +129,30 @@ def test_counts_of_the_guard_and_of_backups_are_compared_with_now(tmp_path: Path
     assert [(one.collection, one.backup) for one in found] == [("shop.users", ""), ("shop.orders", backup.id)]
 
 
+def test_what_somebody_knew_when_the_incident_was_closed_is_no_loss_any_more(tmp_path: Path) -> None:
+    backup = sample.backup(datetime.now(UTC) - timedelta(hours=5), layout="opsconsole")
+    held = HeldPart(kind="mongo", name="mongodb", collections=tuple(
+        HeldCollection(database="shop", name=name, documents=90) for name in ("orders", "users")
+    ))  # fmt: skip
+    status = msgspec.structs.replace(
+        sample.MONGO,
+        listed=True,
+        databases=(MongoDatabase(name="shop", collections=(Collection(name="orders", documents=0),)),),
+    )
+
+    def missing() -> list[str]:
+        now = datetime.now(UTC)
+        snapshot = msgspec.structs.replace(sample.well(), sampled_at=now, databases=(status,), backups=(backup,))
+        known = looking.look(tmp_path, snapshot, lambda one: BackupContents(parts=(held,)))
+        assert not known.problems
+        return [one.collection for one in gather(snapshot, known, now).data]
+
+    assert missing() == ["shop.orders", "shop.users"]
+    records.declare(tmp_path, "orders are empty", Priority.P1, "mina")
+    records.close(tmp_path, "i1", "mina", "emptied on purpose", ("shop.orders: 90 documents in the backup x, 0 now",))
+    assert missing() == ["shop.users"]
+
+
 def test_what_was_collected_while_nobody_looked(tmp_path: Path) -> None:
     store = MetricsStore(metrics_file(tmp_path))
     died = [

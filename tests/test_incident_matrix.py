@@ -153,8 +153,8 @@ def test_an_emptied_collection_is_restored_from_a_backup_that_holds_it() -> None
     assert any("4,000 documents in the backup good, 0 now" in line for line in found.evidence)
 
 
-@pytest.mark.parametrize("now", [{"users": 3900}, {"users": 2001}, {"users": 9000}])
-def test_fewer_documents_are_no_loss_as_long_as_most_are_there(now: dict[str, int]) -> None:
+@pytest.mark.parametrize("now", [{"users": 3900}, {"users": 401}, {"users": 9000}])
+def test_fewer_documents_are_no_loss_as_long_as_some_are_there(now: dict[str, int]) -> None:
     held = Baseline(at=ago(hours=3), origin="the backup x", backup="x", collections={"mongodb shop": {"users": 4000}})
     assert answers(snapshot(databases=(mongo(**now),)), Known(baselines=(held,))) == []
 

@@ -16,8 +16,8 @@ from opsconsole.model import Backup, BackupState, MongoStatus, Record, RedisStat
 LEAST = 10
 """A collection that held fewer documents may be empty by nature: a list of jobs, of locks."""
 
-SHRUNK = 0.5
-"""A collection that lost more than this share of its documents shrank in a way that is no daily business."""
+LEFT = 0.1
+"""A collection that holds less than this share of what it held is nearly emptied: that is no daily business."""
 
 _SYSTEM = frozenset({"admin", "config", "local"})
 
@@ -46,7 +46,8 @@ class Sign(Record, frozen=True):
 
 
 class Restored(Record, frozen=True):
-    """A restore that was done. `names` are the collections and databases of it; () is everything."""
+    """What is as it is meant since then: by a restore, or because somebody closed an incident knowing of it. `names`
+    are collections, databases, or the lines of signs; () is everything."""
 
     at: datetime
     names: tuple[str, ...] = ()
@@ -131,7 +132,7 @@ def _mongo(status: MongoStatus, baseline: Baseline, *, alone: bool) -> Iterable[
                 continue
             if left == 0:
                 how = "0 now" if name in there else "gone now"
-            elif left < documents * SHRUNK:
+            elif left < documents * LEFT:
                 how = f"{left:,} now"
             else:
                 continue

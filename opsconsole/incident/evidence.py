@@ -85,6 +85,7 @@ class Known(Record, frozen=True):
     files: tuple[ChangedFile, ...] = ()
     losses: tuple[Sign, ...] = ()  # what the guard of an operation found
     baselines: tuple[Baseline, ...] = ()
+    settled: tuple[Restored, ...] = ()  # what was red when an incident was closed, and known to whoever closed it
     problems: tuple[str, ...] = ()  # what could not be read, one line each
 
 
@@ -137,7 +138,7 @@ def gather(snapshot: Snapshot, known: Known, now: datetime, back: timedelta = LO
         snapshot=snapshot,
         symptoms=symptoms(snapshot),
         changes=_time_line(snapshot, known, now - back),
-        data=signs(snapshot, known.losses, known.baselines, _restored(known)),
+        data=signs(snapshot, known.losses, known.baselines, (*_restored(known), *known.settled)),
         known=known,
     )
 
@@ -164,19 +165,20 @@ def _of_loss(sign: Sign) -> Change:
 
 def _of_containers(snapshot: Snapshot, known: Known, told: list[Change]) -> Iterable[Change]:
     """What the containers tell themselves: made anew, started again, ended, by whomever."""
+    own = [one for one in snapshot.containers if ("com.docker.compose.oneoff", "True") not in one.labels]
     yield from _folded(
         _made(one, one.created_at, known.release)
-        for one in snapshot.containers
+        for one in own
         if one.created_at is not None and not _by(told, one.service, one.created_at)
     )
     yield from _folded(
         Change(at=one.finished_at, what=What.DEATH, text=_death(one), services=(one.service,), bad=True)
-        for one in snapshot.containers
+        for one in own
         if one.finished_at is not None and _died(one) and not _by(told, one.service, one.finished_at, What.DEATH)
     )
     yield from _folded(
         Change(at=one.started_at, what=What.RESTART, text=f"{one.name} was started again", services=(one.service,))
-        for one in snapshot.containers
+        for one in own
         if one.started_at is not None and _started_again(one) and not _by(told, one.service, one.started_at)
     )
 

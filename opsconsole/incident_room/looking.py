@@ -13,8 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from opsconsole.incident.data_signs import Baseline, Sign, good_backups
+from opsconsole.incident.data_signs import Baseline, Restored, Sign, good_backups
 from opsconsole.incident.evidence import LOOKED_BACK, Change, ChangedFile, Kept, Known, What
+from opsconsole.incident_room import records
 from opsconsole.incident_room.happenings import happenings
 from opsconsole.incident_room.room import LookInside
 from opsconsole.model import Snapshot, SourceError
@@ -54,6 +55,7 @@ def look(directory: Path, snapshot: Snapshot, look_inside: LookInside, since: da
     seen = tried("what was collected", lambda: Known(changes=happenings(directory, since, now)))
     held = tried("the backups", lambda: Known(baselines=tuple(held_by_backups(snapshot, look_inside, now))))
     counted = tried("the counts of the guard", lambda: Known(baselines=tuple(_censuses(directory, now))))
+    closed = tried("the incidents", lambda: Known(settled=tuple(_settled(directory, now))))
     by_hand = [one for one in moved.changes if not any(each.at <= one.at <= each.end for each in done.changes)]
     return Known(
         changes=(*done.changes, *by_hand, *seen.changes),
@@ -62,6 +64,7 @@ def look(directory: Path, snapshot: Snapshot, look_inside: LookInside, since: da
         files=kept.files,
         losses=done.losses,
         baselines=(*counted.baselines, *held.baselines),
+        settled=closed.settled,
         problems=tuple(problems),
     )
 
@@ -247,6 +250,16 @@ def _commits(directory: Path, since: datetime) -> Iterable[Change]:
 
 
 # --- counts ----------------------------------------------------------------------------------------
+
+
+def _settled(directory: Path, now: datetime) -> Iterable[Restored]:
+    """What somebody knew to be less when an incident was closed: it is meant so, or was seen to."""
+    for one in records.all_incidents(directory):
+        if one.closed_at is not None and now - one.closed_at <= RECENT:
+            red = next((each.symptoms for each in reversed(one.entries) if each.event == "close"), ())
+            collections = [line.partition(":")[0] for line in red if "." in line.partition(":")[0]]
+            if red:
+                yield Restored(at=one.closed_at, names=(*red, *collections))
 
 
 def held_by_backups(snapshot: Snapshot, look_inside: LookInside, now: datetime) -> Iterable[Baseline]:
