@@ -30,7 +30,7 @@ from opsconsole.model import (
 from opsconsole.operations import database_plans, journal, places
 from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import DatabaseOrder
-from opsconsole.sources import command_text, mongo_work_parse, redis_work
+from opsconsole.sources import command_text, mongo_maintaining, mongo_work_parse, redis_work
 from opsconsole.sources.connection import Connection
 from opsconsole.sources.databases import Databases
 from opsconsole.ui.app import ConsoleApp
@@ -156,6 +156,16 @@ def test_growth_is_told_against_a_backup_of_about_a_week() -> None:
     ]
     row = work_rows.rows(Work(view=View.GROWTH, asked_at=NOW, growth=found), NOW, UNICODE)[1]
     assert row.cells[1] == "+40 B"
+
+
+def test_what_validate_does_not_call_valid_is_a_fault() -> None:
+    assert mongo_maintaining.validation({"valid": True, "nrecords": 3, "nIndexes": 1, "errors": []}).faults == ()
+    broken = mongo_maintaining.validation({"valid": False, "errors": ["index x_1 misses 2"], "warnings": ["w"]})
+    assert (broken.faults, broken.warnings) == (("index x_1 misses 2",), ("w",))
+    assert mongo_maintaining.validation({"valid": False}).faults and mongo_maintaining.validation({}).faults
+    said = "Validate: scanning documents Validate: scanning documents: 239518/600000 39%"
+    assert mongo_maintaining.stage(said) == "Validate: scanning documents"
+    assert mongo_maintaining.stage("Index Build: draining writes") == "Index Build: draining writes"
 
 
 def test_an_index_that_is_wanted_is_not_called_unused() -> None:

@@ -72,8 +72,11 @@ def validate(
     with bulk_client(connection, answer_seconds=None) as client:
         command = {"validate": name, "background": True}
         answer = _watched(client, connection, database, command, told, cancelled)
-    if answer is None:
-        return None
+    return None if answer is None else validation(answer)
+
+
+def validation(answer: Mapping[str, Any]) -> Validation:
+    """What the answer to `validate` says. Pure; an answer that does not say that all is valid is a fault."""
     faults = [str(one) for one in answer.get("errors", ())]
     if not answer.get("valid", False) and not faults:
         faults = ["it is not valid"]
@@ -83,6 +86,12 @@ def validate(
         faults=tuple(faults),
         warnings=tuple(str(one) for one in answer.get("warnings", ())),
     )
+
+
+def stage(message: str) -> str:
+    """`Validate: scanning documents` of what the server says twice, the second time with its own percentage."""
+    again = message.find(f"{message.partition(':')[0]}:", 1)
+    return message[:again].strip() if again > 0 else message
 
 
 def specification(connection: Connection, database: str, collection: str, name: str) -> str:
@@ -180,7 +189,7 @@ def _watched(
         if row is None:
             continue
         progress: Mapping[str, Any] = row.get("progress") or {}
-        told(str(row.get("msg", "")), int(progress.get("done", 0)), int(progress.get("total", 0)))
+        told(stage(str(row.get("msg", ""))), int(progress.get("done", 0)), int(progress.get("total", 0)))
         if cancelled() and not ended:
             ended = True
             _ask(client, "admin", {"killOp": 1, "op": row["opid"]})
