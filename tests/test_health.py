@@ -16,8 +16,10 @@ import pymongo
 import pytest
 
 from opsconsole.alert_findings import Thresholds
+from opsconsole.alert_settings import BUILT_IN
 from opsconsole.demo import demo_sources
 from opsconsole.health import AREAS, HealthLine, Verdict, check
+from opsconsole.health.checking import LOOKED_AT
 from opsconsole.health_command import as_text
 from opsconsole.model import (
     Alert,
@@ -311,6 +313,27 @@ def test_an_alert_is_told_once_whether_its_thing_has_a_line_or_not() -> None:
     assert check(calm(host=full), LIMITS).exit_code == 1
     resolved = msgspec.structs.replace(alert("volume-risk", "uploads"), state=AlertState.RESOLVED)
     assert not loud(calm(alerts=(resolved,)))
+
+
+def test_an_alert_is_about_one_of_the_lines_of_its_subject_and_silences_no_other() -> None:
+    known = {line.looked_at for line in lines_of(calm())} | {"the newest backup", "answers 5xx in its access log"}
+    assert set(LOOKED_AT.values()) <= known and LOOKED_AT.keys() <= BUILT_IN
+    short = Alert(
+        rule="mongo-oplog",
+        subject="mongodb",
+        severity=Severity.WARNING,
+        state=AlertState.FIRING,
+        since=NOW,
+        message="m",
+    )
+    (told,) = loud(calm(alerts=(short,)))
+    assert (told.subject, told.number) == ("mongodb", "m")
+    assert any(line.looked_at == "ping" and line.subject == "mongodb" for line in lines_of(calm(alerts=(short,))))
+    silence = Silence(rule="mongo-oplog", subject="*", until=NOW + timedelta(hours=1), who="ina", at=NOW)
+    silent = msgspec.structs.replace(short, silenced=silence)
+    found = check(calm(alerts=(silent,), **mongo(slow=(_SLOW,))), LIMITS)
+    assert [line.looked_at for line in found.lines if line.counts] == ["slow operations that run now"]
+    assert found.exit_code == 1
 
 
 # --- on paper and on the screen ------------------------------------------------------------------------

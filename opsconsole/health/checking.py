@@ -37,6 +37,26 @@ _AREA_OF_RULE = {
 }
 """By the first word of a rule: where its subject has a line of its own."""
 
+LOOKED_AT = {
+    "cpu": "CPU",
+    "memory": "memory",
+    "access-errors": "answers 5xx in its access log",
+    "database-down": "ping",
+    "database-refused": "ping",
+    "database-problem": "ping",
+    "mongo-no-primary": "primary and members of the replica set",
+    "mongo-member": "primary and members of the replica set",
+    "mongo-oplog": "oplog window",
+    "mongo-connections": "connections against the limit",
+    "redis-connections": "connections against the limit",
+    "redis-memory": "memory against maxmemory",
+    "redis-save": "persistence errors",
+    "redis-aof": "persistence errors",
+    "backup-age": "age of the newest good backup",
+    "backup-failed": "the newest backup",
+}
+"""Which of several lines of one subject a rule is about."""
+
 
 def check(snapshot: Snapshot, limits: Thresholds) -> Health:
     """How the stack is at the moment of the Snapshot."""
@@ -92,11 +112,13 @@ def _tell(alert: Alert, found: list[HealthLine], loud: set[int]) -> None:
     if until is None:
         loud.update(ill)
     for at in ill:
-        if until is not None and at not in loud:
+        if until is not None and at not in loud and found[at].verdict is not Verdict.UNKNOWN:
             found[at] = msgspec.structs.replace(found[at], silenced_until=until)
 
 
 def _same_subject(line: HealthLine, alert: Alert) -> bool:
     if alert.rule in ("source-failing", "engine-unreachable"):
         return line.verdict is Verdict.UNKNOWN
-    return line.subject == alert.subject or line.area == "backups" or alert.subject.startswith(f"{line.subject} ")
+    if line.looked_at != LOOKED_AT.get(alert.rule, line.looked_at):
+        return False
+    return line.subject == alert.subject or alert.subject.startswith(f"{line.subject} ")
