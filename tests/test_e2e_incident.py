@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from opsconsole.operations import journal, places
 from opsconsole.operations.journal import Result
 from tests.console import Console
 from tests.deploy_stack import SETTINGS, make_images
-from tests.operation_stack import OperationStack
+from tests.operation_stack import CANARY, OperationStack
 from tests.parts.engine import Engine
 from tests.parts.leftovers import remove, run_name
 from tests.parts.machine import wait_until
@@ -39,8 +40,8 @@ services:
     image: {name}-web:{version}
     pull_policy: never
     init: true
-    command: ["sh", "-c", 'test "$$LEVEL" = info || exit 3; {runs}']
-    environment: {{LEVEL: "${{LEVEL}}"}}
+    command: ["sh", "-c", 'echo "connecting with $$WEB_TOKEN"; test "$$LEVEL" = info || exit 3; {runs}']
+    environment: {{LEVEL: "${{LEVEL}}", WEB_TOKEN: "{canary}"}}
     restart: unless-stopped
     stop_grace_period: 1s
     healthcheck: {{test: ["CMD-SHELL", "true"], interval: 500ms, timeout: 5s}}
@@ -60,7 +61,7 @@ class Faulty(OperationStack):
         self.port = port
 
     def write(self, *, version: str = "1", runs: str = RUNS) -> None:
-        text = COMPOSE.format(name=self.project, port=self.port, version=version, runs=runs)
+        text = COMPOSE.format(name=self.project, port=self.port, version=version, runs=runs, canary=CANARY)
         (self.directory / "compose.yaml").write_text(text)
 
     def opsconsole(self, *words: str) -> str:
@@ -145,6 +146,15 @@ def test_a_crash_loop_after_a_deploy_is_rolled_back_from_the_screen(stack: Fault
     stack.write()
     text = stack.opsconsole("incident", "report", "i1")
     assert "declared P2" in text and operation in text and "## Data" in text
+    bundle = Path(stack.opsconsole("incident", "bundle", "i1").partition(": ")[0])
+    with tarfile.open(bundle) as tar:
+        inside = {one.name.removeprefix("incident-i1/"): tar.extractfile(one) for one in tar.getmembers()}
+        texts = {name: file.read().decode() for name, file in inside.items() if file is not None}
+    wanted = {f"evidence/{stack.project}-{name}-1.log" for name in ("web", "mongodb")}
+    assert wanted | {"evidence/inspect.json", "evidence/snapshot.json", "report.md", "record.jsonl"} <= texts.keys()
+    assert f"operations/{operation}/journal.jsonl" in texts
+    assert "connecting with" in texts[f"evidence/{stack.project}-web-1.log"]
+    assert not [name for name, text in texts.items() if CANARY in text]
 
 
 def test_an_emptied_collection_is_restored_from_the_screen(stack: Faulty) -> None:
