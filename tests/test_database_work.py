@@ -264,6 +264,7 @@ async def test_an_operation_is_not_ended_by_a_console_that_only_looks_or_a_demo(
             await pilot.press("Z")
             await pilot.pause()
             assert isinstance(app.screen, WorkScreen), "nothing is asked"
+            assert read_only or "This is the demo" in "\n".join(painted(app)), "and why not is said"
 
 
 # --- real servers --------------------------------------------------------------------------------------

@@ -368,6 +368,9 @@ async def test_the_pane_shows_worst_first_with_what_to_do() -> None:
         await pilot.press("slash", *"oplog", "enter")
         await pilot.pause()
         assert "oplog reaches back 5 days" in "\n".join(painted(app))
+        await pilot.press("V")
+        await pilot.pause()
+        assert "This is the demo" in app.messages[-1].text, "a plan would be shown"
 
 
 def test_the_demo_is_looked_at_whole() -> None:

@@ -15,7 +15,7 @@ from opsconsole.database_work import VIEWS, Growth, Index, View, Work
 from opsconsole.model import Backup, DatabaseTarget, MongoStatus, RunningOperation, Snapshot, SourceError
 from opsconsole.operations.plan import DatabaseOrder
 from opsconsole.operations.requests import Request
-from opsconsole.text import printable
+from opsconsole.text import mask_text, printable
 from opsconsole.ui.keys import Action
 from opsconsole.ui.panes.work_rows import WorkRow, columns, detail, rows, summary
 from opsconsole.ui.screens.acting import ON_TOP, ActingScreen
@@ -71,9 +71,9 @@ class WorkScreen(ActingScreen):
     WorkScreen .work-rows RowTable { height: 1fr; min-height: 4; }
     """
 
-    def __init__(self, at: int = 0) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._at = at
+        self.stop: Stop | None = None  # what is looked at: stays it, whatever servers come and go
         self._answer: Answer | None = None
         self._outcome: list[Content] = []  # of what was done last
         self._asking: Stop | None = None
@@ -95,11 +95,6 @@ class WorkScreen(ActingScreen):
         """Every view of every server, in the order of the databases pane."""
         found = self.snapshot.databases if self.snapshot is not None else ()
         return [Stop(one.target, view) for one in found for view in VIEWS.get(one.target.kind, ())]
-
-    @property
-    def stop(self) -> Stop | None:
-        stops = self.stops
-        return stops[self._at % len(stops)] if stops else None
 
     @property
     def table(self) -> RowTable[WorkRow] | None:
@@ -135,10 +130,10 @@ class WorkScreen(ActingScreen):
         if not stops:
             self.said.paint(lambda width: [Content.styled("There is no database server to ask.", Tone.MUTED)])
             return
-        self._at = (self._at + step) % len(stops)
+        at = stops.index(self.stop) if self.stop in stops else 0
+        stop = self.stop = stops[(at + step) % len(stops)]
         if self.detail.is_open:
             self._close_detail()
-        stop = stops[self._at]
         for view, table in self._tables.items():
             table.display = view is stop.view
         if stop.view not in self._tables:
@@ -178,7 +173,7 @@ class WorkScreen(ActingScreen):
                     stop, None, f"{error.problem}{f' {self.glyphs.arrow} {error.hint}' if error.hint else ''}"
                 )
             except Exception as error:  # a fault of ours must not end the screen
-                return Answer(stop, None, f"unexpected {type(error).__name__}: {error}")
+                return Answer(stop, None, f"unexpected {type(error).__name__}: {mask_text(str(error))}")
 
         self.console_app.aside(ask, self._answered, f"at work: {stop.view}")
 
@@ -303,13 +298,24 @@ class WorkScreen(ActingScreen):
             self._plan(Request(what="flush", database=order), f"empty {self.stop.target.name}")
 
     def _plan(self, request: Request, words: str) -> None:
-        if not self.console_app.operating.refused(changes=True):
+        if not self._refused():
             self.console_app.operating.plan(request, words)
+
+    def _refused(self) -> bool:
+        """Said here, too: the status line is below this screen."""
+        refused = self.console_app.operating.refused(changes=True)
+        if refused:
+            self._say(self.console_app.messages[-1].text, Tone.WARNING)
+        return refused
+
+    def _say(self, text: str, tone: Tone) -> None:
+        self._outcome = [Content.styled(f"{sign(tone, self.glyphs)} {printable(text)}", tone)]
+        self._show()
 
     def action_abort_operation(self) -> None:
         """What is ended is the operation of this moment, by its number and all that is known of it."""
         record, stop, operating = self._record, self.stop, self.console_app.operating
-        if not isinstance(record, RunningOperation) or stop is None or operating.refused(changes=True):
+        if not isinstance(record, RunningOperation) or stop is None or self._refused():
             return
         from opsconsole.operations import database_plans
 
@@ -324,8 +330,7 @@ class WorkScreen(ActingScreen):
         def told(outcome: tuple[str, bool]) -> None:
             tone = Tone.GOOD if outcome[1] else Tone.BAD
             self.console_app.report(outcome[0], tone)
-            self._outcome = [Content.styled(f"{sign(tone, self.glyphs)} {printable(outcome[0])}", tone)]
-            self._show()
+            self._say(outcome[0], tone)
             self._ask()
 
         def answered(yes: bool | None) -> None:
