@@ -90,7 +90,8 @@ def run_import(arguments: argparse.Namespace, find: Find) -> int:
     site = site_of(arguments, find)
     say_unfinished(site.directory)
     order = ImportOrder(path=str(file), database=database, collection=name, mode=arguments.mode)
-    return ask_for(site, Request(what="import", imports=order), arguments)
+    with failing():
+        return ask_for(site, Request(what="import", imports=order), arguments)
 
 
 def _path(text: str) -> str:

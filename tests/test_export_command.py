@@ -56,3 +56,20 @@ def test_a_broken_line_changes_nothing(stack: BackupStack, tmp_path: Path, capsy
     before = stack.digest()
     assert run(stack, "backup", "import", str(file), "--collection", f"{DATABASE}.fresh", "--yes") == 1
     assert "broken.json line 2" in capsys.readouterr().out and stack.digest() == before
+
+
+def test_the_plan_of_an_import_says_what_of_and_where_to(
+    stack: BackupStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "users.json"
+    file.write_text('{"_id": 1}\n')
+    words = ("backup", "import", str(file), "--plan", "--collection")
+    assert run(stack, *words, f"{DATABASE}.fresh") == 0
+    said = capsys.readouterr().out
+    assert f"import of users.json into {DATABASE}.fresh" in said
+    assert f"has 11 bytes; {DATABASE}.fresh is not there yet" in said
+    assert run(stack, *words, f"{DATABASE}.users") == 0
+    assert f"{DATABASE}.users has 14 documents now" in capsys.readouterr().out
+    file.unlink()
+    assert run(stack, *words, f"{DATABASE}.users") == 2
+    assert "is no file" in capsys.readouterr().err

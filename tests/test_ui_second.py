@@ -174,7 +174,7 @@ async def test_a_standalone_server_is_told_what_it_would_take(directory: Path, a
     standalone = msgspec.structs.replace(sample.MONGO, topology="standalone")
     snapshot = msgspec.structs.replace(snapshot_of(directory), databases=(standalone,))
     async with on(directory, (80, 24), snapshot) as (app, pilot):
-        await shows(app, "No second can be had yet.", "runs as a standalone server", "--replSet")
+        await shows(app, "No second can be had yet.", "runs as a standalone server", "--replSet", "? help")
         await pilot.press("enter", "plus", "t", "1")
         assert isinstance(app.screen, MomentScreen) and asked.requests == []
         await pilot.press("C")

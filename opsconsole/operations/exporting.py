@@ -142,9 +142,20 @@ def import_plan(found: Scope, order: ImportOrder) -> Plan:
                 database="mongodb" if replaces else "",
             ),
         ),
+        notes=(f"{file} has {file.stat().st_size:,} bytes; {_there_now(found, order)}",),
         backup=safety,
         imports=order,
     )
+
+
+def _there_now(found: Scope, order: ImportOrder) -> str:
+    """How many documents the collection has before. Raises SourceError when the server does not answer."""
+    from opsconsole.backups.mongo_live import live_collections
+
+    path = f"{order.database}.{order.collection}"
+    live = live_collections(reachable(server(found)), (order.database,))
+    documents = next((one.documents for one in live if one.name == order.collection), None)
+    return f"{path} is not there yet" if documents is None else f"{path} has {documents:,} documents now"
 
 
 def run(operation: Operation, one: Step) -> Fields:

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
+from pathlib import PurePath
 
 import msgspec
 
@@ -434,6 +435,9 @@ def title(plan: Plan) -> str:
     if plan.restore is not None:
         at = f" up to {plan.restore.at:%Y-%m-%d %H:%M:%S} UTC" if plan.restore.at else ""
         return f"restore of {plan.restore.backup}{at} into the stack {plan.stack}"
+    if plan.imports is not None:
+        target = f"{plan.imports.database}.{plan.imports.collection}"
+        return f"import of {PurePath(plan.imports.path).name} into {target} of the stack {plan.stack}"
     if plan.replica_set is not None:
         one = plan.replica_set
         what = "return to a standalone server" if one.undoes else f"conversion to the replica set {one.name}"

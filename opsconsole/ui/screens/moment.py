@@ -25,6 +25,7 @@ from opsconsole.ui.widgets.sheet import Sheet
 from opsconsole.ui.wording import duration
 
 FIELDS = tuple(seconds.STEPS)
+_OF_A_SECOND = ("choose_pieces", "step", "field", "type_it", "edge")
 
 
 class MomentScreen(ActingScreen):
@@ -134,7 +135,7 @@ class MomentScreen(ActingScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "convert":
             return not self.shown and self._standalone() is not None
-        return bool(self.shown) or action == "close" or action.startswith("app.")
+        return bool(self.shown) or action not in _OF_A_SECOND
 
     def _standalone(self) -> MongoStatus | None:
         snapshot = self.console_app.snapshot
