@@ -308,6 +308,34 @@ def test_each_slot_is_stored_with_its_events(monitor: Monitor, clock: Clock, tmp
     assert event.text == "harbour-api-1 ended with exit code 1"
 
 
+def test_before_a_source_has_answered_there_is_a_hole_and_no_sample(clock: Clock, tmp_path: Path) -> None:
+    made = recording(Monitor(demo_sources(clock=clock), clock=clock), tmp_path)
+    assert made.tick() is Outcome.TOO_EARLY and not list(tmp_path.iterdir())
+
+
+def test_a_fault_of_ours_costs_a_sample_and_not_all(tmp_path: Path) -> None:
+    said: list[str] = []
+    seen: list[datetime] = []
+
+    def watch(writing: Writing, snapshot: Snapshot, now: datetime) -> None:
+        seen.append(now)
+        if len(seen) == 1:
+            raise ZeroDivisionError("by zero")
+
+    monitor = Monitor(demo_sources())
+    monitor.start()
+    monitor.wait_until_settled(20)
+    stop = threading.Event()
+    made = recording(monitor, tmp_path, every=1, said=said, watchers=(watch,))
+    thread = threading.Thread(target=made.run, args=(stop,), daemon=True)
+    thread.start()
+    wait_until(lambda: len(seen) >= 2, 20, "it stopped")
+    stop.set()
+    thread.join(10)
+    monitor.stop()
+    assert said == ["unexpected ZeroDivisionError: by zero"]
+
+
 def test_a_watcher_writes_with_the_sample_or_not_at_all(monitor: Monitor, clock: Clock, tmp_path: Path) -> None:
     seen: list[datetime] = []
 

@@ -24,7 +24,7 @@ from opsconsole.model import Container, LogLine, Record, SourceError
 from opsconsole.monitor import Monitor
 from opsconsole.sources import LogRange
 
-_IDLE_SECONDS = 0.5
+_IDLE_SECONDS, _AGAIN_SECONDS = 0.5, 10.0
 _LAST_BYTES = 64 << 10
 _NANOSECONDS = 1_000_000_000
 _PACKED = re.compile(r"\.log\.(?P<number>\d+)\.gz$")
@@ -194,6 +194,14 @@ class LogWriting:
         self._problem = ""
 
     def run(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                self._follow(stop)
+            except SourceError as error:
+                self._failed(f"logs are not written: {error.problem}")
+                stop.wait(_AGAIN_SECONDS)
+
+    def _follow(self, stop: threading.Event) -> None:
         began = self._monitor.clock()
         containers = self._chosen()
         while not containers and not stop.wait(_IDLE_SECONDS):

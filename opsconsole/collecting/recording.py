@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import threading
@@ -20,6 +21,9 @@ from opsconsole.model import Snapshot, SourceError, SourceState
 from opsconsole.monitor import Monitor
 from opsconsole.operations.lock import start_ticks
 from opsconsole.sources.happenings import Happening
+from opsconsole.text import mask_text, printable
+
+log = logging.getLogger(__name__)
 
 Watcher = Callable[[Writing, Snapshot, datetime], object]
 """Called within the transaction of each sample that we store, as the alerts are: what it writes is there with the
@@ -36,6 +40,7 @@ class Outcome(StrEnum):
     STORED = "stored"
     TAKEN = "stored by another"
     FAILED = "not stored"
+    TOO_EARLY = "no source has answered yet"
 
 
 def holder_name() -> str:
@@ -92,7 +97,11 @@ class Recording:
     def run(self, stop: threading.Event) -> None:
         """A sample in each slot, until `stop` is set; the lease is given back then."""
         while not stop.wait(self._until_next_slot()):
-            self.tick()
+            try:
+                self.tick()
+            except Exception as error:  # a fault of ours costs a sample, not all that come after it
+                log.exception("tick")
+                self._say(f"unexpected {type(error).__name__}: {mask_text(printable(str(error)))}")
         with contextlib.suppress(SourceError):  # it runs out by itself
             self.store.give_lease_back(self.holder)
         self.store.close()
@@ -101,6 +110,8 @@ class Recording:
         """Store the sample of now, and what happened since the last one. Never raises."""
         snapshot, now = self.monitor.snapshot, self.monitor.clock()
         values = measure(snapshot)
+        if not values:
+            return Outcome.TOO_EARLY  # a hole, not a sample of nothing
         self._write_text(snapshot, values, now)
         try:
             if not self.store.take_lease(self.holder, now, seconds=self._lease_seconds(), rank=self.rank, gone=is_gone):

@@ -44,7 +44,7 @@ def store_of(site: Site, config: Config) -> MetricsStore:
 
 
 def once(site: Site, config: Config, make: Make, *, text_file: Path | None, say: Callable[[str], None]) -> int:
-    """One sample. 0: stored, by us or by a collector that runs; 1: stored, and somebody did not answer; 2: not."""
+    """One sample. 0: stored, by us or by a collector that runs; 1: stored, and something is missing; 2: not stored."""
     state_directory(site.directory)
     monitor = make(site, config)
     with store_of(site, config) as store:
@@ -59,15 +59,13 @@ def once(site: Site, config: Config, make: Make, *, text_file: Path | None, say:
                 store.give_lease_back(recording.holder)
         finally:
             monitor.stop()
-    if outcome is Outcome.FAILED or recording.text_problem:
+    if outcome in (Outcome.FAILED, Outcome.TOO_EARLY):
         return NOTHING
     missing = silent(snapshot)
     for name in missing:
         reading = snapshot.readings[name]
         say(f"{SOURCE_WORDS[name]}: {reading.problem or 'did not answer'}")
-    if len(missing) and not snapshot.containers and snapshot.host is None:
-        return NOTHING
-    return IN_PART if missing else STORED
+    return IN_PART if missing or recording.text_problem else STORED
 
 
 def serve(site: Site, make: Make, *, every: int, text_file: Path | None) -> int:

@@ -26,8 +26,9 @@ _Found = Iterable[tuple[str, float | int | None]]
 
 
 def measure(snapshot: Snapshot) -> tuple[Value, ...]:
-    """The numbers of this moment, by the names of `metrics.catalogue`."""
-    return tuple(_all(snapshot))
+    """The numbers of this moment, by the names of `metrics.catalogue`; none before a source has answered."""
+    found = tuple(_all(snapshot))
+    return (*found, *_alerts(snapshot)) if found else ()
 
 
 def silent(snapshot: Snapshot) -> tuple[str, ...]:
@@ -61,6 +62,9 @@ def _all(snapshot: Snapshot) -> Iterator[Value]:
                 yield from _values(found, service=rate.service)
     if _fresh(snapshot, "backups"):
         yield from _backup(snapshot, now)
+
+
+def _alerts(snapshot: Snapshot) -> Iterator[Value]:
     for severity in Severity:
         firing = [one for one in snapshot.alerts if one.state is AlertState.FIRING and one.severity is severity]
         yield from _values([("alerts_firing", len(firing))], severity=severity.value)
