@@ -1,7 +1,7 @@
 """`opsconsole collect`: metrics, events and log files without an open console, and what becomes of them.
 
-Exit codes: 0 stored (or a collector that runs has stored it); 1 stored, and somebody who was asked did not answer or the
-file of --prometheus was not written, or, with `status`, something is wrong; 2 nothing was stored or done.
+Exit codes: 0 stored (or a collector that runs has stored it); 1 stored, and somebody who was asked did not answer or
+the file of --prometheus was not written, or, with `status`, something is wrong; 2 nothing was stored or done.
 """
 
 from __future__ import annotations
