@@ -113,7 +113,7 @@ class KeptAlerts(AlertKeeper):
             found = alert_marks.marked(alerts.alerts_of(watched[0]), marks, now)
         else:
             found = super().judge(snapshot, now)
-        return found if untold is None else (*found, untold)
+        return found if untold is None else (*found, *alert_marks.marked([untold], marks, now))
 
     # --- what others keep --------------------------------------------------------------------------
 
@@ -212,7 +212,8 @@ def keep(writing: Writing, memory: AlertMemory, now: datetime, by: str) -> tuple
     writing.set_state(MEMORY, kept(memory, now, by), now)
     found = alerts.alerts_of(memory)
     marks = writing.state(MARKS, Marks) or Marks()
-    if (left := alert_marks.pruned(marks, found, now)) is not marks:
+    untold = alert_telling.untold(writing.state(TELLING, Telling) or Telling())
+    if (left := alert_marks.pruned(marks, (*found, untold) if untold else found, now)) is not marks:
         writing.set_state(MARKS, left, now)
     return alert_marks.marked(found, left, now)
 

@@ -103,20 +103,21 @@ def current(arguments: argparse.Namespace, directory: Path, look: Look, now: dat
     marks = Marks()
     try:
         lease, kept = reader.lease(), reader.state(MEMORY, Kept) or Kept()
-        marks = alert_marks.pruned(reader.state(MARKS, Marks) or Marks(), alerts.alerts_of(kept.memory), now)
+        marks = reader.state(MARKS, Marks) or Marks()
         telling = reader.state(TELLING, Telling) or Telling()
     except SourceError as error:
         if not error.absent:
             raise
         lease, kept, telling = None, Kept(), Telling()
     if lease is not None and judges(lease, kept, now) and kept.at is not None:
-        found = alert_marks.marked(alerts.alerts_of(kept.memory), marks, now)
         untold = alert_telling.untold(telling)
-        return Listed(
-            at=kept.at, judged_by=kept.by, alerts=(*found, untold) if untold else found, silences=marks.silences
-        )
-    snapshot = look(arguments)
-    return Listed(at=snapshot.sampled_at, judged_by="", alerts=snapshot.alerts, silences=marks.silences)
+        found = (*alerts.alerts_of(kept.memory), *((untold,) if untold else ()))
+        at, judged_by, shown = kept.at, kept.by, alert_marks.marked(found, marks, now)
+    else:
+        snapshot = look(arguments)
+        at, judged_by, shown = snapshot.sampled_at, "", snapshot.alerts
+    silences = tuple(one for one in marks.silences if now < one.until)
+    return Listed(at=at, judged_by=judged_by, alerts=shown, silences=silences)
 
 
 def run_list(arguments: argparse.Namespace, directory: Path, look: Look, now: datetime) -> int:

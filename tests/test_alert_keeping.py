@@ -332,8 +332,12 @@ def test_who_does_not_answer_is_told_later_and_that_is_an_alert(tmp_path: Path, 
     keeper.look(clock.now)
     shown = see(keeper, clock, 5, 10)["notify-failing"]
     assert shown.state is FIRING and "a message could not be told: " in shown.message
+    keeper.acknowledge(shown, Acknowledgement(who="mina", at=at(6)))
     one.sample(30, disk=95)
     assert len(hook.got) == 1, "not yet tried again"
+    keeper.look(clock.now)
+    seen = see(keeper, clock, 31, 10)["notify-failing"]
+    assert seen.acknowledged is not None and seen.acknowledged.who == "mina"
     hook.status = 200
     one.sample(61, disk=95)
     one.sample(70, disk=95)

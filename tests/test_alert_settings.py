@@ -9,9 +9,10 @@ import pytest
 
 from opsconsole import applied, config
 from opsconsole.alert_settings import BUILT_IN, RuleSettings, metrics, seconds
-from opsconsole.alerts import RULES
+from opsconsole.alerts import RULES, AlertMemory, Thresholds, evaluate
 from opsconsole.config import AlertsSection, Config
-from opsconsole.model import Alert, AlertState, Severity
+from opsconsole.model import Alert, AlertState, Disk, HostSample, Severity
+from tests.test_alerts import at, snapshot
 
 RULE = '[[alerts.rule]]\nname = "mine"\n'
 METRIC = RULE + 'metric = "host_cpu_percent"\nthreshold = 50\n'
@@ -158,6 +159,11 @@ def test_what_is_off_is_not_judged_and_the_rest_of_its_rule_is() -> None:
     rules = applied.rules(Config(alerts=AlertsSection(off=("disk", "volume-risk"))))
     off = {name for rule in rules for name in rule.off}
     assert off == {"disk", "volume-risk"} and len(rules) == len(RULES)
+    full = Disk(mount="/", used_percent=99, inodes_total=100, inodes_free=1)
+    seen = snapshot(at(0), host=HostSample(disks=(full,)))
+    for judged, expected in ((RULES, {"disk", "inodes"}), (rules, {"inodes"})):
+        found, _ = evaluate(Thresholds(), AlertMemory(), seen, at(0), rules=judged)
+        assert {alert.rule for alert in found} == expected
 
 
 def test_each_rule_has_its_cooldown() -> None:

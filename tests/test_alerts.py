@@ -177,6 +177,66 @@ def test_a_clock_that_jumps() -> None:
     assert watch.see(-3590, host=busy(93))["cpu"].state is PENDING
 
 
+def test_samples_too_far_apart_prove_nothing_however_many_there_are() -> None:
+    watch = Watch()
+    for seconds in range(0, 4000, 100):
+        assert watch.see(seconds, host=busy(93))["cpu"].state is PENDING
+
+
+def test_a_clock_set_back_ends_what_is_over_and_keeps_nothing_for_a_day() -> None:
+    watch, day = Watch(), -86_400
+    for seconds in range(0, 310, 10):
+        watch.see(seconds, host=busy(93))
+    watch.see(310, host=busy(20))
+    for seconds in range(day, day + 61, 10):
+        over = watch.see(seconds, host=busy(20))["cpu"]
+    assert (over.state, over.since) == (RESOLVED, at(day + 60))
+    assert "cpu" not in watch.see(day + 60 + 900, host=busy(20))
+    looping = Watch()
+    for seconds, count in ((0, 0), (10, 5)):
+        looping.see(seconds, containers=(running("web", restarts=count),))
+    for seconds in range(day, day + 130, 60):
+        found = looping.see(seconds, containers=(running("web", restarts=5),))
+    assert found["crash-loop"].state is RESOLVED
+    still = Watch()
+    for seconds in (*range(0, 310, 10), day):
+        firing = still.see(seconds, host=busy(93))["cpu"]
+    assert (firing.state, firing.since) == (FIRING, at(day)), "nothing began in the future"
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    samples=st.lists(
+        st.tuples(
+            st.sampled_from([10, 10, 30, 60, 60, 90, 91, 400, 9000, -1, -500, -100_000]),  # the clock goes so far
+            st.sampled_from([10.0, 95.0, 95.0, 95.0, 95.0, 95.0]),  # CPU
+        ),
+        min_size=5,
+        max_size=60,
+    )
+)
+def test_only_time_between_two_samples_that_follow_each_other_proves_anything(samples: list[tuple[int, float]]) -> None:
+    """Whatever the clock does: gaps, restarts long after, set back and forth."""
+    watch, seconds, proven, above = Watch(), 0, 0.0, False
+    for step, percent in samples:
+        seconds += step
+        before = {alert.rule: alert for alert in watch.alerts}.get("cpu")
+        alert = watch.see(seconds, host=busy(percent)).get("cpu")
+        if percent <= 80:
+            proven, above = 0.0, False
+            continue
+        if above and abs(step) > 300:
+            proven = 0.0
+        elif above and 0 < step <= 90:
+            proven += step
+        above = True
+        assert alert is not None
+        fired = alert.state is FIRING and (before is None or before.state is not FIRING)
+        assert not fired or proven >= 300
+        if before is None or before.state is not FIRING:
+            assert (alert.state is FIRING) == (proven >= 300), "and what is proven fires"
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     samples=st.lists(
