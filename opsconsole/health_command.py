@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsconsole.health import AREAS, Health, HealthLine, Verdict, check
 from opsconsole.health.checking import worst_first
+from opsconsole.health.latencies import with_kept
 from opsconsole.model import Snapshot, to_json
 from opsconsole.text import mask_text, printable
 
@@ -48,6 +50,7 @@ def run(arguments: argparse.Namespace, monitor: Monitor) -> int:
     monitor.start()
     snapshot = monitor.wait_until_settled(arguments.timeout)
     monitor.stop()
+    snapshot = with_kept(snapshot, Path(monitor.directory))
     found = check(snapshot, monitor.thresholds)
     print(to_json(found) if arguments.json else as_text(found, snapshot, verbose=arguments.verbose), end="")
     return found.exit_code

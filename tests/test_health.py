@@ -20,7 +20,9 @@ from opsconsole.alert_settings import BUILT_IN
 from opsconsole.demo import demo_sources
 from opsconsole.health import AREAS, HealthLine, Verdict, check
 from opsconsole.health.checking import LOOKED_AT
+from opsconsole.health.latencies import with_kept
 from opsconsole.health_command import as_text
+from opsconsole.metrics import MetricsStore, Value, metrics_file
 from opsconsole.model import (
     Alert,
     AlertState,
@@ -435,6 +437,19 @@ def test_percentiles_are_of_answers_that_were_given() -> None:
     assert (percentile(times, 50), percentile(times, 95), percentile(times, 99)) == (50.0, 95.0, 99.0)
     assert percentile([3.0], 99) == 3.0
     assert percentile([], 50) is None
+
+
+def test_one_look_takes_its_percentiles_from_what_the_collector_kept(tmp_path: Path) -> None:
+    with MetricsStore(metrics_file(tmp_path), clock=lambda: NOW) as store, store.writing() as writing:
+        for number in range(100):
+            labels = (("endpoint", "api"),)
+            value = Value(name="endpoint_latency_seconds", value=(number + 1) / 1000, labels=labels)
+            assert writing.add_sample(NOW - timedelta(seconds=10 * (number + 1)), [value], spacing=10)
+    once = calm(**probe(requests=1, p50_seconds=0.9, p95_seconds=0.9, p99_seconds=0.9))
+    (line,) = lines_of(with_kept(once, tmp_path), "endpoints")
+    assert "p50 50 ms, p95 95 ms, p99 99 ms in 60 min; 0 of 1 failed in 5 min" in line.number
+    assert with_kept(calm(), tmp_path) == calm(), "it has enough of its own"
+    assert with_kept(once, tmp_path / "nothing kept") == once
 
 
 def test_a_slow_operation_and_the_oplog_of_a_real_replica_set(host_mongod: Callable[..., Server]) -> None:

@@ -9,7 +9,7 @@ from opsconsole.alert_limits import LAST_DAYS
 from opsconsole.health.lines import HealthLine, Verdict, is_fresh, spoken, unseen
 from opsconsole.model import AccessRate, Probe, Snapshot
 
-WINDOW = "in 5 min"
+WINDOW, WINDOW_SECONDS = "in 5 min", 300.0
 
 
 def lines(snapshot: Snapshot, limits: Thresholds) -> Iterator[HealthLine]:
@@ -40,6 +40,8 @@ def _endpoint(probe: Probe, limits: Thresholds) -> HealthLine:
         for name, seconds in (("p50", probe.p50_seconds), ("p95", probe.p95_seconds), ("p99", probe.p99_seconds))
         if seconds is not None
     )
+    if spread and probe.percentiles_over_seconds != WINDOW_SECONDS:
+        spread += f" in {spoken(probe.percentiles_over_seconds)}"
     rate = 100 * probe.errors / probe.requests if probe.requests else 0.0
     errors = f"{probe.errors} of {probe.requests} failed {WINDOW}" + (f" ({rate:.0f} %)" if probe.errors else "")
     service = probe.endpoint.service

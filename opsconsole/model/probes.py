@@ -9,7 +9,7 @@ from opsconsole.model.stack import Endpoint
 
 
 class Probe(Record, frozen=True):
-    """One health endpoint, asked by us. Averages and percentiles are over the last five minutes."""
+    """One health endpoint, asked by us. What is counted is counted over the last five minutes."""
 
     endpoint: Endpoint
     ok: bool | None = None  # None: not asked yet
@@ -23,6 +23,7 @@ class Probe(Record, frozen=True):
     p50_seconds: float | None = None  # half of the answers were as fast as this
     p95_seconds: float | None = None
     p99_seconds: float | None = None
+    percentiles_over_seconds: float = 300.0  # an hour where they are of what the collector kept
     certificate_ends_at: datetime | None = None  # of an https endpoint, once it was read
 
 
