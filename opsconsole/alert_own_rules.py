@@ -71,7 +71,7 @@ def covers(own: RuleSettings, *names: str) -> bool:
     return not own.subjects or any(fnmatchcase(name, wanted) for name in names for wanted in own.subjects if name)
 
 
-def _finding(own: RuleSettings, subject: str, message: str, value: float, since: datetime | None = None) -> Finding:
+def _finding(own: RuleSettings, subject: str, message: str, value: float) -> Finding:
     return Finding(
         rule=own.name,
         subject=subject,
@@ -82,7 +82,6 @@ def _finding(own: RuleSettings, subject: str, message: str, value: float, since:
         limit=own.threshold,
         hold_seconds=own.hold_seconds,
         clear_seconds=0.0 if own.event else CLEAR_SECONDS,
-        since=since,
     )
 
 

@@ -82,6 +82,8 @@ class AlertWatch:
         if not self._stack and snapshot.stack is not None:
             self._stack = snapshot.stack.name
         found = self._keeper.keep(writing, snapshot, now)
+        if self._ahead and self._sends:
+            return  # what it comes to is not known yet
         telling = self._known if self._ahead else writing.state(TELLING, Telling) or Telling()
         decided = self._decide(telling, found, now)
         if decided != telling or self._ahead:
@@ -92,7 +94,7 @@ class AlertWatch:
 
     def unstored(self, snapshot: Snapshot, now: datetime) -> None:
         """The same where nothing can be stored. Another collector that cannot either tells it, too."""
-        if not isinstance(self._keeper, KeptAlerts) or (self._sender and self._sender.is_alive()):
+        if not isinstance(self._keeper, KeptAlerts) or self._sends:
             return
         self._known, self._ahead = self._decide(self._known, self._keeper.decided(now), now), True
         if self._known.notices:
@@ -101,8 +103,12 @@ class AlertWatch:
     def _decide(self, telling: Telling, found: Sequence[Alert], now: datetime) -> Telling:
         return alert_telling.decide(telling, found, self._ways, self._cooldown, now, self._worth_telling(now))
 
+    @property
+    def _sends(self) -> bool:
+        return self._sender is not None and self._sender.is_alive()
+
     def _begin(self, work: Callable[[], None]) -> None:
-        if not (self._sender and self._sender.is_alive()):
+        if not self._sends:
             self._sender = threading.Thread(target=work, name="alerts-sender", daemon=True)
             self._sender.start()
 
