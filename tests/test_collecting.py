@@ -6,7 +6,7 @@ import gzip
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -67,18 +67,29 @@ class Clock:
         return self.now
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def monitor(clock: Clock) -> Iterator[Monitor]:
+def started(clock: Callable[[], datetime]) -> Monitor:
     made = Monitor(demo_sources(clock=clock), clock=clock)
     made.start()
     made.wait_until_settled(20)
+    return made
+
+
+@pytest.fixture(scope="module")
+def shared_clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def monitor(shared_clock: Clock) -> Iterator[Monitor]:
+    made = started(shared_clock)
     yield made
     made.stop()
+
+
+@pytest.fixture
+def clock(shared_clock: Clock) -> Clock:
+    shared_clock.now = NOW
+    return shared_clock
 
 
 def recording(monitor: Monitor, tmp_path: Path, **others: object) -> Recording:
@@ -322,9 +333,7 @@ def test_a_fault_of_ours_costs_a_sample_and_not_all(tmp_path: Path) -> None:
         if len(seen) == 1:
             raise ZeroDivisionError("by zero")
 
-    monitor = Monitor(demo_sources())
-    monitor.start()
-    monitor.wait_until_settled(20)
+    monitor = started(lambda: datetime.now(UTC))
     stop = threading.Event()
     made = recording(monitor, tmp_path, every=1, said=said, watchers=(watch,))
     thread = threading.Thread(target=made.run, args=(stop,), daemon=True)
@@ -408,9 +417,7 @@ def test_what_happened_waits_when_a_transaction_fails(monitor: Monitor, clock: C
 
 
 def test_a_recording_stores_slot_by_slot_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    monitor = Monitor(demo_sources())
-    monitor.start()
-    monitor.wait_until_settled(20)
+    monitor = started(lambda: datetime.now(UTC))
     made, stop = recording(monitor, tmp_path, every=1), threading.Event()
     thread = threading.Thread(target=made.run, args=(stop,), daemon=True)
     thread.start()
@@ -435,9 +442,7 @@ def test_a_console_stores_while_it_is_open_and_nothing_when_it_only_looks(
 ) -> None:
     monkeypatch.setattr(beside_console, "_AFTER", 0.0)
     monkeypatch.setattr(beside_console, "EVERY", 1)
-    monitor = Monitor(demo_sources())
-    monitor.start()
-    monitor.wait_until_settled(20)
+    monitor = started(lambda: datetime.now(UTC))
     with beside_console.recording(monitor, tmp_path, wanted=False):
         pass
     assert not list(tmp_path.iterdir())
@@ -545,9 +550,12 @@ def test_chosen_services_are_written_and_go_on_where_they_ended(monitor: Monitor
     assert [path.name for path in (tmp_path / "logs").iterdir()] == ["backend"]
     (kept,) = log_files.kept(tmp_path, settings)
     assert kept.service == "backend" and kept.size_bytes > 0
+    monitor.stop()
 
 
-def test_of_two_services_each_goes_on_after_its_own_last_line(monitor: Monitor, clock: Clock, tmp_path: Path) -> None:
+def test_of_two_services_each_goes_on_after_its_own_last_line(tmp_path: Path) -> None:
+    clock = Clock()
+    monitor = started(clock)
     at = int(NOW.timestamp()) * 10**9
     for name, ended in (("backend", at), ("worker", at - 120 * 10**9)):
         file = log_files.LogFile(tmp_path / "logs", name, LogsSection())
@@ -567,3 +575,4 @@ def test_of_two_services_each_goes_on_after_its_own_last_line(monitor: Monitor, 
         times = [line.split("T")[1][:8] for line in path.read_text().splitlines()]
         assert times[0] == ended and min(times) == ended, path
     assert "11:5" in paths[1].read_text().splitlines()[1].split("T")[1][:5], "what was missed is there"
+    monitor.stop()

@@ -5,17 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from opsconsole.demo import demo_sources
 from opsconsole.metrics import Course, MetricsReader, MetricsStore, Point, Series, Value, metrics_file
 from opsconsole.model import SourceError
-from opsconsole.monitor import Monitor
 from opsconsole.operations.requests import Site
-from opsconsole.ui.app import ConsoleApp
 from opsconsole.ui.panes import past_lines
 from opsconsole.ui.panes.metrics import MetricsPane
 from opsconsole.ui.panes.past_metrics import MOST_CONTAINERS, RANGES, Past, read_past
@@ -55,12 +53,15 @@ def test_a_hole_is_drawn_as_a_hole_and_zero_is_not_one() -> None:
     assert set(bottom[:20]) == {"█"} and set(bottom[20:40]) == {" "} and set(bottom[40:]) == {"▁"}
 
 
+@cache
+def day_of_the_demo() -> Past:
+    return read_past(demo_sources(clock=lambda: NOW).kept, RANGES[6], NOW)
+
+
 @pytest.mark.parametrize("width", [40, 78, 118, 58, 200])
 @pytest.mark.parametrize("glyphs", [UNICODE, ASCII], ids=["unicode", "ascii"])
 def test_no_line_is_broader_than_its_place(width: int, glyphs: object) -> None:
-    monitor = Monitor(demo_sources(), clock=lambda: NOW)
-    kept = monitor.sources.kept  # type: ignore[attr-defined]
-    shown = read_past(kept, RANGES[6], NOW)
+    shown = day_of_the_demo()
     for paint in (
         past_lines.head,
         past_lines.cpu,
@@ -202,10 +203,7 @@ async def test_reading_holds_nothing_up_and_never_overlaps(monkeypatch: pytest.M
 
 
 def test_the_demo_has_a_history_with_a_hole() -> None:
-    sources = demo_sources()
-    kept = SimpleNamespace(courses=sources.kept.courses)
-    shown = read_past(kept, RANGES[6], datetime.now().astimezone())
+    shown = day_of_the_demo()
     (cpu,) = shown.of("host_cpu_percent")
     assert 10 < sum(point is None for point in cpu.points) < 60
     assert all(shown.of(name) for name in ("host_disk_percent", "mongodb_connections", "endpoint_latency_seconds"))
-    assert ConsoleApp is not None

@@ -158,7 +158,7 @@ def _mongodb(status: MongoStatus) -> Iterator[Value]:
             ("mongodb_operations_per_second", sum(status.operations.values()) if status.operations else None),
             ("mongodb_resident_bytes", status.memory_resident),
             ("mongodb_cache_percent", _share(status.cache_used, status.cache_total)),
-            ("mongodb_oplog_seconds", getattr(status, "oplog_seconds", None)),
+            ("mongodb_oplog_seconds", status.oplog_seconds),
             ("mongodb_lag_seconds", max(lags, default=None)),
             ("mongodb_latency_seconds", status.latency_seconds),
         ],
