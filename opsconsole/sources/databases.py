@@ -201,6 +201,8 @@ class _Watched:
         return dict(found)
 
     def at_work(self, view: View) -> Work:
+        if self.target.kind == "mongodb" and view is not View.OPERATIONS and self._lists.answer is None:
+            raise SourceError("its collections are not listed yet, or may not be", "ask again in a moment: F5")
         listed = [(one.name, each.name) for one in self._listed for each in one.collections if each.kind != "view"]
         return self._opened(self._ways[0]).at_work(view, listed)
 
