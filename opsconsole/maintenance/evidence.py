@@ -15,7 +15,6 @@ from opsconsole.persistence.verdict import Verdict
 _RESOURCES = frozenset({"cpu", "memory", "disk", "inodes", "disk-full-soon", "container-memory", "redis-memory"})
 _FORECAST_DAYS = 60.0
 _IMAGE_DAYS = 31
-_QUIET = (health.Verdict.WELL, health.Verdict.NOTHING)
 _WEEK = timedelta(days=7)
 
 
@@ -47,7 +46,7 @@ def _health(snapshot: Snapshot, limits: Limits) -> Proof:
     found = health.check(snapshot, limits.thresholds)
     if found.exit_code == health.COULD_NOT_LOOK:
         return Proof(holds=False, said="not known: the engine or the stack was not looked at")
-    loud = [line for line in worst_first(found.lines) if line.verdict not in _QUIET]
+    loud = [line for line in worst_first(found.lines) if line.counts]
     if not loud:
         return Proof(holds=True, said=f"all well: {len(found.lines)} things were looked at")
     number = "1 thing needs attention" if len(loud) == 1 else f"{len(loud)} things need attention, the worst"
