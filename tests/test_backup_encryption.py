@@ -37,6 +37,7 @@ from opsconsole.backups.mongo_catalog import Selection
 from opsconsole.backups.mongo_dumps import check_dump, open_dump
 from opsconsole.backups.mongo_part import MongoSaver
 from opsconsole.backups.packed_files import PackedFile, Packing, UnpackedFile, sha256_of
+from opsconsole.backups.progress import Cancelled
 from opsconsole.backups.publishing import BackupFailed, Order, Saver, make
 from opsconsole.backups.reading import Corrupt, LimitReached
 from opsconsole.backups.redis_giving import restore_keys
@@ -248,6 +249,25 @@ def test_what_was_saved_is_given_back(made: Path, pair: Pair, tmp_path: Path, re
 
 
 # --- the wrong key ---------------------------------------------------------------------------------
+
+
+def test_an_encrypted_backup_is_told_of_block_by_block_and_can_be_given_up(made: Path, pair: Pair) -> None:
+    """It is decrypted in another thread than the one that waits."""
+    heard: list[tuple[str, int, int]] = []
+
+    def told(what: str, done: int, total: int) -> None:
+        heard.append((what, done, total))
+
+    assert verify(made, Level.PARSED, keys=pair.keys, told=told).ok
+    contents = [one for one in heard if one[0].startswith("2 of 2")]
+    assert max(done for _, done, _ in contents) > 0.9 * contents[0][2]
+
+    def given_up(what: str, done: int, total: int) -> None:
+        if what.startswith("2 of 2") and done:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        verify(made, Level.PARSED, keys=pair.keys, told=given_up)
 
 
 def test_a_wrong_key_is_told_before_any_work(made: Path, pair: Pair, stranger: Pair) -> None:
