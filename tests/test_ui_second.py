@@ -153,6 +153,7 @@ async def test_from_a_second_over_its_collections_to_the_plan(directory: Path, a
         order = asked.requests[0].restore
         assert asked.requests[0].what == "restore" and order is not None
         assert (order.at, order.backup, order.parts, order.databases) == (at, "", ("mongo",), ())
+        assert order.servers == ("mongodb",)
         await pilot.press("escape")
         await until(lambda: isinstance(app.screen, RestoreSecondScreen))
         await pilot.press("down", "down", "space", "enter")  # without the first collection

@@ -42,7 +42,7 @@ class RestoreSecondScreen(RestoreScreen):
         return action != "export" and super().check_action(action, parameters)
 
     def request(self, wanted: RestoreOrder) -> tuple[Request, str]:
-        order = msgspec.structs.replace(wanted, backup="", parts=("mongo",), at=self._at)
+        order = msgspec.structs.replace(wanted, backup="", parts=("mongo",), servers=(self._part,), at=self._at)
         return Request(what="restore", restore=order), f"restore of MongoDB to {seconds.local(self._at)}"
 
     def begun(self) -> None:
