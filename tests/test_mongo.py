@@ -19,6 +19,7 @@ from typing import Any
 import pymongo
 import pytest
 
+from opsconsole.database_work import View
 from opsconsole.model import Container, DatabaseTarget, MongoStatus, Stack
 from opsconsole.sources.connection import Connection
 from opsconsole.sources.databases import Databases
@@ -232,6 +233,10 @@ def test_privileges_that_are_missing_leave_gaps(host_mongod: StartMongod) -> Non
     with asked(with_login(mongod, "app", "apppass", "/shop"), "shop") as server:
         status = server.look()
         listed = server.list_databases()
+        views = (View.OPERATIONS, View.SLOW, View.INDEXES)
+        said = {view: server.at_work(view, (("shop", "orders"),)).said for view in views}
+    assert status.slow == (), "operations of its own user can be seen by everybody"
+    assert all(any("clusterMonitor" in line for line in lines) for lines in said.values()), said
     assert (status.reachable, status.version, status.topology) == (True, "6.0.5", "replica set rs0")
     assert (status.connections, status.operations) == (None, {})
     assert status.problem == "authenticated, but user app may not read serverStatus and replSetGetStatus"

@@ -30,7 +30,7 @@ from pymongo.errors import (
 )
 
 from opsconsole.database_work import View, Work
-from opsconsole.model import Collection, MongoDatabase, MongoStatus, RunningOperation
+from opsconsole.model import Collection, MongoDatabase, MongoStatus
 from opsconsole.sources import mongo_parse, mongo_work
 from opsconsole.sources.connection import Connection
 from opsconsole.sources.mongo_faults import (
@@ -40,6 +40,7 @@ from opsconsole.sources.mongo_faults import (
     explain_unusable,
     forbidden,
 )
+from opsconsole.sources.mongo_operations import slow_operations
 from opsconsole.sources.network import Explained, knock, place_of, user_of
 from opsconsole.text import printable
 
@@ -66,20 +67,6 @@ _CLIENT_OPTIONS: dict[str, Any] = {
 # Sections of serverStatus that are dear to build or long to send and that nobody here reads.
 # (Not `metrics`: leaving it out takes `mem` with it, seen on 6.0.)
 _UNREAD_SECTIONS = ("locks", "tcmalloc", "repl", "sharding", "transactions", "flowControl", "security")
-
-_RUNNING = [
-    {"$currentOp": {"allUsers": True, "idleConnections": False, "truncateOps": True}},
-    {
-        "$match": {
-            "active": True,
-            "desc": {"$regex": "^conn"},
-            "microsecs_running": {"$gte": mongo_parse.SLOW_SECONDS * 1e6},
-        }
-    },
-    {"$sort": {"microsecs_running": -1}},
-    {"$limit": mongo_parse.MOST_RUNNING},
-]
-"""Operations of clients; the server's own threads are left out."""
 
 _SYSTEM_DATABASES = frozenset({"config", "local"})
 
@@ -225,7 +212,7 @@ class MongoServer:
             version=str(version),
             rates=counters.rates_since(self._counters),
             latency_seconds=latency,
-            slow=self._running(),
+            slow=slow_operations(self._command),
             oplog_used_percent=self._oplog_used() if hello.get("setName") else None,
             now=self._clock(),
         )
@@ -254,18 +241,6 @@ class MongoServer:
             elif error.code not in (59, 76, 94):  # unknown here, not a replica set, not initiated
                 raise
             return {}
-
-    def _running(self) -> tuple[RunningOperation, ...] | None:
-        """What runs for a second and more; None when the user may not ask, or the server does not tell."""
-        try:
-            answer = self._command("admin", {"aggregate": 1, "pipeline": _RUNNING, "cursor": {}})
-        except OperationFailure as error:
-            if not forbidden(error) and error.code not in (16436, 40324, 73, 115):  # unknown stage, not here
-                raise
-            return None
-        except NotPrimaryError:  # a member that holds no data, or not yet
-            return None
-        return mongo_parse.running_from(answer["cursor"]["firstBatch"])
 
     def _oplog_used(self) -> float | None:
         """How much of its size the oplog uses; asked once a minute."""

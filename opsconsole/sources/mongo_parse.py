@@ -15,11 +15,6 @@ from opsconsole.model import Collection, DatabaseTarget, MongoStatus, ReplicaMem
 
 Document = Mapping[str, Any]
 
-SLOW_SECONDS = 1
-"""What runs for less is no reason to look; the limit of an alarm is the settings'."""
-
-MOST_RUNNING = 20
-
 OPERATIONS = ("insert", "query", "update", "delete", "getmore", "command")
 
 

@@ -6,7 +6,7 @@ Importing this module imports pymongo (about 0.1 s).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,21 +17,13 @@ from opsconsole.model import RunningOperation, SourceError
 from opsconsole.sources import mongo_parse, mongo_work_parse
 from opsconsole.sources.command_text import mongo_command
 from opsconsole.sources.mongo_faults import forbidden
-
-Ask = Callable[[str, dict[str, Any]], dict[str, Any]]
-"""(database, command) -> answer."""
+from opsconsole.sources.mongo_operations import Ask, operation_rows
 
 BUDGET_SECONDS = 8.0
 """Of one view: one command per collection, about 1 ms each. What is left after it is named."""
 
 MOST_OPERATIONS = 200
 _PROFILED = 500  # of the newest entries of each database
-_OPERATIONS = [
-    {"$currentOp": {"allUsers": True, "idleConnections": False, "truncateOps": False}},
-    {"$match": {"active": True, "desc": {"$regex": "^conn"}}},
-    {"$sort": {"microsecs_running": -1}},
-    {"$limit": MOST_OPERATIONS},
-]
 _UNKNOWN_HERE = (59, 40324, 16436, 73, 115, 166)  # command or stage; a view
 
 GRANT = "grant its user the roles clusterMonitor and readAnyDatabase (db.grantRolesToUser)"
@@ -49,33 +41,25 @@ def look(ask: Ask, view: View, collections: Sequence[tuple[str, str]]) -> Work:
     raise SourceError(f"MongoDB has no view {view}")
 
 
-def rows(ask: Ask) -> list[dict[str, Any]]:
-    """Rows of $currentOp. Raises SourceError when the user may not ask."""
-    try:
-        answer = ask("admin", {"aggregate": 1, "pipeline": _OPERATIONS, "cursor": {"batchSize": MOST_OPERATIONS}})
-    except OperationFailure as error:
-        if not forbidden(error):
-            raise
-        raise SourceError("its user may not see what runs", GRANT) from None
-    found: list[dict[str, Any]] = answer["cursor"]["firstBatch"]
-    return found
-
-
 def same(known: RunningOperation, ask: Ask) -> RunningOperation | None:
     """The operation as it runs now; None when it is over. An opid that another one has by now is not it."""
-    now = next((mongo_parse.running(row) for row in rows(ask) if str(row.get("opid")) == known.opid), None)
+    found, _ = operation_rows(ask, most=MOST_OPERATIONS)
+    now = next((mongo_parse.running(row) for row in found if str(row.get("opid")) == known.opid), None)
     return now if now is not None and mongo_work_parse.is_same(known, now) else None
 
 
 def _operations(ask: Ask) -> Work:
-    found = rows(ask)
+    found, all_users = operation_rows(ask, most=MOST_OPERATIONS)
+    said = [f"The {MOST_OPERATIONS} that run longest."] if len(found) >= MOST_OPERATIONS else []
+    if not all_users:
+        said.append(f"Of its own user alone: it may not see what others run; {GRANT}")
     told = [row for row in found if not mongo_parse.waits_for_news(row) and not _is_this_question(row)]
     return Work(
         view=View.OPERATIONS,
         asked_at=datetime.now(UTC),
         operations=tuple(mongo_parse.running(row) for row in told),
         commands={str(row.get("opid")): mongo_command(row.get("command")) for row in told},
-        said=(f"The {MOST_OPERATIONS} that run longest.",) if len(found) >= MOST_OPERATIONS else (),
+        said=tuple(said),
     )
 
 
