@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -431,6 +432,24 @@ def test_a_file_that_was_taken_away_is_begun_anew(store: MetricsStore, reader: M
         file.unlink()
     assert store.add_sample(NOW, [cpu(2.0)])
     assert [one.value for one in reader.latest("container_cpu_percent", NOW)] == [2.0]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+@pytest.mark.parametrize("closed", [".opsconsole", "metrics.sqlite"])
+def test_who_may_not_read_it_is_told_so(closed: str) -> None:
+    script = (
+        "import os, sys, pathlib\nfrom opsconsole.metrics import MetricsReader\n"
+        "from opsconsole.model import SourceError\nos.setuid(65534)\n"
+        "try:\n    MetricsReader(pathlib.Path(sys.argv[1])).series()\n"
+        "except SourceError as error:\n    print(error.absent, error.hint)"
+    )
+    with tempfile.TemporaryDirectory() as directory:  # those of pytest are closed to others on the way
+        Path(directory).chmod(0o755)
+        with MetricsStore(metrics_file(Path(directory))) as store:
+            store.add_sample(NOW, [cpu(1.0)])
+        store.path.parent.chmod(0o700 if closed == ".opsconsole" else 0o755)
+        done = subprocess.run([sys.executable, "-c", script, str(store.path)], capture_output=True, text=True)
+    assert done.stdout == "False Run opsconsole as its owner.\n", done.stderr
 
 
 def test_two_who_find_the_same_damage_put_it_aside_once(tmp_path: Path) -> None:

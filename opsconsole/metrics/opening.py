@@ -49,8 +49,12 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """The database as it is now; nothing is written. Raises SourceError, absent when there is none yet."""
-    if not path.is_file():
-        raise SourceError("no metrics were kept yet", "Keep them: opsconsole collect --install", absent=True)
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise SourceError("no metrics were kept yet", "Keep them: opsconsole collect --install", absent=True) from None
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}", "Run opsconsole as its owner.") from None
     # Where nobody writes, SQLite would make the two files beside it, only to look.
     alone = not path.with_name(f"{path.name}-wal").exists()
     address = f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
@@ -65,7 +69,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         _refuse_newer(connection, path)
     except sqlite3.Error as error:
         connection.close()
-        raise SourceError(f"{path} cannot be read: {error}") from None
+        raise SourceError(f"{path} cannot be read: {error}", "Run opsconsole as its owner.") from None
     except SourceError:
         connection.close()
         raise
