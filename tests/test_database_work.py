@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ from opsconsole.model import (
     HeldPart,
     MongoDatabase,
     RunningOperation,
+    Snapshot,
     Stack,
 )
 from opsconsole.operations import database_plans, journal, places
@@ -42,6 +43,7 @@ from tests.backup_stack import CANARY, DATABASE, BackupStack, backup_stack
 from tests.pane_samples import NOW, ago, painted
 from tests.parts.engine import Engine
 from tests.parts.machine import wait_until
+from tests.ui_sample import Feed
 
 MONGO = DatabaseTarget(kind="mongodb", name="host", database=DATABASE)
 REDIS = DatabaseTarget(kind="redis", name="host")
@@ -340,6 +342,40 @@ def test_an_operation_that_runs_is_ended_by_its_number_and_all_that_is_known_of_
     assert ended == ["11601"], "Interrupted"
     records = last(stack)
     assert records[0].event == "begin" and records[-1].result is Result.DONE and "abort of query" in records[0].title
+
+
+async def test_an_operation_is_aborted_on_the_screen_after_a_question_and_its_end_is_said(stack: BackupStack) -> None:
+    feed = Feed(engine=None)
+    with looked_at(stack) as databases, reading_slowly(stack) as ended:
+        now = datetime.now(UTC)
+        found = databases.look(Stack(name="shop", directory=str(stack.directory)), (), collections=False)
+        feed.snapshot = Snapshot(sampled_at=now, stack=Stack(name="shop", directory="/"), databases=found)
+        feed.sources.databases = databases
+        app = ConsoleApp(feed, theme="dark", site=stack.site)  # type: ignore[arg-type]
+        async with app.run_test(size=(120, 40)) as pilot:
+
+            async def seen(text: str) -> None:
+                for _ in range(1500):
+                    await pilot.pause(0.02)
+                    if text in "\n".join(painted(app)):
+                        return
+                raise AssertionError((text, painted(app)))
+
+            await app.go("databases")
+            await pilot.press("w")
+            await seen("COLLSCAN")
+            await pilot.press("Z")
+            await seen("Abort query")
+            await pilot.press("enter")  # the focus is on Cancel
+            await pilot.pause()
+            assert not ended and isinstance(app.screen, WorkScreen)
+            await pilot.press("Z")
+            await seen("Abort query")
+            await pilot.press("tab", "enter")
+            await seen("it is over")
+        wait_until(lambda: ended, 30, "the client goes on")
+    assert ended == ["11601"]
+    assert last(stack)[-1].result is Result.DONE
 
 
 def test_slow_ones_are_told_from_the_log_and_from_the_profiler_without_anybodys_data(stack: BackupStack) -> None:
