@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
@@ -82,6 +83,21 @@ def decided(one: Decision) -> Event:
         text="taken back" if one.withdrawn else one.note,
         facts={name: value for name, value in facts.items() if value},
     )
+
+
+def words(event: Event, local: Callable[[datetime], str]) -> tuple[str, str]:
+    """What an alert's event says in a word, and in a line. `local` writes a moment as the reader wants it."""
+    word, facts = event.kind.value.removeprefix("alert-"), event.facts
+    if problem := facts.get("problem"):
+        return "not told", f"by {facts.get('way', '')}: {problem}"
+    if not (who := facts.get("who")):
+        return word, event.text
+    until = f" until {local(datetime.fromisoformat(facts['until']))}" if facts.get("until") else ""
+    note = f": {facts['note']}" if facts.get("note") else ""
+    return word, f"{'taken back ' if facts.get('withdrawn') else ''}by {who}{until}{note}"
+
+
+ALERT_KINDS = tuple(kind for kind in EventKind if kind.value.startswith("alert-"))
 
 
 def heard_of(event: Event) -> Happening | None:

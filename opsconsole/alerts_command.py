@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from opsconsole.alert_keeper import AlertKeeper
     from opsconsole.config import Config
-    from opsconsole.metrics import Event
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -159,14 +158,14 @@ def _list_lines(found: Listed, now: datetime) -> list[str]:
 
 
 def run_history(arguments: argparse.Namespace, directory: Path, now: datetime) -> int:
+    from opsconsole import alert_events
     from opsconsole.logs_command import parse_since
-    from opsconsole.metrics import EventKind, MetricsReader, metrics_file
+    from opsconsole.metrics import MetricsReader, metrics_file
     from opsconsole.model import to_json
 
-    kinds = [kind for kind in EventKind if kind.value.startswith("alert-")]
     try:
         found = MetricsReader(metrics_file(directory)).events(
-            parse_since(arguments.since, now), now + timedelta(minutes=5), kinds=kinds, most=10_000
+            parse_since(arguments.since, now), now + timedelta(minutes=5), kinds=alert_events.ALERT_KINDS, most=10_000
         )
     except SourceError as error:
         if not error.absent:
@@ -176,22 +175,11 @@ def run_history(arguments: argparse.Namespace, directory: Path, now: datetime) -
         print(to_json(found), end="")
         return 0
     for event in found:
-        print(printable(_history_line(event, now)))
+        word, said = alert_events.words(event, lambda at: _local(at, now))
+        print(printable(f"{_local(event.at, now)}  {word:<13}{event.subject}  {said}"))
     if not found:
         print("nothing changed in this time")
     return 0
-
-
-def _history_line(event: Event, now: datetime) -> str:
-    word = event.kind.value.removeprefix("alert-")
-    facts = event.facts
-    said = event.text
-    if who := facts.get("who"):
-        until = f" until {_local(datetime.fromisoformat(facts['until']), now)}" if facts.get("until") else ""
-        said = f"{'taken back ' if facts.get('withdrawn') else ''}by {who}{until}{_note(facts.get('note', ''))}"
-    if problem := facts.get("problem"):
-        word, said = "not told", f"by {facts.get('way', '')}: {problem}"
-    return f"{_local(event.at, now)}  {word:<13}{event.subject}  {said}"
 
 
 def run_rules(arguments: argparse.Namespace, config: Config) -> int:

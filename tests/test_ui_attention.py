@@ -119,3 +119,33 @@ async def test_the_cursor_goes_through_all_of_it_and_what_is_no_alert_says_so() 
         plain = next(place for place, one in enumerate(concerns(sample.troubled())) if one.alert is None)
         await pilot.press(*["j"] * plain, "a")
         await shown(app, "This is no alert")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_what_alerts_did_is_read_newest_first(size: tuple[int, int]) -> None:
+    app = ConsoleApp(Monitor(demo_sources(clock=lambda: NOW), clock=lambda: NOW), clock=lambda: NOW)
+    async with app.run_test(size=size) as pilot:
+        await shown(app, "things need attention")
+        await pilot.press("enter", "h")
+        page = await shown(app, "What alerts did   9 changes in seven days")
+        order = (
+            "acknowledged",
+            "by mina from 10.0.0.7",
+            "firing",
+            "silenced",
+            "by jonas until",
+            "resolved",
+            "not told",
+        )
+        places = [page.index(word) for word in order]
+        assert places == sorted(places), page
+        assert "by webhook: the address answered 503" in page
+        await pilot.press("escape")
+        await shown(app, "h what was")
+
+
+async def test_a_console_that_keeps_nothing_says_so() -> None:
+    app = ConsoleApp(sample.Feed(sample.troubled()), clock=lambda: NOW)  # type: ignore[arg-type]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("enter", "h")
+        await shown(app, "Nothing is kept yet")

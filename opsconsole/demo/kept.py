@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 
 from opsconsole.demo.databases import DemoDatabases
+from opsconsole.demo.decided import past_alerts
 from opsconsole.demo.engine import cpu_of, memory_of
 from opsconsole.demo.fleet import Fleet
 from opsconsole.demo.host import DemoHost
 from opsconsole.demo.noise import business
 from opsconsole.demo.probes import DemoProbes
 from opsconsole.demo.stack import ENDPOINTS, MONGODB, TARGETS
-from opsconsole.metrics.records import Course, Point, Series
+from opsconsole.metrics.records import Course, Event, EventKind, Point, Series
 
 _HOLE = (9.4 * 3600, 7.8 * 3600)  # seconds before the demo began: the server was down for its updates
 _SHORTEST = 10
@@ -22,12 +23,18 @@ Curve = Callable[[float], float]
 
 
 class DemoKept:
-    """See `MetricsReader.courses`."""
+    """See `MetricsReader`."""
 
     def __init__(self, fleet: Fleet, host: DemoHost, databases: DemoDatabases, probes: DemoProbes) -> None:
         self._fleet = fleet
         self._curves = dict(_curves(fleet, host, databases, probes))
         self._born = {member.base.name: member.born for member in fleet.members}
+
+    def events(
+        self, since: datetime, until: datetime, *, kinds: Collection[EventKind] = (), most: int = 1000
+    ) -> tuple[Event, ...]:
+        found = past_alerts(self._fleet.anchor)
+        return tuple(one for one in found if since <= one.at <= until and (not kinds or one.kind in kinds))[-most:]
 
     def courses(
         self,

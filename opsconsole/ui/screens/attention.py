@@ -29,6 +29,8 @@ ACTS = (
            footer=2, palette=False),
     Action("silence", ("S",), "silence", "Nobody is told of the alert for a while; or end that.", footer=3,
            palette=False),
+    Action("past", ("h",), "what was", "Show what alerts did in seven days, who decided what, and who was not told.",
+           footer=5, palette=False),
     Action("incident", ("exclamation_mark",), "incident", "Open an incident from the alert.", footer=4, palette=False),
 )  # fmt: skip
 
@@ -38,7 +40,7 @@ class AttentionScreen(ReadingScreen):
     acts = ACTS
     actions: ClassVar[tuple[Action, ...]] = (*ACTS, *MOVES, *CLOSE)
     BINDINGS = cast(Any, bindings((*MOVES, *ACTS), priority=True))
-    keys_line = "j k move   a acknowledge   S silence   ! incident   Esc back"
+    keys_line = "j k move   a acknowledge   S silence   h what was   ! incident   Esc back"
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,6 +128,11 @@ class AttentionScreen(ReadingScreen):
             app = self.console_app
             self.dismiss()
             incident.open_screen(app, about=alert.message)
+
+    def action_past(self) -> None:
+        from opsconsole.ui.screens.alert_past import AlertPastScreen
+
+        self.app.push_screen(AlertPastScreen())
 
     def _alert_or_say(self) -> Alert | None:
         """The alert under the cursor, which stays on it wherever it goes."""
