@@ -508,6 +508,9 @@ def test_old_packed_files_go(tmp_path: Path) -> None:
     file = log_files.LogFile(tmp_path, "web", LogsSection(days=7))
     file.write(lines("x"))
     file.rotate()
+    assert file.last_at() == 1_769_860_800_000_000_000, "of the packed one, when there is no other"
+    (kept,) = log_files.kept(tmp_path, LogsSection(directory="."))
+    assert (kept.service, kept.size_bytes, kept.packed) == ("web", 0, 1)
     assert file.clean(datetime.now(UTC) + timedelta(days=6)) == 0
     assert file.clean(datetime.now(UTC) + timedelta(days=8)) == 1
 

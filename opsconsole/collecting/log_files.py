@@ -42,20 +42,13 @@ class LogFile:
         self._size = 0
 
     def last_at(self) -> int:
-        """Time of its last line in nanoseconds since 1970, to the millisecond; 0 when there is none."""
-        try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return 0
-        try:
-            end = os.fstat(fd).st_size
-            text = os.pread(fd, _LAST_BYTES, max(0, end - _LAST_BYTES)).decode(errors="replace")
-        finally:
-            os.close(fd)
-        for line in reversed(text.splitlines()):
-            if found := _TIME.match(line):
-                moment = datetime.fromisoformat(found["at"]).replace(tzinfo=UTC)
-                return round(moment.timestamp() * 1000) * (_NANOSECONDS // 1000)
+        """Time of its last line in nanoseconds since 1970, to the millisecond; 0 when there is none. Of the newest
+        packed one, where no line came after it."""
+        for text in (self._last_text(), self._last_packed_text()):
+            for line in reversed(text.splitlines()):
+                if found := _TIME.match(line):
+                    moment = datetime.fromisoformat(found["at"]).replace(tzinfo=UTC)
+                    return round(moment.timestamp() * 1000) * (_NANOSECONDS // 1000)
         return 0
 
     def write(self, lines: Iterable[LogLine]) -> None:
@@ -132,6 +125,23 @@ class LogFile:
         unfinished.replace(self._packed(1))
         full.unlink()
 
+    def _last_text(self) -> str:
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return ""
+        try:
+            return os.pread(fd, _LAST_BYTES, max(0, os.fstat(fd).st_size - _LAST_BYTES)).decode(errors="replace")
+        finally:
+            os.close(fd)
+
+    def _last_packed_text(self) -> str:
+        last = b""
+        with contextlib.suppress(FileNotFoundError, EOFError, gzip.BadGzipFile), gzip.open(self._packed(1)) as packed:
+            while piece := packed.read(1 << 20):
+                last = (last + piece)[-_LAST_BYTES:]
+        return last.decode(errors="replace")
+
     def _packed(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}.gz")
 
@@ -159,17 +169,17 @@ def kept(directory: Path, settings: LogsSection) -> tuple[Kept, ...]:
     found = []
     for entry in sorted(os.scandir(place), key=lambda entry: entry.name) if place.is_dir() else ():
         path = Path(entry.path) / f"{entry.name}.log"
-        if path.is_file():
-            packed = [other.stat().st_size for other in path.parent.glob(f"{path.name}.*.gz")]
-            at = path.stat()
+        packed = [other.stat() for other in path.parent.glob(f"{path.name}.*.gz")]
+        now = [path.stat()] if path.is_file() else []
+        if packed or now:
             found.append(
                 Kept(
                     service=entry.name,
                     path=str(path),
-                    size_bytes=at.st_size,
+                    size_bytes=sum(one.st_size for one in now),
                     packed=len(packed),
-                    packed_bytes=sum(packed),
-                    newest=datetime.fromtimestamp(at.st_mtime, UTC),
+                    packed_bytes=sum(one.st_size for one in packed),
+                    newest=datetime.fromtimestamp(max(one.st_mtime for one in (*now, *packed)), UTC),
                 )
             )
     return tuple(found)
