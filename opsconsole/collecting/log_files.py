@@ -44,8 +44,8 @@ class LogFile:
     def last_at(self) -> int:
         """Time of its last line in nanoseconds since 1970, to the millisecond; 0 when there is none. Of the newest
         packed one, where no line came after it."""
-        for text in (self._last_text(), self._last_packed_text()):
-            for line in reversed(text.splitlines()):
+        for read in (self._last_text, self._last_packed_text):
+            for line in reversed(read().splitlines()):
                 if found := _TIME.match(line):
                     moment = datetime.fromisoformat(found["at"]).replace(tzinfo=UTC)
                     return round(moment.timestamp() * 1000) * (_NANOSECONDS // 1000)
