@@ -132,8 +132,9 @@ def _queued(telling: Telling, change: Change, alert: Alert, ways: Sequence[str],
 
 
 def take(telling: Telling, by: str, now: datetime, hold: timedelta) -> tuple[Notice | None, Telling]:
-    """The next message to send, held so that nobody else sends it too; None when nothing is due."""
-    for notice in telling.notices:
+    """The next message to send, held so that nobody else sends it too; None when nothing is due. What was never tried
+    does not wait for what does not arrive."""
+    for notice in sorted(telling.notices, key=lambda one: (one.tries, one.number)):
         held = notice.held_until is not None and timedelta(0) < notice.held_until - now <= hold
         if not held and (now >= notice.due or notice.due - now > LONGEST_PAUSE):
             taken = msgspec.structs.replace(notice, held_by=by, held_until=now + hold)

@@ -134,28 +134,33 @@ class AlertWatch:
 
     def _send_all(self) -> None:
         """Everything that is due, one after the other. Never raises."""
+        down: dict[str, str] = {}
         try:
             while notice := self._take():
-                self._done(notice, self._send(notice))
+                self._done(notice, self._send(notice, down))
         except SourceError as error:
             log.warning("alerts are not told now: %s", error.problem)
 
     def _send_unstored(self) -> None:
+        down: dict[str, str] = {}
         while True:
             notice, self._known = alert_telling.take(self._known, self._holder, self._clock(), self._hold)
             if notice is None:
                 return
-            problems = self._send(notice)
+            problems = self._send(notice, down)
             self._known = alert_telling.delivered(self._known, notice.number, problems, self._clock())
 
-    def _send(self, notice: Notice) -> Mapping[str, str]:
-        """What went wrong, by the way that it went wrong on."""
+    def _send(self, notice: Notice, down: dict[str, str]) -> Mapping[str, str]:
+        """What went wrong, by the way that it went wrong on. A way that is `down` is not tried again in this round: one
+        that does not answer would hold up the messages that the others take."""
+        ways = [way for way in notice.ways if way not in down]
         try:
-            told = self._message(notice)
-            return notifying.send_by(notice.ways, told, self._config, self._directory, self._environment)
+            failed = notifying.send_by(ways, self._message(notice), self._config, self._directory, self._environment)
         except Exception as error:  # a fault of ours: said like any other, and tried again
             log.exception("an alert was not told")
-            return dict.fromkeys(notice.ways, f"unexpected {type(error).__name__}")
+            failed = dict.fromkeys(ways, f"unexpected {type(error).__name__}")
+        down.update(failed)
+        return {way: down[way] for way in notice.ways if way in down}
 
     @property
     def _hold(self) -> timedelta:

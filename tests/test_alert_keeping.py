@@ -239,9 +239,18 @@ def hook() -> Iterator[Hook]:
 class Collector:
     """Judges, stores and tells as `opsconsole collect` does, with a clock that stands where the test puts it."""
 
-    def __init__(self, directory: Path, clock: Clock, hook: Hook, holder: str = "collector", **alerts: Any) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        clock: Clock,
+        hook: Hook,
+        holder: str = "collector",
+        command: tuple[str, ...] = (),
+        **alerts: Any,
+    ) -> None:
+        address = f"http://127.0.0.1:{hook.server_address[1]}/x"
         config = Config(
-            notify=NotifySection(webhook=f"http://127.0.0.1:{hook.server_address[1]}/x", timeout_seconds=5),
+            notify=NotifySection(webhook=address, command=command, timeout_seconds=5),
             alerts=AlertsSection(**alerts),
         )
         self.clock = clock
@@ -348,6 +357,23 @@ def test_who_does_not_answer_is_told_later_and_that_is_an_alert(tmp_path: Path, 
     assert bool(problems[0]) and not problems[1]
     keeper.look(clock.now)
     assert "notify-failing" not in see(keeper, clock, 75, 10)
+
+
+def test_a_way_that_is_down_is_tried_once_in_a_round_and_the_others_take_all(
+    tmp_path: Path, clock: Clock, hook: Hook
+) -> None:
+    program, heard = tmp_path / "tell.sh", tmp_path / "heard"
+    program.write_text(f'#!/bin/sh\necho "$OPSCONSOLE_RULE" >> {heard}\n')
+    program.chmod(0o700)
+    hook.status = 503
+    one = Collector(tmp_path, clock, hook, command=(str(program),), cpu_minutes=0, memory_minutes=0)
+    one.sample(0, 99, disk=95)
+    assert sorted(heard.read_text().split()) == ["cpu", "disk"] and len(hook.got) == 1
+    kept = MetricsReader(metrics_file(tmp_path)).state(TELLING, Telling)
+    assert kept is not None and [(one.ways, one.tries) for one in kept.notices] == [(("webhook",), 1)] * 2
+    hook.status = 200
+    one.sample(61, 99, disk=95)
+    assert len(hook.got) == 3 and len(heard.read_text().split()) == 2
 
 
 def test_what_is_silenced_in_a_console_is_not_told(tmp_path: Path, clock: Clock, hook: Hook) -> None:
