@@ -67,7 +67,7 @@ def test_paths_are_completed_as_far_as_there_is_one_way(tmp_path: Path) -> None:
     assert completed("out/sh", tmp_path) == "out/shop."
     assert completed("out/shop.u", tmp_path) == "out/shop.users.json"
     assert completed(f"{tmp_path}/out/al", Path("/")) == f"{tmp_path}/out/all.json"
-    for text in ("nothing", "nowhere/x", "out/shop."):
+    for text in ("nothing", "nowhere/x", "out/shop.", "~nobody-here/x"):
         assert completed(text, tmp_path) == text
     assert completed("", tmp_path) == "out/"
 

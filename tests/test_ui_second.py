@@ -167,6 +167,7 @@ async def test_backups_that_went_take_the_second_with_them(directory: Path) -> N
         snapshot = with_ranges(directory)
         app.publish(msgspec.structs.replace(snapshot, backups=snapshot.backups[2:]))
         await shows(app, "1 range without a gap", local(EARLIER + timedelta(minutes=59, seconds=59)))
+        await shows(app, "The second that was chosen cannot be had any more.")
         app.publish(msgspec.structs.replace(snapshot, backups=snapshot.backups[3:]))
         await shows(app, "No second can be had yet.")
 

@@ -55,10 +55,10 @@ def completed(text: str, base: Path) -> str:
     JSON. Relative ones are below `base`. The text itself where nothing fits."""
     directory, _, begun = text.rpartition("/")
     shown = f"{directory}/" if "/" in text else ""
-    place = Path(shown or ".").expanduser()
+    place = base / os.path.expanduser(shown)
     fitting = sorted(
         f"{one.name}/" if one.is_dir() else one.name
-        for one in _entries(place if place.is_absolute() else base / place)
+        for one in _entries(place)
         if one.name.startswith(begun) and (begun or not one.name.startswith("."))
         if one.is_dir() or _NAMED.search(one.name)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -39,7 +40,7 @@ _MODES = {
 
 
 class ExportPicking(PickingScreen[ExportFile, str]):
-    """A file that was found, or "" : a path shall be typed."""
+    """A file that was found, or "": a path shall be typed."""
 
     actions = _TYPED
     BINDINGS = bindings(_TYPED)
@@ -137,7 +138,7 @@ class PathAsking(AskingScreen):
 
 def _looked_at(base: Path, text: str) -> tuple[str, bool]:
     """The whole path, and whether it is a file."""
-    path = base / Path(text).expanduser()
+    path = base / os.path.expanduser(text)  # pathlib's raises where there is no such user
     return str(path), path.is_file()
 
 
@@ -165,9 +166,10 @@ def begin(app: ConsoleApp) -> None:
             app.push_screen(asking_target(path), lambda target: how(path, target) if target else None)
 
     def how(path: str, target: str) -> None:
+        words = f"{printable(Path(path).name)} into {printable(target)}"
         app.push_screen(
-            ChoosingScreen(f"Import {Path(path).name} into {target}: how", modes(path, target)),
-            lambda one: operating.plan(one.request, f"import of {Path(path).name} into {target}") if one else None,
+            ChoosingScreen(f"Import {words}: how", modes(path, target)),
+            lambda one: operating.plan(one.request, f"import of {words}") if one else None,
         )
 
     app.aside(lambda: json_exports.exports(places), found, "exports")

@@ -105,6 +105,7 @@ class MomentScreen(ActingScreen):
         self.shown = shown
         newest_first = list(reversed(shown))
         if self.at is None or seconds.range_of(self.at, shown) is None:
+            self._said = "The second that was chosen cannot be had any more." if self.at is not None else ""
             self.at = newest_first[0].last if newest_first else None
         self.table.display = bool(shown)
         self.table.show(newest_first)
@@ -116,18 +117,16 @@ class MomentScreen(ActingScreen):
         return self.table.current
 
     def _show(self) -> None:
-        glyphs, zone, now, snapshot = self.glyphs, None, self.console_app.clock(), self.console_app.snapshot
+        glyphs, now, snapshot = self.glyphs, self.console_app.clock(), self.console_app.snapshot
         at, within, marked, said = self.at, self.within, FIELDS[self._marked], self._said
         shown, backups = self.shown, snapshot.backups if snapshot else ()
-        self._title.paint(lambda width: moment_lines.head(shown, width, zone))
+        self._title.paint(lambda width: moment_lines.head(shown, width))
         if at is None or within is None:
             databases = snapshot.databases if snapshot else ()
             self._below.paint(lambda width: moment_lines.nothing(backups, databases, width, glyphs))
         else:
             chain = oplog_ranges.chain_to(backups, within.part, at)
-            self._below.paint(
-                lambda width: moment_lines.chosen(at, within, chain, marked, said, now, width, glyphs, zone)
-            )
+            self._below.paint(lambda width: moment_lines.chosen(at, within, chain, marked, said, now, width, glyphs))
         self.say_keys()
 
     # --- keys --------------------------------------------------------------------------------------

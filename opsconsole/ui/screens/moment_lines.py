@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 
 from textual.content import Content
 
@@ -17,10 +17,10 @@ _FIELD = {"day": (0, 10), "hour": (11, 13), "minute": (14, 16), "second": (17, 1
 _WIDEST = 100  # cells of the bar
 
 
-def head(shown: Sequence[Range], width: int, zone: tzinfo | None) -> list[Content]:
+def head(shown: Sequence[Range], width: int) -> list[Content]:
     if not shown:
         return []
-    clock = seconds.zone_said(shown[-1].last, zone)
+    clock = seconds.zone_said(shown[-1].last)
     said = f"{plural(len(shown), 'range')} without a gap: every second in one can be had."
     return wrapped(f"{said} Times are of this host ({clock}).", width, style=Tone.MUTED)
 
@@ -34,29 +34,28 @@ def chosen(
     now: datetime,
     width: int,
     glyphs: Glyphs,
-    zone: tzinfo | None = None,
 ) -> list[Content]:
     """The second with what is marked of it, a bar with the edges of its range, and the backups that it takes."""
-    text = seconds.local(at, zone)
+    text = seconds.local(at)
     begin, end = _FIELD[marked]
     when = Content.assemble(
         ("To the end of  ", Tone.MUTED),
         (text[:begin], Tone.STRONG),
         (text[begin:end], "bold reverse"),
         (text[end:], Tone.STRONG),
-        (f"  {seconds.zone_said(at, zone)}", Tone.MUTED),
+        (f"  {seconds.zone_said(at)}", Tone.MUTED),
     )
     edge = "the first second" if at == within.first else "the last second" if at == within.last else ""
     facts = [
         when,
-        fact("in UTC", f"{at.astimezone(UTC):{seconds.SHAPE}}") if at.astimezone(zone).utcoffset() else Content(""),
+        fact("in UTC", f"{at.astimezone(UTC):{seconds.SHAPE}}") if at.astimezone().utcoffset() else Content(""),
         Content(ago(at, now)),
         Content.styled(edge, Tone.ACCENT) if edge else Content(""),
     ]
     lines = [
         *flowed(facts, width, gap=3),
         Content(""),
-        *_bar(at, within, min(width, _WIDEST), glyphs, zone),
+        *_bar(at, within, min(width, _WIDEST), glyphs),
         *(wrapped(said, width, style=Tone.WARNING) or [Content("")]),
     ]
     keys = (
@@ -75,13 +74,13 @@ def chosen(
     return lines
 
 
-def _bar(at: datetime, within: Range, width: int, glyphs: Glyphs, zone: tzinfo | None) -> list[Content]:
+def _bar(at: datetime, within: Range, width: int, glyphs: Glyphs) -> list[Content]:
     whole = (within.last - within.first).total_seconds()
     share = (at - within.first).total_seconds() / whole if whole else 1.0
     here = round(share * (width - 1))
     full, free, mark = ("=", "-", "|") if glyphs.ascii else ("━", "─", "●")
     bar = Content.assemble((full * here, Tone.GOOD), (mark, Tone.ACCENT), (free * (width - 1 - here), Tone.MUTED))
-    first, last = (seconds.local(one, zone) for one in (within.first, within.last))
+    first, last = (seconds.local(one) for one in (within.first, within.last))
     gap = width - len(first) - len(last)
     edges = Content.styled(f"{first}{' ' * gap}{last}", Tone.MUTED)
     return [bar, edges] if gap > 0 else [bar]
