@@ -16,12 +16,13 @@ from textual.widgets import Input
 from opsconsole.model import Backup, BackupState, MongoStatus, OplogSpan, OplogTime, Snapshot
 from opsconsole.operations.requests import Site
 from opsconsole.ui.app import ConsoleApp
+from opsconsole.ui.panes.backup_rows import summary
 from opsconsole.ui.screens import moment_lines
 from opsconsole.ui.screens.asking import AskingScreen
 from opsconsole.ui.screens.moment import MomentScreen
 from opsconsole.ui.screens.plan import PlanScreen
 from opsconsole.ui.screens.restore_second import RestoreSecondScreen
-from opsconsole.ui.wording import UNICODE
+from opsconsole.ui.wording import UNICODE, moment
 from tests import ui_sample as sample
 from tests.restore_console import OWN, Asked, catalog, shows, snapshot_of, stack_directory
 from tests.ui_sample import NOW, Feed, text_of, until
@@ -207,3 +208,11 @@ async def test_a_console_that_only_looks_plans_nothing(directory: Path, asked: A
         await pilot.press("enter")
         await pilot.pause()
         assert isinstance(app.screen, MomentScreen) and asked.requests == []
+
+
+def test_the_pane_says_until_when_and_nothing_without_a_range(directory: Path) -> None:
+    snapshot = with_ranges(directory)
+    said = "\n".join(line.plain for line in summary(snapshot, 120, UNICODE))
+    assert f"to the second until {moment(LAST, snapshot.sampled_at)} (t)" in said
+    alone = msgspec.structs.replace(snapshot, backups=snapshot.backups[3:])
+    assert "to the second" not in "\n".join(line.plain for line in summary(alone, 120, UNICODE))

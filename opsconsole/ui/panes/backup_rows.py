@@ -9,12 +9,13 @@ from textual.content import Content
 
 from opsconsole.backups.identifiers import PARTIAL
 from opsconsole.backups.naming import short
+from opsconsole.backups.oplog_ranges import ranges
 from opsconsole.backups.retention import suspicion
 from opsconsole.model import Alert, AlertState, Backup, BackupState, Reading, Snapshot, SourceState
 from opsconsole.ui.widgets.chart import inked
 from opsconsole.ui.widgets.columns import CellText
 from opsconsole.ui.widgets.lines import fact, flowed, shorten_middle, wrapped
-from opsconsole.ui.wording import UNKNOWN, Glyphs, Tone, age, ago, plural, severity_tone, sign, size
+from opsconsole.ui.wording import UNKNOWN, Glyphs, Tone, age, ago, moment, plural, severity_tone, sign, size
 
 AGE_RULE = "backup-age"
 READ_LAYOUTS = (
@@ -189,6 +190,7 @@ def summary(snapshot: Snapshot, width: int, glyphs: Glyphs, schedule: Sequence[C
         Content.styled(counted, Tone.STRONG),
         *_newest(good, snapshot.sampled_at),
         *schedule,
+        _to_the_second(snapshot),
         fact("together", total),
         _chart(snapshot.backups, glyphs),
         fact("in", where) if where else Content(""),
@@ -206,6 +208,15 @@ def _newest(good: Sequence[Backup], now: datetime) -> list[Content]:
         if proven
         else Content.styled("none proven by a restore (L3)", Tone.MUTED),
     ]
+
+
+def _to_the_second(snapshot: Snapshot) -> Content:
+    """Until when MongoDB can be restored to each second, where it can at all."""
+    shown = ranges(snapshot.backups)
+    if not shown:
+        return Content("")
+    until = moment(max(one.last for one in shown), snapshot.sampled_at)
+    return Content.assemble(("to the second until ", Tone.MUTED), until, (" (t)", Tone.MUTED))
 
 
 def _chart(backups: Sequence[Backup], glyphs: Glyphs) -> Content:
