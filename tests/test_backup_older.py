@@ -11,6 +11,8 @@ import pytest
 from opsconsole.backups import older_layouts
 from opsconsole.backups.catalog import Catalog
 from opsconsole.backups.older_layouts import OlderPart
+from opsconsole.backups.verified_backups import Asked, verify_and_mark
+from opsconsole.backups.verifying import Level
 from opsconsole.model import Backup, SourceError, Stack
 from tests import backup_samples as samples
 
@@ -88,3 +90,11 @@ def test_hostile_and_broken_ones_are_named(tmp_path: Path) -> None:
     (place / f"uploads-{NIGHT}.tar.gz").unlink()
     with pytest.raises(SourceError, match=rf"uploads-{NIGHT}\.tar\.gz is not there"):
         older_layouts.opened(backup, samples.write(tmp_path / "s2", {"x": b""}), LARGE)
+
+
+def test_the_documents_of_each_collection_are_told_to_whoever_verifies(tmp_path: Path) -> None:
+    samples.by_mps(tmp_path / "b", NIGHT)
+    backup = found(tmp_path / "b")
+    seen = verify_and_mark(backup, Asked(level=Level.PARSED))
+    assert seen.ok and sum(seen.counts.values()) == 20 and all("." in path for path in seen.counts)
+    assert verify_and_mark(backup, Asked(level=Level.MANIFEST)).counts == {}
