@@ -26,7 +26,12 @@ def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) 
         description="Read collections of MongoDB and their indexes as of the last checkpoint; nobody waits for it. "
         "Exit code 1 names what is not valid.",
     )
-    validate.add_argument("collections", nargs="*", metavar="DB.NAME", help="these only (default: the application's)")
+    validate.add_argument(
+        "collections",
+        nargs="*",
+        metavar="DB.NAME",
+        help="these only (default: those of the application, or all where its address names no database)",
+    )
     rebuild = what.add_parser(
         "rebuild-index",
         help="drop one index of MongoDB and build it again",
