@@ -313,6 +313,8 @@ def test_an_alert_is_told_once_whether_its_thing_has_a_line_or_not() -> None:
     (line,) = loud(calm(host=full, alerts=(silent,)))
     assert line.silenced_until is not None and check(calm(host=full, alerts=(silent,)), LIMITS).exit_code == 0
     assert check(calm(host=full), LIMITS).exit_code == 1
+    both = (silent, alert("disk-full-soon", disk.mount))
+    assert check(calm(host=full, alerts=both), LIMITS).exit_code == 1, "of two alerts about it one is not silenced"
     resolved = msgspec.structs.replace(alert("volume-risk", "uploads"), state=AlertState.RESOLVED)
     assert not loud(calm(alerts=(resolved,)))
 
