@@ -119,7 +119,7 @@ def test_an_idle_tick_is_cheap(stack: Path) -> None:
         for kind in (Kind.BACKUP, Kind.VERIFY, Kind.PRUNE)
         for day in (moment - timedelta(days=1), moment)
     )
-    records.write(stack, records.Records(runs=runs))
+    records.write(stack, records.Records(runs=runs, ticked=moment))
     records.write_alarm(stack, records.Alarm(looked=moment))
     text = (
         "import sys\nfrom opsconsole.cli import main\n"

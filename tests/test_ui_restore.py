@@ -87,7 +87,8 @@ async def test_what_cannot_be_told_of_a_backup_is_said(directory: Path) -> None:
     [
         (["B", "enter"], Request(what="backup", backup=BackupOrder())),
         (["B", "j", "enter"], Request(what="backup", backup=BackupOrder(critical=True))),
-        (["d", "6", "j", "j", "enter"], Request(what="backup", backup=BackupOrder(parts=("mongo",)))),
+        (["d", "6", "j", "j", "enter"], Request(what="backup", backup=BackupOrder(incremental=True))),
+        (["d", "6", "j", "j", "j", "enter"], Request(what="backup", backup=BackupOrder(parts=("mongo",)))),
         (["V", "enter"], Request(what="verify", backups=(OWN,), level=2)),
         (["j", "V", "j", "enter"], Request(what="verify", backups=(OLDER,), level=3)),
         (["P"], Request(what="prune")),

@@ -39,8 +39,15 @@ def reasons(evidence: Evidence, one: Symptom) -> list[Change]:
     return [
         change
         for change in evidence.changes
-        if change.what in (What.DEPLOY, What.CONFIG) and change.at - _BEFORE <= began <= change.end + BLAMED
+        if _changed_something(change) and change.at - _BEFORE <= began <= change.end + BLAMED
     ]
+
+
+def _changed_something(change: Change) -> bool:
+    """Whether images or configuration are, or may be, others than before: what stayed as it was explains nothing."""
+    if change.what is What.DEPLOY:
+        return change.code is not False or bool(change.config)
+    return change.what is What.CONFIG and change.config is not False
 
 
 def onset(evidence: Evidence, one: Symptom) -> datetime:

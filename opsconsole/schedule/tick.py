@@ -78,8 +78,8 @@ class _Tick:
             self._log.line(f"{self._known.problem}; begun anew")
         now = self._clock()
         self._set_clock_right(now)
-        if left := left_behind.words(left_behind.remove(self._site.directory, _backups(self._site, self._config))):
-            self._log.line(left)
+        if self._known.ticked is None or self._known.ticked.date() != now.date() or self._due(now):
+            self._remove_left_behind()
         did = False
         if holder := lock.holder_of(self._site.directory):
             if self._due(now):
@@ -91,6 +91,11 @@ class _Tick:
         said = tell(self._site, self._config, self._log)
         alarm.check(self._site, self._config, self._clock(), said, at_once=did)
         return 1 if self._failed else 0
+
+    def _remove_left_behind(self) -> None:
+        """Once a day, and before work begins: to find the backups costs more than an idle tick."""
+        if left := left_behind.words(left_behind.remove(self._site.directory, _backups(self._site, self._config))):
+            self._log.line(left)
 
     def _due(self, now: datetime) -> tuple[Due, ...]:
         there = Situation(runs=self._known.runs, incremental=self._incremental)
