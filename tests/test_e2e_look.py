@@ -174,9 +174,9 @@ def test_the_help_lists_every_key(console: Console) -> None:
 FOOTERS = {
     "overview": "Enter attention  Tab",
     "containers": "Enter details  e shell  r restart  s stop",
-    "volumes": "Enter details  / filter  < > sort",
+    "volumes": "Enter details  p persistence  / filter",
     "logs": "/ filter  \\ search  L level",
-    "metrics": re.compile("^ Tab next pane  z full size", re.MULTILINE),
+    "metrics": "0 5-7 range  Tab next pane",
     "databases": "Enter fold  x fold all",
     "backups": "Enter details  B back up  R restore  V verify",
     "deploy": "Enter choose  R roll back",
@@ -217,6 +217,9 @@ class Effect:
 
     def maintenance(self) -> None:
         self._opens("Maintenance ")
+
+    def persistence(self) -> None:
+        self._opens("every point is a proof")
 
     def at_work(self) -> None:
         self._opens("MongoDB at work")
@@ -307,6 +310,12 @@ class Effect:
         self.console.wait_gone("level error")
 
     def range(self) -> None:
+        if self.pane == "metrics":
+            for digit, shows in (("5", "The last hour"), ("6", "The last 24 hours"), ("7", "The last 7 days")):
+                self.console.press(digit, shows=shows)
+            self.console.type("0")
+            self.console.wait_gone("The last 7 days")
+            return
         for digit, shows in enumerate(("tail", "first lines", "last minute", "last 5 minutes")):
             self.console.type(str(digit))
             self.console.wait_for(re.compile(rf"(following|paused).*  {shows}"))
