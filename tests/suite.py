@@ -21,10 +21,11 @@ from tests.conftest import offline
 from tests.parts.borrowed import borrowed_engine
 from tests.parts.machine import PartsError
 
-# Most tests wait for something most of the time.
-PROCESSES = (os.cpu_count() or 1) + 1
+# Most tests wait for something: with three processes on two processors a third of their time was left over.
+PROCESSES = (os.cpu_count() or 1) + 2
 
-SPREAD = ("-m", "not alone", f"--numprocesses={PROCESSES}", "--dist=loadgroup")
+# In the order of `tests.spreading`: by itself pytest-xdist keeps what it takes for small, our longest, to the end.
+SPREAD = ("-m", "not alone", f"--numprocesses={PROCESSES}", "--dist=loadgroup", "--no-loadscope-reorder")
 ALONE = ("-m", "alone")
 
 # When the engine or the disk is gone for everybody, each further test would wait until its time is over.
