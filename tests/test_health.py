@@ -21,7 +21,7 @@ from opsconsole.demo import demo_sources
 from opsconsole.health import AREAS, HealthLine, Verdict, check
 from opsconsole.health.checking import LOOKED_AT
 from opsconsole.health.latencies import with_kept
-from opsconsole.health_command import as_text
+from opsconsole.health.page import as_text
 from opsconsole.metrics import MetricsStore, Value, metrics_file
 from opsconsole.model import (
     Alert,
