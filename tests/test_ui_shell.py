@@ -199,6 +199,15 @@ async def test_leaving(key: str) -> None:
         assert not app._running or app._exit
 
 
+async def test_a_snapshot_that_comes_when_the_screens_are_closed_is_let_go() -> None:
+    """The sources are asked until the very end: what they say then must not end as a traceback."""
+    async with opened(sample.well()) as (app, _):
+        shown = app.snapshot
+    app._latest = sample.troubled()
+    app._deliver()
+    assert app.snapshot is shown
+
+
 async def test_every_action_is_in_the_help() -> None:
     async with opened(sample.well(), (140, 260)) as (app, pilot):
         await pilot.press("question_mark")

@@ -262,7 +262,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
     def _deliver(self) -> None:
         self._announced = False
         self._delivered_at = time.monotonic()
-        if self._latest is None:
+        if self._latest is None or not self.screen_stack:  # the last one may come when the screens are closed already
             return
         self.snapshot, self._latest = self._latest, None
         with self.batch_update():
