@@ -135,6 +135,17 @@ def test_the_same_content_is_images_configuration_replicas_and_env() -> None:
         assert not releases.same_content(one, other)
 
 
+def test_the_newest_five_are_kept_and_never_less_than_what_runs_and_the_way_back() -> None:
+    kept = [release(number, web=str(number)) for number in range(1, 9)]
+    assert Config().deploy.keep_releases == 5
+    assert releases.surplus(kept, 5, {"r8", "r7"}) == ["r1", "r2", "r3"]
+    assert releases.surplus(kept, 5, {"r2", "r8"}) == ["r1", "r3"], "a deploy over a rollback to r2"
+    assert releases.surplus(kept[:5], 5, {"r5"}) == []
+    states = {3: State.FAILED, 7: State.FAILED, 8: State.CANDIDATE}
+    mixed = [msgspec.structs.replace(one, state=states.get(one.number, one.state)) for one in kept]
+    assert releases.surplus(mixed, 5, set()) == ["r3", "r7"], "what failed counts as none to go back to"
+
+
 # --- text --------------------------------------------------------------------------------------------
 
 

@@ -195,12 +195,10 @@ def _drop_old(operation: Operation) -> list[str]:
     """Beyond `keep_releases` the oldest go; what failed before the last good one goes too. The release before stays:
     killed from here on, the operation may still be undone."""
     kept = releases.all_releases(operation.directory)
-    back = [one for one in kept if one.returnable]
     names = {one.service for one in operation.containers()}
     current = releases.running(kept, operation.containers(), names)
-    staying = {one.name for one in back[-operation.config.deploy.keep_releases :]}
-    staying |= {current.name, operation.plan.returns_to} if current else {operation.plan.returns_to}
-    dropped = [one.name for one in kept if one.name not in staying and one.state is not State.CANDIDATE]
+    needed = {current.name, operation.plan.returns_to} if current else {operation.plan.returns_to}
+    dropped = releases.surplus(kept, operation.config.deploy.keep_releases, needed)
     for name in dropped:
         releases.remove(operation.directory, name)
     return dropped

@@ -227,6 +227,13 @@ def running(
     return None
 
 
+def surplus(kept: Sequence[Release], limit: int, needed: Collection[str]) -> list[str]:
+    """Names of those that go: all but the newest `limit` that one can go back to, those in `needed` (what runs, where
+    the way back leads), and one that a deploy is at work on."""
+    staying = {one.name for one in [one for one in kept if one.returnable][-limit:]} | set(needed)
+    return [one.name for one in kept if one.name not in staying and one.state is not State.CANDIDATE]
+
+
 def same_content(one: Release, other: Release) -> bool:
     """Whether two releases would run the same: images, configuration, env files."""
 
