@@ -149,7 +149,7 @@ def ask_for(site: Site, request: Request, arguments: argparse.Namespace) -> int:
     try:
         plan = requests.make_plan(site, request, line.hear)
     except stack_plans.NothingToDo as nothing:
-        return say_nothing(nothing)
+        return say_nothing(nothing, arguments)
     except KeyboardInterrupt:
         line.end()
         print("\ngiven up before there was a plan; nothing was done", file=sys.stderr)
@@ -166,7 +166,7 @@ def run_emergency_stop(arguments: argparse.Namespace, find: Find) -> int:
     try:
         plan = requests.make_plan(site, requests.Request(what="emergency-stop"))
     except stack_plans.NothingToDo as nothing:
-        return say_nothing(nothing)
+        return say_nothing(nothing, arguments)
     try:
         return carry_out(site, plan, arguments)
     except NotConfirmed:
@@ -200,7 +200,7 @@ def run_operations(arguments: argparse.Namespace, find: Find) -> int:
 
     site = site_of(arguments, find)
     if arguments.what is None:
-        return _list_operations(site.directory)
+        return _list_operations(site.directory, as_json=arguments.json)
     if arguments.operation is None:
         raise SourceError(f"operations {arguments.what} needs an id", "See `opsconsole operations`.")
     place = places.operation_directory(site.directory, arguments.operation)
@@ -254,8 +254,8 @@ def carry_out(site: Site, plan: Plan, arguments: argparse.Namespace) -> int:
         return 0
     if arguments.read_only:
         raise NotConfirmed(f"{arguments.read_only} refuses everything that changes something", "Look with --plan.")
-    if not arguments.json:
-        print(as_text(plan), flush=True)
+    if not (arguments.json and arguments.yes):  # nobody is asked about a plan that was not shown
+        print(as_text(plan), file=sys.stderr if arguments.json else sys.stdout, flush=True)
     requests.refuse_while_held(site, plan)  # before anybody is asked anything
     _confirm(plan, yes=arguments.yes, accepted=arguments.accept_loss)
     place, process = requests.begin(site, plan)
@@ -341,10 +341,18 @@ def say_unfinished(directory: Path) -> None:
         print(f"opsconsole: {printable(one.words())}\n  {printable(one.advice())}", file=sys.stderr)
 
 
-def _list_operations(directory: Path) -> int:
-    from opsconsole.operations import journal, plan, unfinished
+def _list_operations(directory: Path, *, as_json: bool) -> int:
+    import msgspec
+
+    from opsconsole.operations import journal, past, plan, unfinished
 
     running, left = unfinished.running(directory), unfinished.unfinished(directory)
+    if as_json:  # as `history --json` has them
+        names = {place.name for place in running} | {one.operation for one in left}
+        for each in past.past(directory):
+            if each.operation in names:
+                print(msgspec.json.encode(each).decode())
+        return 1 if left else 0
     for place in running:
         print(printable(f"runs: {plan.title(journal.read_plan(place))}  {place.name}"))
     for one in left:
@@ -355,7 +363,8 @@ def _list_operations(directory: Path) -> int:
     return 1 if left else 0
 
 
-def say_nothing(nothing: SourceError) -> int:
+def say_nothing(nothing: SourceError, arguments: argparse.Namespace) -> int:
+    """With --json on stderr: whoever reads records gets none."""
     hint = f" {nothing.hint}" if nothing.hint else ""
-    print(printable(f"{nothing.problem}.{hint}"))
+    print(printable(f"{nothing.problem}.{hint}"), file=sys.stderr if arguments.json else sys.stdout)
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import json
 import os
 import signal
 from collections import Counter
@@ -182,6 +183,10 @@ def test_the_next_command_says_what_is_half_done(stack: OperationStack, capsys: 
     main(["status", "--stack", str(stack.directory)])
     assert f"operations finish {place.name}" in capsys.readouterr().err
     assert main(["operations", "--stack", str(stack.directory)]) == 1
+    capsys.readouterr()
+    assert main(["operations", "--json", "--stack", str(stack.directory)]) == 1
+    (left,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert left["operation"] == place.name and left["result"] == "half done"
     assert main(["operations", "undo", place.name, "-y", "--stack", str(stack.directory)]) == 0
     capsys.readouterr()
     assert main(["operations", "--stack", str(stack.directory)]) == 0

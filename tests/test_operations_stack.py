@@ -74,6 +74,9 @@ def test_stop_start_restart_and_remove_keep_every_document_and_no_secret_is_writ
     assert {one["State"]["Status"] for one in mps.containers()} == {"exited"}
     assert main(["stop", "--yes", *here]) == 0  # nothing to do is no fault
     assert "nothing to stop" in capsys.readouterr().out
+    assert main(["stop", "--yes", "--json", *here]) == 0  # no line that is no record
+    quiet = capsys.readouterr()
+    assert not quiet.out and "nothing to stop" in quiet.err
 
     assert main(["start", "--yes", *here]) == 0
     mps.wait_ready()
