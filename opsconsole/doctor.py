@@ -58,7 +58,7 @@ def examine(directory: Path | str) -> tuple[Check, ...]:
     config_check, config = _settings(here)
     checks.append(config_check)
     checks += _stack(here, config, containers)
-    checks.append(_guarded("clock", _clock))
+    checks += [_guarded("clock", _clock), _guarded("logout", logout_check)]
     return tuple(checks)
 
 
@@ -148,6 +148,19 @@ def _clock() -> Check:
         mend = "timedatectl set-ntp true; ages of backups and log times rely on the clock"
         return Check(name="clock", state=WARNING, found=f"{found}, not synchronised", mend=mend)
     return Check(name="clock", found=found)
+
+
+def logout_check(kept: tuple[str, ...] | None = None, lingers: bool | None = None) -> Check:
+    """Whether an operation goes on when the last session ends. `kept` are the words that take it out of the session."""
+    from opsconsole.operations import launch
+    from opsconsole.schedule import systemd
+
+    # A scope of the user is ended with the user's manager, unless that lingers.
+    words = launch.scope("doctor") if kept is None else kept
+    if "--user" in words and not (systemd.lingers() if lingers is None else lingers):
+        found = "ends everything of yours (KillUserProcesses of logind), an operation that runs, too"
+        return Check(name="logout", state=WARNING, found=found, mend="loginctl enable-linger")
+    return Check(name="logout", found="an operation that runs goes on")
 
 
 # --- Docker ----------------------------------------------------------------------------------------

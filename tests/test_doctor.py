@@ -70,6 +70,14 @@ def test_a_terminal_without_utf8_is_a_warning(monkeypatch: pytest.MonkeyPatch) -
     assert "--ascii" in locale.mend
 
 
+def test_a_logout_that_would_end_an_operation_is_a_warning() -> None:
+    scope = ("systemd-run", "--user", "--scope")
+    told = doctor.logout_check(scope, lingers=False)
+    assert told.state == doctor.WARNING and told.mend == "loginctl enable-linger"
+    for kept, lingers in ((scope, True), (("systemd-run", "--scope"), False), ((), False)):
+        assert doctor.logout_check(kept, lingers=lingers).state == doctor.OK
+
+
 def test_a_check_that_breaks_is_a_warning_and_hangs_end() -> None:
     def breaks() -> Check:
         raise ValueError("mongodb://u:hunter2@h")
