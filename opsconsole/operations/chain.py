@@ -2,7 +2,8 @@
 
 Each line carries the hash of the line before; the sealing line also carries the hash of the journal's last record and
 of the plan. Whoever changes or removes a record, a plan, an output or a whole operation breaks a link, and `verify`
-says which. It is no protection against somebody who writes the whole directory anew.
+says which. It is no protection against somebody who writes the whole directory anew, or takes away its
+newest operations together with their links.
 """
 
 from __future__ import annotations

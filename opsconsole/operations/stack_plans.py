@@ -42,7 +42,7 @@ def start(look: Look, wanted: Sequence[str] = ()) -> Plan:
     affected = [one for one in chosen if one.state not in RUNNING and not _did_its_work(look, one)]
     missing = [one.name for one in look.services if one.name not in {c.service for c in look.containers}]
     if not affected:
-        hint = f"No container yet: {', '.join(missing)}; `docker compose up -d` makes them." if missing else ""
+        hint = f"No container yet: {', '.join(missing)}; `opsconsole deploy` makes them." if missing else ""
         raise NothingToDo("everything that can be started runs already" if chosen else "there is no container", hint)
     steps = (
         *_acts(look, affected, "start", "Start", "The containers that are there are started; none is made anew."),
@@ -213,7 +213,7 @@ def _chosen(look: Look, wanted: Sequence[str]) -> list[Container]:
         raise SourceError(f"no such service: {', '.join(unknown)}", f"There are: {names}.")
     chosen = [one for one in look.containers if not wanted or one.service in wanted]
     if empty := sorted(set(wanted) - {one.service for one in chosen}):
-        raise SourceError(f"{', '.join(empty)} has no container", "`docker compose up -d` makes it.")
+        raise SourceError(f"{', '.join(empty)} has no container", "`opsconsole deploy` makes it.")
     return chosen
 
 

@@ -64,7 +64,8 @@ class HalfDoneScreen(ModalScreen[str]):
             Content("Its process was killed, or the machine went down."),
         ]
         if self._more:
-            lines.append(Content.styled(f"{self._more} more is half done; see h, History.", Tone.WARNING))
+            are = "is" if self._more == 1 else "are"
+            lines.append(Content.styled(f"{self._more} more {are} half done; see h, History.", Tone.WARNING))
         said = "Finish and undo show a plan first; nothing runs before you agree."
         if self._read_only:
             said = "This console is read-only: plans can be looked at, nothing is run."
