@@ -1,12 +1,10 @@
 """Faults really made on a real stack: the alert, the evidence, the answer, and through the screen to the fixed state.
 
-A crash loop after a deploy, an emptied collection, MongoDB stopped, a changed env file. The other faults are drills.
+A crash loop after a deploy, an emptied collection, MongoDB stopped, a changed env file. The others: test_e2e_faults.
 """
 
 from __future__ import annotations
 
-import re
-import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,16 +15,14 @@ import pytest
 
 from opsconsole.incident.priority import Priority
 from opsconsole.incident_room import records
-from opsconsole.operations import journal, places
-from opsconsole.operations.journal import Result
 from tests.console import Console
 from tests.deploy_stack import SETTINGS, make_images
-from tests.operation_stack import CANARY, OperationStack
+from tests.faulty_stack import FaultyStack, run_the_plan
+from tests.operation_stack import CANARY
 from tests.parts.engine import Engine
 from tests.parts.leftovers import remove, run_name
 from tests.parts.machine import wait_until
 from tests.parts.servers import free_port
-from tests.terminal import OPSCONSOLE
 
 COMPOSE = """
 services:
@@ -49,11 +45,11 @@ volumes:
   {name}-data:
     name: {name}-data
 """
-CRASHES = "test -e /tmp/ran && exit 1; touch /tmp/ran; sleep 2; exit 1"
+CRASHES = "until test -e /tmp/ill; do sleep 0.2; done; exit 1"  # once the deploy is over, and from then on
 RUNS = "exec sleep 3600"
 
 
-class Faulty(OperationStack):
+class Faulty(FaultyStack):
     """A web service with a MongoDB; released once, with a backup of its data."""
 
     def __init__(self, directory: Path, project: str, engine: Engine, port: int) -> None:
@@ -64,25 +60,12 @@ class Faulty(OperationStack):
         text = COMPOSE.format(name=self.project, port=self.port, version=version, runs=runs, canary=CANARY)
         (self.directory / "compose.yaml").write_text(text)
 
-    def opsconsole(self, *words: str) -> str:
-        done = subprocess.run(
-            [OPSCONSOLE, *words], cwd=self.directory, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=120,
-        )  # fmt: skip
-        assert done.returncode in (0, 1), done.stderr
-        return done.stdout
-
     def users(self) -> pymongo.collection.Collection[dict[str, Any]]:
         client = pymongo.MongoClient[dict[str, Any]](f"mongodb://127.0.0.1:{self.port}/?directConnection=true")
         return client["shop"]["users"]
 
     def level(self, word: str) -> None:
         (self.directory / ".env").write_text(f"COMPOSE_PROJECT_NAME={self.project}\nLEVEL={word}\n")
-
-    def last_result(self) -> tuple[str, Result | None]:
-        place = places.existing_operations(self.directory)[-1]
-        last = journal.read(place)[-1]
-        return place.name, last.result if last.event == "end" else None
 
 
 @pytest.fixture(scope="module")
@@ -104,27 +87,10 @@ def stack(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         remove(engine, also=project)
 
 
-def run_the_plan(console: Console, stack: Faulty, *shows: str, typed: str = "") -> str:
-    """From the plan that is shown to the end of its operation, which is named."""
-    before = len(places.existing_operations(stack.directory))
-    console.wait_for("Enter run it", *shows, seconds=60)
-    console.press("Enter", shows="Type the name of the stack to agree" if typed else "Run it")
-    if typed:
-        console.type(typed)
-        console.wait_for(re.compile(rf"│ +{typed} +│"))
-        console.type("Enter")
-    else:
-        console.type("y")
-    wait_until(lambda: len(places.existing_operations(stack.directory)) > before, 30, "nothing was begun")
-    wait_until(lambda: stack.last_result()[1], 90, "the operation did not end")
-    name, result = stack.last_result()
-    assert result is Result.DONE
-    return name
-
-
 def test_a_crash_loop_after_a_deploy_is_rolled_back_from_the_screen(stack: Faulty) -> None:
     stack.write(version="2", runs=CRASHES)
     stack.opsconsole("deploy", "--yes")
+    stack.engine.docker("exec", f"{stack.project}-web-1", "touch", "/tmp/ill")
     with Console(cwd=stack.directory, columns=80, rows=24) as console:
         console.started(stack.project)
         console.press("!", shows="Bad deploy")

@@ -17,8 +17,9 @@ from tests.deploy_stack import SMALL, DeployStack, deploy_stack
 from tests.operation_stack import FIXTURE
 from tests.parts import engine as engines
 from tests.parts import images
+from tests.parts.disk import fill, small_disk
 from tests.parts.engine import Engine
-from tests.parts.machine import locked, run, wait_until
+from tests.parts.machine import locked, wait_until
 from tests.terminal import OPSCONSOLE, Terminal
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="an engine and a disk of one's own need root")
@@ -128,26 +129,6 @@ def _halt_in_mid_deploy(made: DeployStack) -> None:
 
 
 # --- the disk ----------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def small_disk(place: Path) -> Iterator[None]:
-    place.mkdir(mode=0o700)
-    run("mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", place)
-    try:
-        yield
-    finally:
-        run("umount", "--lazy", place)
-
-
-def fill(place: Path, *, leave: int = 0) -> Path:
-    """Until nothing can be written there, or only so many bytes."""
-    filler = place / "filler"
-    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while file.write(bytes(4096)):
-            pass
-    os.truncate(filler, filler.stat().st_size - leave)
-    return filler
 
 
 @pytest.mark.timeout(300)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from opsconsole.incident.blame import BLAMED, changes_of, reasons, since, told
@@ -11,6 +12,7 @@ from opsconsole.incident.symptoms import DRAGGING, FAILING, Ill, Symptom, contai
 from opsconsole.model import RedisStatus
 
 _BUSY = 50.0  # percent of a core: a container that uses less is not why the host is busy
+_START = re.compile("`([^`]*systemctl (?:re)?start [^`]+)`")  # in an advice, which is a sentence
 
 
 def infrastructure(evidence: Evidence) -> Recommendation | None:
@@ -46,7 +48,9 @@ def infrastructure(evidence: Evidence) -> Recommendation | None:
 def _by_hand(evidence: Evidence, one: Symptom) -> Iterable[Way]:
     """The smaller step that comes before a stop of everything."""
     if one.ill is Ill.ENGINE:
-        yield Way(label="Start the engine by hand", command=one.advice or "systemctl start docker")
+        command = _START.search(one.advice)
+        yield Way(label="Start the engine by hand",
+                  command=command[1] if command else one.advice or "systemctl start docker")  # fmt: skip
     elif one.ill is Ill.DISK:
         yield Way(label=f"Make room on {one.subject} by hand", command="docker image prune; then logs, old files")
         yield Way(label="Remove backups that no rule keeps", command="opsconsole backup prune", what="prune")
