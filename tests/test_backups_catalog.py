@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -79,6 +80,22 @@ def part(backup: Backup, kind: str) -> tuple[str, bool, str]:
 
 
 # --- layouts ---------------------------------------------------------------------------------------
+
+
+def test_each_server_of_a_stack_has_a_part_of_its_own(backups: Path) -> None:
+    """What the second one holds is not the application's database."""
+    dumps = {
+        "mongodb.archive": samples.mongo_archive("mps_db_unified"),
+        "mongodb-audit.archive": samples.mongo_archive("audit"),
+    }
+    samples.write(backups / NIGHT, {**dumps, "redis.rdb": samples.redis_dump()})
+    two = msgspec.structs.replace(
+        mps(backups), databases=(MPS_MONGO, REDIS, DatabaseTarget(kind="mongodb", name="audit"))
+    )
+    assert [one.ok for one in only(two).parts if one.kind == "mongo"] == [True, True]
+    assert only(two).state is BackupState.GOOD
+    (backups / NIGHT / "mongodb.archive").unlink()
+    assert only(two).state is not BackupState.GOOD and "not mps_db_unified" in only(two).problem
 
 
 def test_backup_sh_directory(backups: Path) -> None:

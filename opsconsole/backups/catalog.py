@@ -246,7 +246,8 @@ class _Judge:
 
     def backup(self, reading: Reading) -> Backup:
         taken_at, notes = self._dated(reading)
-        findings = [self._with_database(found) for found in reading.findings]
+        there = {name for one in reading.findings if one.kind == "mongo" and one.ok for name in one.databases}
+        findings = [self._with_database(found, there) for found in reading.findings]
         missing = self._missing(reading, findings)
         state, problem = self._state(reading, findings, missing, taken_at)
         made = reading.manifest
@@ -282,11 +283,12 @@ class _Judge:
             modified = datetime.fromtimestamp(0, UTC)
         return modified, ["dated by its file time: its name has no date, and a copy changes that time"]
 
-    def _with_database(self, found: Finding) -> Finding:
-        """A dump of some other database is no backup of this stack's."""
+    def _with_database(self, found: Finding, there: set[str]) -> Finding:
+        """A dump of some other database is no backup of this stack's; beside one of those it is of another server.
+        `there`: what all dumps of the backup hold."""
         if found.kind != "mongo" or not found.ok or not found.databases:
             return found
-        lacking = sorted(self._databases - set(found.databases))
+        lacking = sorted(self._databases - there)
         if not lacking or len(lacking) < len(self._databases):
             return found
         held = some_of(found.databases)
