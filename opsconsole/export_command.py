@@ -33,6 +33,7 @@ def add_commands(what: Commands, add_stack_options: AddOptions, find: Find) -> N
     parser.add_argument(
         "--out", default="", metavar="PATH", help="file or directory, .gz and .zst pack it (default: here); - prints"
     )
+    _add_server(parser)
     parser.add_argument("--json-array", action="store_true", help="one array in place of one document in a line")
     parser.add_argument("--canonical", action="store_true", help="every type is written out: it comes back as it was")
     parser.add_argument("--replace", action="store_true", help="replace a file that is there")
@@ -46,6 +47,7 @@ def add_commands(what: Commands, add_stack_options: AddOptions, find: Find) -> N
     add_stack_options(parser)
     parser.add_argument("file", metavar="FILE", help="one document in a line, or one array; packed or not")
     parser.add_argument("--collection", required=True, metavar="DB.NAME", help="into which")
+    _add_server(parser)
     parser.add_argument(
         "--mode",
         choices=MODES,
@@ -54,6 +56,15 @@ def add_commands(what: Commands, add_stack_options: AddOptions, find: Find) -> N
     )
     add_plan_options(parser)
     parser.set_defaults(run=lambda arguments: run_import(arguments, find))
+
+
+def _add_server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--server",
+        default="",
+        metavar="NAME",
+        help="of this server, where several have the database",
+    )
 
 
 def run_export(arguments: argparse.Namespace, find: Find) -> int:
@@ -67,7 +78,11 @@ def run_export(arguments: argparse.Namespace, find: Find) -> int:
     form = Form(canonical=arguments.canonical, array=arguments.json_array)
     where = sys.stdout.buffer if arguments.out == "-" else Path(arguments.out or ".").absolute()
     wanted = exporting.Wanted(
-        backup="" if arguments.backup == LIVE else arguments.backup, paths=paths, form=form, replace=arguments.replace
+        backup="" if arguments.backup == LIVE else arguments.backup,
+        paths=paths,
+        server=arguments.server,
+        form=form,
+        replace=arguments.replace,
     )
     with failing():
         done = exporting.export(requests.scope_of(site), site.config(), wanted, where)
@@ -89,7 +104,9 @@ def run_import(arguments: argparse.Namespace, find: Find) -> int:
     file = Path(arguments.file).absolute()
     site = site_of(arguments, find)
     say_unfinished(site.directory)
-    order = ImportOrder(path=str(file), database=database, collection=name, mode=arguments.mode)
+    order = ImportOrder(
+        path=str(file), database=database, collection=name, mode=arguments.mode, server=arguments.server
+    )
     with failing():
         return ask_for(site, Request(what="import", imports=order), arguments)
 

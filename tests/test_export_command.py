@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pymongo
 import pytest
 
 from opsconsole.cli import main
+from opsconsole.config import Config
+from opsconsole.model import DatabaseTarget, SourceError, Stack
+from opsconsole.operations import exporting
+from opsconsole.operations.backup_scope import Scope
+from opsconsole.operations.exporting import Wanted, export, server
+from opsconsole.sources.connection import Connection
 from tests.backup_stack import DATABASE, BackupStack, backup_stack
 from tests.parts.engine import Engine
+from tests.parts.servers import Server, start_mongod
+from tests.test_restore_servers import BACKUP
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +83,68 @@ def test_the_plan_of_an_import_says_what_of_and_where_to(
     file.unlink()
     assert run(stack, *words, f"{DATABASE}.users") == 2
     assert "is no file" in capsys.readouterr().err
+
+
+# --- several servers -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Iterator[Server]:
+    """With a database of its own, and one that the first has, too."""
+    server = start_mongod(tmp_path / "second")
+    with pymongo.MongoClient[Any](server.uri) as client:
+        client.audit.lines.insert_many([{"_id": number} for number in range(3)])
+        client[DATABASE].users.insert_one({"_id": "of the second"})
+    try:
+        yield server
+    finally:
+        server.stop(kill=True)
+
+
+def test_the_server_is_the_one_that_has_the_database_or_is_named(
+    stack: BackupStack, second: Server, tmp_path: Path
+) -> None:
+    to = {"first": stack.mongod, "second": second}
+    both = Scope(
+        look=None,  # type: ignore[arg-type]  # nothing of it is asked
+        stack=Stack(name="shop", directory=str(tmp_path)),
+        connections=tuple(
+            Connection(target=DatabaseTarget(kind="mongodb", name=name), uri=one.uri) for name, one in to.items()
+        ),
+    )
+    assert server(both, databases=("audit",)).target.name == "second"
+    assert server(both, "first", ("audit",)).target.name == "first"
+    for name, databases, said in (
+        ("", (DATABASE,), "has 2 MongoDB servers, and 2 of them have all"),
+        ("", ("new",), "and none of them has all"),
+        ("third", (), "has no MongoDB server third"),
+    ):
+        with pytest.raises(SourceError, match=said) as caught:
+            server(both, name, databases)
+        assert "first, second" in caught.value.hint
+    place = tmp_path / "out"
+    place.mkdir()
+    export(both, Config(), Wanted(backup="", paths=("audit.lines",)), place)
+    assert (place / "audit.lines.json").read_text().count("\n") == 3
+    export(both, Config(), Wanted(backup="", paths=(f"{DATABASE}.users",), server="second"), place)
+    assert json.loads((place / f"{DATABASE}.users.json").read_text()) == {"_id": "of the second"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "server_", "found"),
+    [
+        ("orders.c", "", "/b/shop"),
+        ("log.c", "", "/b/audit"),
+        ("users.c", "audit", "/b/audit"),
+        ("users.c", "", "2 of them have all"),
+        ("nowhere.c", "", "none of them has all"),
+        ("users.c", "stock", "has no MongoDB server stock"),
+    ],
+)
+def test_the_part_of_a_backup_is_the_one_that_has_the_collection(wanted: str, server_: str, found: str) -> None:
+    order = Wanted(backup=BACKUP.id, paths=(wanted,), server=server_)
+    if found.startswith("/"):
+        assert exporting._part(BACKUP, order) == found
+    else:
+        with pytest.raises(SourceError, match=found):
+            exporting._part(BACKUP, order)

@@ -13,7 +13,7 @@ from opsconsole.backups.json_exports import completed, exports, target_of
 from opsconsole.ui.screens.asking import AskingScreen
 from opsconsole.ui.screens.choosing import ChoosingScreen
 from opsconsole.ui.screens.exporting import ExportScreen
-from opsconsole.ui.screens.importing import ExportPicking, PathAsking, wrong_target
+from opsconsole.ui.screens.importing import ExportPicking, PathAsking, modes, wrong_target
 from opsconsole.ui.screens.plan import PlanScreen
 from tests.restore_console import OLDER, Asked, opened, shows, stack_directory
 from tests.ui_sample import text_of, until
@@ -75,6 +75,16 @@ def test_paths_are_completed_as_far_as_there_is_one_way(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "shop", "shop.", ".users", "shop.system.users", "a b.c", "shop.$x"])
 def test_what_is_no_collection_is_said(text: str) -> None:
     assert wrong_target(text)
+
+
+def test_of_several_servers_one_is_chosen_with_the_way() -> None:
+    assert [one.label for one in modes("/f.json", "shop.users", ["db"])] == [
+        "Into an empty collection", "Beside the documents there", "In place of the same _id"
+    ]  # fmt: skip
+    found = modes("/f.json", "shop.users", ["db", "audit"])
+    orders = [(one.request.imports.server, one.request.imports.mode) for one in found if one.request.imports]
+    assert orders == [(server, mode) for server in ("db", "audit") for mode in ("new", "add", "upsert")]
+    assert len({one.label for one in found}) == 6 and found[-1].label == "In place of the same _id, audit"
 
 
 async def test_from_a_file_that_was_found_to_the_plan(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 from opsconsole.backups.mongo_json import Exported, Form, JsonSource, LiveDump, NewFile, Stream, Target, export_json
 from opsconsole.backups.naming import named
@@ -28,10 +30,12 @@ from opsconsole.sources.throwaway_places import private_directory
 
 
 class Wanted(Record, frozen=True):
-    """What is exported. `backup` "" is the live database; `paths`: "database.collection"."""
+    """What is exported. `backup` "" is the live database; `paths`: "database.collection"; `server`: its name, "" for
+    the only one that has them."""
 
     backup: str
     paths: tuple[str, ...]
+    server: str = ""
     form: Form = Form()
     replace: bool = False
 
@@ -56,7 +60,8 @@ def export(found: Scope, config: Config, wanted: Wanted, where: Path | BinaryIO)
         if not wanted.backup:
             from opsconsole.sources.mongo_bulk import bulk_client
 
-            with bulk_client(reachable(server(found))) as client:
+            databases = {path.partition(".")[0] for path in wanted.paths}
+            with bulk_client(reachable(server(found, wanted.server, databases))) as client:
                 done = export_json(LiveDump(client, wanted.paths), targets, watch, wanted.form)
         else:
             done = _of_backup(found, config, wanted, targets, watch)
@@ -77,26 +82,56 @@ def _of_backup(
     with private_directory(state_directory(Path(found.look.directory))) as scratch:
         try:
             opened = open_backup(backup, scratch, room(scratch), check=False, keys=keys)
-            with open_dump(Path(_part(opened)), keys) as dump:
+            with open_dump(Path(_part(opened, wanted)), keys) as dump:
                 return export_json(dump, targets, watch, wanted.form)
         except Corrupt as fault:
             hint = "Verify it: `opsconsole backup verify`."
             raise BadBackup(f"the backup {backup.id} {fault.problem}", hint) from None
 
 
-def _part(opened: Opened) -> str:
-    parts = [one.path for one in opened.parts if one.kind == MONGO]
-    if len(parts) != 1:
-        raise SourceError(f"the backup {opened.id} has {len(parts)} parts of MongoDB, and not one", "Choose another.")
-    return parts[0]
+def _part(opened: Opened, wanted: Wanted) -> str:
+    """Of the server that is named, or the only one that has the collections. Raises SourceError."""
+    parts = {one.name: one for one in opened.parts if one.kind == MONGO}
+    paths = set(wanted.paths)
+    having = [one for one in parts if paths <= {f"{held.database}.{held.name}" for held in parts[one].collections}]
+    return parts[_one_of(list(parts), wanted.server, having, f"the backup {opened.id}")].path
 
 
-def server(found: Scope) -> Connection:
-    """The stack's MongoDB. Raises SourceError when there is not exactly one."""
-    servers = [one for one in found.connections if one.target.kind == "mongodb"]
-    if len(servers) != 1:
-        raise SourceError(f"this stack has {len(servers)} MongoDB servers, and not one", "See `opsconsole status`.")
-    return servers[0]
+def server(found: Scope, name: str = "", databases: Collection[str] = ()) -> Connection:
+    """The stack's MongoDB of that name; without one the only one, or of several the only one that has the databases.
+
+    Raises SourceError when none or more than one is meant.
+    """
+    servers = {one.target.name: one for one in found.connections if one.target.kind == "mongodb"}
+    having = [] if name or len(servers) < 2 else [one for one in servers if _has(servers[one], databases)]
+    return servers[_one_of(list(servers), name, having, "this stack")]
+
+
+def _has(connection: Connection, databases: Collection[str]) -> bool:
+    from opsconsole.backups.mongo_live import names
+    from opsconsole.sources.mongo_bulk import bulk_client
+
+    with bulk_client(reachable(connection)) as client:
+        return set(databases) <= set(names(client, databases, connection.target.database))
+
+
+def _one_of(names: Sequence[str], wanted: str, having: Sequence[str], whose: str) -> str:
+    """`having`: of several those that have what is asked for."""
+    if wanted in names:
+        return wanted
+    said = ", ".join(sorted(names))
+    if wanted:
+        raise SourceError(f"{whose} has no MongoDB server {wanted}", f"It has: {said or 'none'}.")
+    left = names if len(names) == 1 else having
+    if len(left) == 1:
+        return left[0]
+    if not names:
+        raise SourceError(f"{whose} has no MongoDB server", "See `opsconsole status`.")
+    which = f"{len(left)} of them have" if left else "none of them has"
+    raise SourceError(
+        f"{whose} has {len(names)} MongoDB servers, and {which} all of what is asked for",
+        f"Name one with --server: {said}.",
+    )
 
 
 # --- import ----------------------------------------------------------------------------------------
@@ -118,6 +153,8 @@ def import_plan(found: Scope, order: ImportOrder) -> Plan:
         "upsert": "A document with the same _id is replaced.",
     }
     replaces = order.mode == "upsert"
+    to = server(found, order.server, (order.database,))
+    order = msgspec.structs.replace(order, server=to.target.name)
     return Plan(
         kind=Kind.IMPORT,
         stack=found.stack.name,
@@ -135,25 +172,25 @@ def import_plan(found: Scope, order: ImportOrder) -> Plan:
         ),
         data=(
             DataEffect(
-                name=server(found).target.name,
+                name=to.target.name,
                 what="MongoDB",
                 effect=Effect.REPLACED if replaces else Effect.BACKED_UP,
                 why=words[order.mode] if replaces else "",
                 database="mongodb" if replaces else "",
             ),
         ),
-        notes=(f"{file} has {file.stat().st_size:,} bytes; {_there_now(found, order)}",),
+        notes=(f"{file} has {file.stat().st_size:,} bytes; {_there_now(to, order)}",),
         backup=safety,
         imports=order,
     )
 
 
-def _there_now(found: Scope, order: ImportOrder) -> str:
+def _there_now(to: Connection, order: ImportOrder) -> str:
     """How many documents the collection has before. Raises SourceError when the server does not answer."""
     from opsconsole.backups.mongo_live import live_collections
 
     path = f"{order.database}.{order.collection}"
-    live = live_collections(reachable(server(found)), (order.database,))
+    live = live_collections(reachable(to), (order.database,))
     documents = next((one.documents for one in live if one.name == order.collection), None)
     return f"{path} is not there yet" if documents is None else f"{path} has {documents:,} documents now"
 
@@ -168,7 +205,7 @@ def run(operation: Operation, one: Step) -> Fields:
     source = JsonSource(path=Path(order.path), database=order.database, name=order.collection)
     watch = Watch(in_documents(operation), lambda: bool(operation.cancel()))
     try:
-        with bulk_client(reachable(server(operation.scope())), answer_seconds=None) as client:
+        with bulk_client(reachable(server(operation.scope(), order.server)), answer_seconds=None) as client:
             done = import_json(client, source, watch, Mode(order.mode), keys=private_keys(operation.config))
     except Cancelled:
         raise acts.cancelled(operation, one) from None

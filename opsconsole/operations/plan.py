@@ -255,6 +255,7 @@ class ImportOrder(Record, frozen=True):
     database: str
     collection: str
     mode: str = "new"  # "new", "add" or "upsert"
+    server: str = ""  # name of the target; "" where the stack has only one, or only one has the database
 
 
 class SetOrder(Record, frozen=True):

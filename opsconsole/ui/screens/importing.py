@@ -149,6 +149,7 @@ def begin(app: ConsoleApp) -> None:
     if operating.refused(changes=True) or site is None:
         return
     stack = app.snapshot.stack if app.snapshot is not None else None
+    servers = [one.name for one in stack.databases if one.kind == "mongodb"] if stack is not None else []
     places = [here, site.directory, site.directory / "exports"]
     if stack is not None and stack.backup_directory:
         places.append(Path(stack.backup_directory))
@@ -168,7 +169,7 @@ def begin(app: ConsoleApp) -> None:
     def how(path: str, target: str) -> None:
         words = f"{printable(Path(path).name)} into {printable(target)}"
         app.push_screen(
-            ChoosingScreen(f"Import {words}: how", modes(path, target)),
+            ChoosingScreen(f"Import {words}: how", modes(path, target, servers)),
             lambda one: operating.plan(one.request, f"import of {words}") if one else None,
         )
 
@@ -197,10 +198,16 @@ def wrong_target(text: str) -> str:
     return wrong_name(database)
 
 
-def modes(path: str, target: str) -> list[Choice]:
-    """How the documents go in, as the command has it."""
+def modes(path: str, target: str, servers: Sequence[str] = ()) -> list[Choice]:
+    """How the documents go in, as the command has it; of several servers also into which."""
     database, _, name = target.partition(".")
+    several = servers if len(servers) > 1 else ("",)
     return [
-        Choice(label, said, Request(what="import", imports=ImportOrder(path, database, name, mode)))
+        Choice(
+            f"{label}, {server}" if server else label,
+            said,
+            Request(what="import", imports=ImportOrder(path, database, name, mode, server)),
+        )
+        for server in several
         for mode, (label, said) in _MODES.items()
     ]
