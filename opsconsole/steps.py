@@ -4,7 +4,8 @@ Each such piece declares its points, and `step(name)` stands in the code at each
 it does nothing.
 
     OPS_KILL_AT=O05.2      the process kills itself there (SIGKILL), at the second passing of O05
-    OPS_RAISE_AT=O05:EIO   an OSError with that number is raised there
+    OPS_RAISE_AT=O05:EIO   an OSError with that number is raised there; O05:SIGTERM sends the process that signal;
+                           several with commas
     OPS_STEPS_TO=FILE      the name of each point that is passed is appended to FILE
 """
 
@@ -33,11 +34,19 @@ class Steps:
                 file.write(f"{name}\n")
         if self._here(os.environ.get("OPS_KILL_AT", ""), name):
             os.kill(os.getpid(), signal.SIGKILL)
-        wanted, _, fault = os.environ.get("OPS_RAISE_AT", "").partition(":")
-        if self._here(wanted, name):
-            number = getattr(errno, fault, errno.EIO)
-            raise OSError(number, os.strerror(number))
+        for one in os.environ.get("OPS_RAISE_AT", "").split(","):
+            wanted, _, fault = one.partition(":")
+            if self._here(wanted, name):
+                _be_at_fault(fault)
 
     def _here(self, wanted: str, name: str) -> bool:
         point, _, passing = wanted.partition(".")
         return point == name and self._passed[name] == int(passing or 1)
+
+
+def _be_at_fault(fault: str) -> None:
+    if fault.startswith("SIG"):
+        os.kill(os.getpid(), signal.Signals[fault])
+        return
+    number = getattr(errno, fault, errno.EIO)
+    raise OSError(number, os.strerror(number))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -79,12 +81,38 @@ def test_killed_at_every_point(stack: BackupStack, tmp_path: Path) -> None:
     assert chain.verify(stack.directory) == ()
 
 
-@pytest.mark.parametrize("at", ["R01:ENOSPC", "R02:EIO", "R02.6:EACCES"])
-def test_a_fault_at_a_point_turns_it_back(stack: BackupStack, at: str) -> None:
-    old, _, backup = sides(stack)
-    _, code = stack.run(stack.plan("restore", restore=RestoreOrder(backup=backup)), OPS_RAISE_AT=at)
-    assert code == 3 and stack.end().result is Result.ROLLED_BACK, stack.end()
-    assert stack.digest() == old and stack.leftovers() == []
+@pytest.mark.timeout(600)
+def test_a_full_disk_a_broken_one_and_an_end_asked_for_at_every_point(stack: BackupStack, tmp_path: Path) -> None:
+    """Each fault at each point: of those that are passed often at the first, a middle and the last passing."""
+    seen = tmp_path / "points"
+    old, new, backup = sides(stack)
+    _, code = stack.run(stack.plan("restore", restore=RestoreOrder(backup=backup)), OPS_STEPS_TO=str(seen))
+    assert code == 0 and stack.digest() == new
+    passed: dict[str, list[str]] = {}
+    for at in points(seen):
+        passed.setdefault(at.partition(".")[0], []).append(at)
+    assert passed.keys() == {"O06", "R01", "R02", "R05"}
+    for name, all_of in passed.items():
+        if name == "O06":  # the last one is over and settled, the first ones touch nothing live
+            all_of = all_of[-5:-1]
+        passings = (all_of[0], all_of[len(all_of) // 2], all_of[-1])
+        for at, fault in zip(passings, ("ENOSPC", "EIO", "SIGTERM"), strict=True):
+            old, new, backup = sides(stack)
+            plan = stack.plan("restore", restore=RestoreOrder(backup=backup))
+            _, code = stack.run(plan, OPS_RAISE_AT=f"{at}:{fault}")
+            # Once it is decided that the new side stays, what cannot be removed of the old one is told.
+            settled = name == "R05"
+            assert code == (0 if settled else 3), (at, fault, stack.end())
+            assert stack.end().result is (Result.DONE if settled else Result.ROLLED_BACK)
+            assert unfinished.unfinished(stack.directory) == (), (at, fault)
+            if settled and fault != "SIGTERM":
+                assert os.strerror(getattr(errno, fault)) in stack.end().problem
+                assert new.items() <= stack.digest().items() and stack.leftovers()
+                _, code = stack.run(plan)  # the next restore removes it
+                assert code == 0 and restore_state.uncleared(stack.directory) == ()
+            assert stack.digest() == (new if settled else old), (at, fault)
+            assert stack.leftovers() == [], (at, fault)
+    assert chain.verify(stack.directory) == ()
 
 
 @pytest.mark.timeout(300)
@@ -103,6 +131,25 @@ def test_killed_on_the_way_back_it_is_finished_backwards(stack: BackupStack, tmp
         assert any(one.event == "way-back" for one in journal.read(place))
         assert main(["operations", "finish", place.name, "--yes", "--stack", str(stack.directory)]) == 0
         assert stack.digest() == old and stack.leftovers() == []
+
+
+def test_where_the_way_back_fails_too_it_is_half_done_until_it_led_back(
+    stack: BackupStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, _, backup = sides(stack)
+    plan = stack.plan("restore", restore=RestoreOrder(backup=backup))
+    place, code = stack.run(plan, OPS_RAISE_AT="R02.6:EIO,R03:EIO")
+    end = stack.end()
+    assert code == 4 and end.by_hand == (f"opsconsole operations undo {place.name}",)
+    assert [one.operation for one in unfinished.unfinished(stack.directory)] == [place.name]
+    assert main(["start", "--yes", "--stack", str(stack.directory)]) == 2
+    with monkeypatch.context() as patched:
+        patched.setenv("OPS_RAISE_AT", "R03:EIO")
+        assert main(["operations", "undo", place.name, "--yes", "--stack", str(stack.directory)]) == 1
+    (again,) = unfinished.unfinished(stack.directory)
+    assert again.operation != place.name
+    assert main(["operations", "undo", again.operation, "--yes", "--stack", str(stack.directory)]) == 0
+    assert stack.digest() == old and stack.leftovers() == [] and unfinished.unfinished(stack.directory) == ()
 
 
 def test_an_undo_after_it_is_settled_is_refused(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:

@@ -215,7 +215,7 @@ def undone(old: Plan, look: Scope, operation: str, *, settled: str, finish: bool
             "this restore is done but for removing what was there before: it cannot be exchanged back",
             f"`opsconsole operations finish {operation}`, then `opsconsole restore --undo`.",
         )
-    steps = old.steps if old.as_undo else old.way_back
+    steps = old.way_back if old.way_back and not old.as_undo else old.steps
     return Plan(
         kind=Kind.RESTORE,
         stack=old.stack,
@@ -319,7 +319,7 @@ def _steps(
             act=Act.CLEAR_BESIDE,
             cuttable=False,
             effect="The safety backup keeps it: `opsconsole restore --undo` brings it back.",
-            if_fails=IfFails.GOES_ON,
+            if_fails=IfFails.IS_TOLD,
         )
 
 

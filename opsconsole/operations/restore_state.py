@@ -105,6 +105,12 @@ def settled(place: Path) -> str:
         return ""
 
 
+def is_open(place: Path) -> bool:
+    """Whether it laid something beside the live data, and it is not decided which of the two stays."""
+    began = any(any(place.glob(f"{kind}-*.json")) for kind in ("mongo", "redis", "planted"))
+    return (began or (place / "files.json").exists()) and not settled(place)
+
+
 def uncleared(directory: Path) -> tuple[Path, ...]:
     """Restores that are over and left something beside the live data: it is known which side stays."""
     return tuple(

@@ -204,7 +204,10 @@ class _Runner:
         if self.cancel().startswith(URGENT):
             return why
         self._turned_back = True
-        self._journal.write("way-back", problem=why.problem, text=f"back to {self.plan.returns_to or 'how it was'}")
+        try:
+            self._journal.write("way-back", problem=why.problem, text=f"back to {self.plan.returns_to or 'how it was'}")
+        except OSError as error:  # each of its steps is recorded, or not done
+            self._told.append(f"that it turned back cannot be recorded: {error}")
         failed: list[tuple[Step, Stopped]] = []
         for number, one in enumerate(self.plan.way_back):
             try:
@@ -217,10 +220,16 @@ class _Runner:
                     continue
                 failed.append((one, stopped))
                 if one.if_fails is IfFails.ENDS:
-                    return _not_back(why, failed, self.plan.way_back[number:])
+                    return self._not_back(why, failed, self.plan.way_back[number:])
         if failed:
-            return _not_back(why, failed, [one for one, _ in failed])
+            return self._not_back(why, failed, [one for one, _ in failed])
         return Stopped(Result.ROLLED_BACK, why.problem, why.hint, why.last_lines)
+
+    def _not_back(self, why: Stopped, failed: Sequence[tuple[Step, Stopped]], left: Sequence[Step]) -> Stopped:
+        ended = _not_back(why, failed, left)
+        if self.plan.kind is Kind.RESTORE:  # its containers are started by whoever exchanges the data back
+            ended.by_hand = (f"opsconsole operations undo {self.place.name}",)
+        return ended
 
     def _after_failure(self, ended: Stopped) -> None:
         """Run the hooks for a failure. Whatever becomes of them, the result stays."""
@@ -233,10 +242,16 @@ class _Runner:
                 self._do(one)
             except Stopped as stopped:
                 self._told.append(stopped.problem)
-            except OSError as error:  # the journal cannot be written: `_end` says so, loudly
-                self._told.append(f"{one.title}: {error}")
 
     def _do(self, one: Step) -> None:
+        """Raises Stopped, also when it cannot be recorded: what was exchanged before has to go back then, too."""
+        try:
+            self._record_and_act(one)
+        except OSError as error:
+            problem = f"{one.title}: it cannot be recorded: {error}"
+            raise Stopped(Result.FAILED, problem, "See runner.log beside the journal.") from None
+
+    def _record_and_act(self, one: Step) -> None:
         step("O04")
         self._acted = True
         self._journal.write("step", step=one.id, title=one.title, output_from=self._output.at)

@@ -1,4 +1,5 @@
-"""Operations that were begun, have no end and no living process: a kill or a reboot left them half done."""
+"""Operations that were begun, have no end and no living process: a kill or a reboot left them half done. And restores
+that ended with neither side whole."""
 
 from __future__ import annotations
 
@@ -11,6 +12,8 @@ from opsconsole.operations import chain, journal
 from opsconsole.operations.places import existing_operations
 from opsconsole.operations.plan import Kind
 from opsconsole.operations.who import Who
+
+_NOT_BACK = (journal.Result.FAILED, journal.Result.ROLLBACK_FAILED)
 
 
 class HalfDone(Record, frozen=True):
@@ -60,13 +63,22 @@ def unfinished(directory: Path, ended: set[str] | None = None) -> tuple[HalfDone
         if place.name in resolved or place.name in ended or journal.is_alive(place):
             continue
         records = journal.read(place)
-        if records and records[-1].event == "end":
+        if records and records[-1].event == "end" and not _is_open(place, records[-1]):
             ended.add(place.name)
             continue
         if not any(record.event == "step" for record in records):
             continue
         found.append(_described(place, records))
     return tuple(found)
+
+
+def _is_open(place: Path, end: journal.Entry) -> bool:
+    """A restore that failed, and could not exchange everything back either: what is live may be a mix."""
+    if f"-{Kind.RESTORE.value}-" not in place.name or end.result not in _NOT_BACK:
+        return False
+    from opsconsole.operations import restore_state
+
+    return restore_state.is_open(restore_state.home(place))
 
 
 def running(directory: Path, ended: Collection[str] = ()) -> tuple[Path, ...]:
