@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.backups import manifest, marks
-from opsconsole.backups.verifying import Level
+from opsconsole.backups import manifest, marks, publishing
+from opsconsole.backups.verifying import Level, verify
 from opsconsole.cli import main
 from opsconsole.model import BackupClass, BackupState
 from opsconsole.operations import journal, lock, places, unfinished
@@ -92,6 +92,12 @@ def test_the_database_gone_is_a_failed_backup_and_the_others_stay(
     assert "the mongo part host could not be saved" in capsys.readouterr().out
     assert stack.good() == before and stack.end().result is Result.FAILED
     assert [path.name for path in stack.backups.iterdir() if path.name.startswith(".partial")] == []
+    # Nothing older goes before one is made again.
+    assert run(stack, "backup", "prune", "--yes") == 0
+    assert "nothing is removed: the last backup, begun" in capsys.readouterr().out
+    assert run(stack, "backup", "create", "--yes") == 0
+    assert run(stack, "backup", "prune", "--yes") == 0
+    assert "every one of 2 backups is kept" in capsys.readouterr().out
 
 
 def test_a_wrong_password_is_said_before_any_work_and_not_printed(
@@ -144,6 +150,23 @@ def test_a_terminated_one_ends_as_cancelled(stack: BackupStack) -> None:
     words = [sys.executable, "-P", "-m", "opsconsole", "run-operation", str(stack.directory), place.name]
     assert subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=60).returncode == 5
     assert stack.good() == set()
+
+
+@pytest.mark.timeout(300)
+def test_an_end_asked_for_at_any_point_leaves_a_whole_one_or_none(stack: BackupStack, tmp_path: Path) -> None:
+    seen = tmp_path / "points"
+    _, code = stack.run(stack.plan("backup", backup=BackupOrder()), OPS_STEPS_TO=str(seen))
+    assert code == 0 and publishing.DECLARED.keys() <= set(seen.read_text().split())
+    for at in publishing.DECLARED:
+        before = stack.good()
+        _, code = stack.run(stack.plan("backup", backup=BackupOrder()), OPS_RAISE_AT=f"{at}:SIGTERM")
+        # With all data saved it is published rather than given up; only what comes after it is left out.
+        assert (code, len(stack.good() - before)) == (5, int(at > "B05")), at
+        assert before <= stack.good() and unfinished.unfinished(stack.directory) == (), at
+        assert {path.name for path in stack.backups.iterdir() if path.name[0] != "."} == stack.good(), at
+        assert [path.name for path in stack.backups.iterdir() if path.name.startswith(".partial")] == [], at
+    for name in stack.good():
+        assert verify(stack.backups / name, Level.HASHES).ok, name
 
 
 def test_a_suspiciously_small_one_is_a_failure_and_nothing_older_goes(

@@ -23,7 +23,7 @@ from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
 from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import Act, BackupOrder, Step
+from opsconsole.operations.plan import Act, BackupOrder, Kind, Step
 
 
 def save(operation: Operation, one: Step) -> Fields:
@@ -136,8 +136,11 @@ def prune(operation: Operation, one: Step) -> Fields:
     found = operation.scope()
     backups = listed(found)
     answer = backup_plans.decided(found.directory, backups, operation.config)
-    if answer.frozen:
-        return {"text": answer.frozen}
+    frozen = answer.frozen
+    if operation.plan.kind is Kind.PRUNE:  # else this is the operation that has just made one
+        frozen = frozen or backup_plans.last_attempt_failed(operation.directory, backups)
+    if frozen:
+        return {"text": frozen}
     approved = operation.plan.backups or answer.removable
     gone = pruning.apply(found.directory, approved, answer, told=lambda name: operation.progress(f"removes {name}"))
     spared = sorted(set(approved) - set(gone))

@@ -12,9 +12,11 @@ from opsconsole.backups.policy import policy_of, said
 from opsconsole.backups.retention import Retention
 from opsconsole.backups.verifying import Level
 from opsconsole.config import Config
-from opsconsole.model import Backup, BackupClass, SourceError
+from opsconsole.model import Backup, BackupClass, BackupState, SourceError
+from opsconsole.operations import journal
 from opsconsole.operations.backup_keys import recipients
 from opsconsole.operations.backup_scope import KINDS, Scope
+from opsconsole.operations.places import existing_operations
 from opsconsole.operations.plan import Act, BackupOrder, DataEffect, Effect, IfFails, Kind, Plan, Step
 from opsconsole.operations.stack_plans import NothingToDo
 
@@ -194,6 +196,8 @@ def prune(found: Scope, backups: Sequence[Backup], config: Config, now: datetime
     answer = decided(found.directory, backups, config, now)
     if answer.frozen:
         raise NothingToDo(answer.frozen, "Look at that backup first: `opsconsole backup verify latest`.")
+    if failed := last_attempt_failed(Path(found.look.directory), backups):
+        raise NothingToDo(failed, "`opsconsole history` says why; a backup that is made lets older ones go again.")
     going = answer.removable
     if not going:
         raise NothingToDo(
@@ -223,6 +227,24 @@ def prune(found: Scope, backups: Sequence[Backup], config: Config, now: datetime
         notes=tuple(f"{one.id} stays: {one.why}" for one in staying),
         backups=going,
     )
+
+
+def last_attempt_failed(directory: Path, backups: Sequence[Backup]) -> str:
+    """Why nothing is removed in the stack of this directory: no whole backup was made since the last attempt failed."""
+    made = max((one.taken_at for one in backups if one.state is BackupState.GOOD and not one.asked), default=None)
+    for place in reversed(existing_operations(directory)):
+        if f"-{Kind.BACKUP.value}-" not in place.name or not (records := journal.read(place)):
+            continue
+        if made is not None and records[0].at < made:
+            return ""
+        order = journal.read_plan(place).backup
+        if order is None or order.parts or order.incremental:
+            continue
+        if any(entry.backup for entry in records):  # also when it was not copied
+            return ""
+        if records[-1].result is journal.Result.FAILED:
+            return f"nothing is removed: the last backup, begun {records[0].at:%Y-%m-%d %H:%M} UTC, failed"
+    return ""
 
 
 def decided(directory: Path, backups: Sequence[Backup], config: Config, now: datetime | None = None) -> Retention:
