@@ -61,10 +61,11 @@ def follow(place: Path, *, as_json: bool, process: subprocess.Popen[bytes] | Non
     while True:
         over = process.poll() is not None if process is not None else seen and not journal.is_alive(place)
         known = output.size()  # asked first: output of a step whose record is not read yet waits for it
-        for entry in records.read():
+        new = records.read()
+        for entry, end in zip(new, journal.output_ends(new), strict=True):
             seen = True
-            if not as_json and entry.event != "step":
-                output.copy(entry.output_to or known)  # what comes before this record
+            if not as_json:  # what comes before this record
+                output.copy(end if end is not None else entry.output_to or known)
             _print(entry, as_json=as_json)
             if entry.event == "end" and entry.result is not None:
                 if process is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from opsconsole import history_command
 from opsconsole.operations import journal, past
 from opsconsole.operations.attached import Attached, Standing
 from opsconsole.operations.course import Course, Mark, Part, course
@@ -141,6 +142,26 @@ def test_output_stands_under_the_step_that_wrote_it_also_when_all_is_read_at_onc
     assert any(line.startswith("=== failed: harbour-api-1 is unhealthy") for line in text)
     assert any(line.startswith("=== WAY BACK, back to r7") for line in text)
     assert one.standing is Standing.ENDED
+
+
+def test_what_later_steps_wrote_is_not_put_to_a_step_that_ran_no_command(
+    made: OperationSamples, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events: list[tuple[float, dict[str, object]]] = []
+    for at, (begins, text) in enumerate(((0, "all is there"), (0, ""), (len("pulled\n"), ""))):
+        one = DEPLOY.steps[at]
+        events.append((at + 0.1, {"event": "step", "step": one.id, "title": one.title, "output_from": begins}))
+        ended = {"event": "step-end", "step": one.id, "result": Result.DONE, "seconds": 0.5, "text": text}
+        events.append((at + 0.6, ended))
+    events.append((4.0, {"event": "end", "result": Result.DONE, "seconds": 4.0}))
+    place = made.add(DEPLOY, timedelta(minutes=5), events, output="pulled\nbuilt\n", number=31)
+    steps = [one.title for one in DEPLOY.steps]
+    wanted = [f"=== {steps[0]}", "=== done: all is there", f"=== {steps[1]}", "pulled", f"=== {steps[2]}", "built"]
+    assert [line.text for line in attached(place).take()] == wanted
+    assert history_command.follow(place, as_json=False) == 0
+    said = [line.split("> ")[-1].strip() for line in capsys.readouterr().out.splitlines()]
+    known = (*steps, "pulled", "built")
+    assert [line for line in said if line in known] == [steps[0], steps[1], "pulled", steps[2], "built"]
 
 
 def test_of_a_huge_output_only_the_end_is_kept(made: OperationSamples) -> None:

@@ -93,29 +93,29 @@ class Attached:
         # Asked before the records are read: what ends in between has its last records read all the same.
         gone = self._process.poll() is not None if self._process is not None else not journal.is_alive(self.place)
         new = self._records.read()
-        for entry in new:
+        for entry, end in zip(new, journal.output_ends(new), strict=True):
             if entry.event == "progress" and self._entries and self._entries[-1].event == "progress":
                 self._entries.pop()  # only the last one says how far it is
             self._entries.append(entry)
-            self._tell(entry)
+            self._tell(entry, end)
         if new or not self.course.plan:
             self.course = course(self._plan, self._entries)
         self._copy_output()
         self.cancel_asked = journal.cancel_asked(self.place)
         self.standing = self._stands(gone)
 
-    def _tell(self, entry: Entry) -> None:
-        """Where a step begins and what became of it stands among the output, in its place."""
+    def _tell(self, entry: Entry, end: int | None) -> None:
+        """Where a step begins and what became of it stands among the output, in its place: `end`."""
         if entry.event == "step":
-            self._copy_output(entry.output_from)
+            self._copy_output(end)
             self._step = entry.title
             self._line(f"=== {entry.title}")
         elif entry.event == "step-end" and (entry.text or entry.problem):
-            self._copy_output(entry.output_to)
+            self._copy_output(entry.output_to if end is None else end)
             bad = LogLevel.UNKNOWN if entry.result is Result.DONE else LogLevel.ERROR
             self._line(f"=== {entry.result}: {entry.text or entry.problem}", bad)
         elif entry.event == "way-back":
-            self._copy_output()
+            self._copy_output(end)
             self._line(f"=== WAY BACK, {entry.text}: {entry.problem}", LogLevel.ERROR)
 
     def _line(self, text: str, level: LogLevel = LogLevel.UNKNOWN) -> None:

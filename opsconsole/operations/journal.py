@@ -231,6 +231,18 @@ def whole_lines(path: Path) -> Sequence[bytes]:
         return []
 
 
+def output_ends(entries: Sequence[Entry]) -> list[int | None]:
+    """Where in output.log that ends which was written before each record: where the output of the next step begins.
+    None where no later step is known: all that is there."""
+    ends: list[int | None] = []
+    end: int | None = None
+    for entry in reversed(entries):
+        if entry.event == "step" and entry.output_from is not None:
+            end = entry.output_from
+        ends.append(end)
+    return ends[::-1]
+
+
 class Follower:
     """Reads on where it stopped: what a screen or a second operator uses."""
 
