@@ -246,7 +246,7 @@ class _Judge:
 
     def backup(self, reading: Reading) -> Backup:
         taken_at, notes = self._dated(reading)
-        there = {name for one in reading.findings if one.kind == "mongo" and one.ok for name in one.databases}
+        there = {name for one in reading.findings if one.kind == "mongo" for name in one.databases}
         findings = [self._with_database(found, there) for found in reading.findings]
         missing = self._missing(reading, findings)
         state, problem = self._state(reading, findings, missing, taken_at)
