@@ -20,6 +20,7 @@ from opsconsole.backups.verifying import Level, verify
 from opsconsole.cli import main
 from opsconsole.model import BackupClass, BackupState
 from opsconsole.operations import journal, lock, places, unfinished
+from opsconsole.operations.backup_acts import counts_of
 from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import BackupOrder
 from tests.backup_stack import CANARY, DATABASE, BackupStack, backup_stack
@@ -232,6 +233,16 @@ def test_verify_tells_counts_to_scripts(stack: BackupStack, capsys: pytest.Captu
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     (ended,) = (one for one in records if one["event"] == "step-end")
     assert ended["counts"][f"{DATABASE}.users"] == 14 and ended["result"] == "done"
+
+
+def test_counts_of_several_servers_do_not_hide_each_other() -> None:
+    def part(name: str, documents: int) -> manifest.Part:
+        held = manifest.HeldCollection(database="shop", name="users", documents=documents)
+        return manifest.Part(kind="mongo", name=name, collections=(held,))
+
+    redis = manifest.Part(kind="redis", name="redis")
+    assert counts_of([part("one", 3), redis]) == {"shop.users": 3}
+    assert counts_of([part("one", 3), part("two", 4), redis]) == {"one/shop.users": 3, "two/shop.users": 4}
 
 
 def test_the_list_for_scripts(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:

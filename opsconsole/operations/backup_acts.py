@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import msgspec
 from opsconsole.backups import copying, manifest, marks, pruning
 from opsconsole.backups.encryption import NO_KEYS
 from opsconsole.backups.findings import counted
+from opsconsole.backups.manifest import Part
 from opsconsole.backups.progress import Cancelled, Pace, Told
 from opsconsole.backups.proof import LiveServer, Proof
 from opsconsole.backups.retention import Policy
@@ -87,11 +88,20 @@ def verify_backup(operation: Operation, one: Step) -> Fields:
 
 
 def _counts(directory: Path) -> dict[str, int]:
-    """Documents by "database.collection", as its manifest has them, which was found right; {} without one."""
+    """As its manifest has them, which was found right; {} without one."""
     if not directory.is_dir() or not (directory / manifest.NAME).exists():
         return {}
-    collections = (one for part in manifest.read(directory).parts for one in part.collections)
-    return {f"{one.database}.{one.name}": one.documents for one in collections}
+    return counts_of(manifest.read(directory).parts)
+
+
+def counts_of(parts: Sequence[Part]) -> dict[str, int]:
+    """Documents by "database.collection"; of several servers by "server/database.collection"."""
+    having = [part for part in parts if part.collections]
+    return {
+        f"{part.name}/{one.database}.{one.name}" if len(having) > 1 else f"{one.database}.{one.name}": one.documents
+        for part in having
+        for one in part.collections
+    }
 
 
 def way_words(proof: Proof) -> Iterator[str]:
