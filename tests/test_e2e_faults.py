@@ -209,7 +209,7 @@ def test_a_stopped_engine_is_started_by_hand(engine: Engine, tmp_path: Path, mon
             with console_of(stack) as console:
                 engines.halt(own)
                 see_it(console, "the container engine cannot be reached", "Infrastructure failure")
-                console.wait_for(re.compile(r"1 Start the engine by hand: .*systemctl start docker"))
+                console.wait_for(re.compile(r"1 Start the engine by hand: sudo systemctl start docker$", re.MULTILINE))
                 console.wait_for("an emergency stop needs the engine, too: it must come back first")
                 declare(console, "P1")
                 console.press("1", shows="yes writes it into the record")
@@ -217,10 +217,12 @@ def test_a_stopped_engine_is_started_by_hand(engine: Engine, tmp_path: Path, mon
                 console.type("y")
                 console.wait_for("Nothing is red, and no data is known to be missing.")
                 close(console, "started again")
-            assert "systemctl start docker" in stack.newest_incident().entries[-2].text
+            assert stack.newest_incident().entries[-2].text == "by hand: sudo systemctl start docker"
             wait_until(lambda: stack.running() == {"web"}, 30, "web does not run")
             stack.is_well()
         finally:
+            if not engines.answers(own.docker_host):
+                engines.resume(own)
             engines.stop(own)
 
 

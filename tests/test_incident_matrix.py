@@ -217,6 +217,16 @@ def test_nothing_is_started_without_the_engine() -> None:
     assert [way.what for way in found.ways] == [""]
 
 
+def test_the_command_that_starts_the_engine_is_taken_from_the_advice() -> None:
+    def command(advice: str) -> str:
+        snap = snapshot(alert("engine-unreachable", "engine", ago(minutes=1), action=advice))
+        return recommend(gather(snap, Known(), NOW))[0].ways[0].command
+
+    assert command("It has crashed: `sudo systemctl start docker`; or set DOCKER_HOST") == "sudo systemctl start docker"
+    assert command("Only root may use it: start opsconsole with sudo").endswith("start opsconsole with sudo")
+    assert command("") == "systemctl start docker"
+
+
 @pytest.mark.parametrize(("problem", "broken"), [
     ("the compose configuration cannot be read: yaml: line 3: mapping values are not allowed", True),
     ("compose file docker-compose.yml: line 3 is no YAML", True),
