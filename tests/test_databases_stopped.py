@@ -136,6 +136,9 @@ def test_a_redis_without_a_free_database(stack: ConvertingStack, capsys: pytest.
     assert len(mongo.items() & stack.started().items()) == 1, "MongoDB went on"
     assert ops(stack, "restore", "--undo", "--yes") == 0
     is_settled(stack, new)
+    # It is stopped, and its files have not changed places.
+    killed(stack, "R06.1", "undo", "restore", **order)
+    is_settled(stack, new)
 
 
 def test_without_an_append_only_file(stack: ConvertingStack, tmp_path: Path) -> None:
