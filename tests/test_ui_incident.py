@@ -204,13 +204,20 @@ async def test_every_pane_says_that_an_incident_is_open(tmp_path: Path, monkeypa
         await until(lambda: "INCIDENT" not in text_of(app))
 
 
-async def test_a_quiet_stack_says_so(tmp_path: Path) -> None:
-    app = ConsoleApp(feed(), clock=lambda: NOW, site=Site(directory=tmp_path))
+async def test_a_quiet_stack_says_so_and_what_comes_offers_its_keys_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opsconsole.ui.screens.incident.LOOKED_EVERY", 3600)
+    sees = feed()
+    app = ConsoleApp(sees, clock=lambda: NOW, site=Site(directory=tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(lambda: app.operating.looked)
         await pilot.press("exclamation_mark")
         await shows(app, "Nothing is red, and no data is known to be missing.", "a system that is well is left alone")
         assert not any(isinstance(one, PlanScreen) for one in app.screen_stack)
+        assert "1-9 plan" not in text_of(app)
+        sees.publish(msgspec.structs.replace(sees.snapshot, alerts=(DOWN,)))
+        await shows(app, "1 Restart backend", "1-9 plan", "l logs")
 
 
 # --- what is painted -------------------------------------------------------------------------------
@@ -241,6 +248,13 @@ def test_no_line_is_wider_than_the_screen_and_nothing_of_it_acts(size: tuple[int
         assert line.cell_length <= size[0], line.plain
         assert "\x1b" not in line.plain and "\n" not in line.plain
     assert not glyphs.ascii or all(sign not in line.plain for line in lines for sign in (UNICODE.good, UNICODE.arrow))
+
+
+def test_what_happened_a_moment_ago_stands_under_the_rest() -> None:
+    just_now = msgspec.structs.replace(DOWN, since=NOW - timedelta(seconds=0.779))
+    evidence = gather(msgspec.structs.replace(sample.well(), alerts=(just_now,)), Known(), NOW)
+    lines = [line.plain for line in incident_lines.lines(evidence, (), None, 80, UNICODE)]
+    assert any("   0 s alert   backend is unhealthy" in line for line in lines), lines
 
 
 @pytest.mark.parametrize("seconds", [0, 60 * 31])

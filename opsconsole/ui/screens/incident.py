@@ -168,7 +168,10 @@ class IncidentScreen(ActingScreen):
         evidence = gather(snapshot, self._known or Known(), self.console_app.clock())
         found = recommend(evidence) if learnt or self.room is None else ()
         incident, glyphs = self.incident, self.glyphs
+        offered = bool(self.recommendations), self._ill_services()
         self.evidence, self.recommendations = evidence, found
+        if offered != (bool(found), self._ill_services()):
+            self.say_keys()
         self.sheet.paint(lambda width: incident_lines.lines(evidence, found, incident, width, glyphs, learnt=learnt))
 
     def _tell(self, text: str, tone: Tone) -> None:

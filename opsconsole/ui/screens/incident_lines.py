@@ -162,7 +162,7 @@ def _changes(evidence: Evidence, width: int, glyphs: Glyphs, *, learnt: bool) ->
 
 def _change(one: Change, now: datetime, width: int) -> Iterable[Content]:
     word, tone = _WORDS[one.what]
-    age = duration(max(0.0, (now - one.at).total_seconds()))
+    age = duration(max(0.0, (now - one.at).total_seconds()) // 1)  # whole seconds: `779 ms` is too wide
     head = Content.assemble(
         (f"{one.at.astimezone():%H:%M:%S} ", Tone.MUTED), (f"{age:>5} ", Tone.MUTED),
         (f"{word:<8}", Tone.BAD if one.bad and one.what is not What.ALERT else tone),
