@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from opsconsole.model import Record, SourceError
 from opsconsole.operations_command import AddOptions, Find, NotConfirmed, site_of
-from opsconsole.schedule_command import agree, show_change
+from opsconsole.schedule_command import agree, show_change, take_away
 from opsconsole.text import printable
 
 if TYPE_CHECKING:
@@ -169,21 +169,10 @@ def run_install(arguments: argparse.Namespace, site: Site, config: Config) -> in
 
 
 def run_remove(arguments: argparse.Namespace, site: Site, config: Config) -> int:
-    from opsconsole.schedule import installing, telling
     from opsconsole.schedule.job import Work
 
-    stack = telling.stack_name(site, config)
-    changes = installing.plan_remove(stack, Work.COLLECT)
-    if not changes:
-        print("nothing is installed")
+    if not take_away(arguments, site, config, Work.COLLECT):
         return 0
-    for change in changes:
-        show_change(change, "taken away")
-    if arguments.plan:
-        return 0
-    agree(arguments, "Take it away?")
-    for change in changes:
-        installing.remove(stack, change, Work.COLLECT)
     stopped = _stop(site)
     print("removed; what was kept is left as it is" + (", and the collector that ran was stopped" if stopped else ""))
     return 0

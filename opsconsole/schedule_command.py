@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from opsconsole.config import Config
     from opsconsole.operations.requests import Site
     from opsconsole.schedule.installing import Change, Installed
-    from opsconsole.schedule.job import Job
+    from opsconsole.schedule.job import Job, Work
     from opsconsole.schedule.state import ScheduleState
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -130,22 +130,30 @@ def run_install(arguments: argparse.Namespace, site: Site, config: Config) -> in
 
 
 def run_remove(arguments: argparse.Namespace, site: Site, config: Config) -> int:
+    from opsconsole.schedule.job import Work
+
+    if take_away(arguments, site, config, Work.SCHEDULE):
+        print("removed; backups and the records of the schedule are left as they are")
+    return 0
+
+
+def take_away(arguments: argparse.Namespace, site: Site, config: Config, work: Work) -> bool:
+    """Show what was installed for this work, ask, and remove it. Whether it is gone now. Raises NotConfirmed."""
     from opsconsole.schedule import installing, telling
 
     stack = telling.stack_name(site, config)
-    changes = installing.plan_remove(stack)
+    changes = installing.plan_remove(stack, work)
     if not changes:
         print("nothing is installed")
-        return 0
+        return False
     for change in changes:
         show_change(change, "taken away")
     if arguments.plan:
-        return 0
+        return False
     agree(arguments, "Take it away?")
     for change in changes:
-        installing.remove(stack, change)
-    print("removed; backups and the records of the schedule are left as they are")
-    return 0
+        installing.remove(stack, change, work)
+    return True
 
 
 def run_show(arguments: argparse.Namespace, site: Site, config: Config) -> int:

@@ -18,7 +18,7 @@ from opsconsole.alert_watch import AlertWatch
 from opsconsole.collecting.log_files import LogWriting, check
 from opsconsole.collecting.recording import Outcome, Recording
 from opsconsole.config import Config
-from opsconsole.durable import open_private
+from opsconsole.durable import is_held, open_private
 from opsconsole.metrics import COLLECTOR, Event, EventKind, MetricsStore, metrics_file
 from opsconsole.metrics.measuring import silent
 from opsconsole.model import SOURCE_WORDS, SourceError
@@ -173,18 +173,8 @@ def taken(directory: Path) -> Iterator[bool]:
 
 
 def runs(directory: Path) -> bool:
-    """Whether a collector of this stack goes on now. Looking makes nothing."""
-    try:
-        fd = os.open(directory / ".opsconsole" / "collect.lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+    """Whether a collector of this stack goes on now."""
+    return is_held(directory / ".opsconsole" / "collect.lock")
 
 
 def began(directory: Path) -> datetime:

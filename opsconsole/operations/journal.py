@@ -23,8 +23,8 @@ from pathlib import Path
 
 import msgspec
 
+from opsconsole.durable import is_held, sync_directory, write_all
 from opsconsole.durable import open_private as open_private
-from opsconsole.durable import sync_directory, write_all
 from opsconsole.model import SourceError
 from opsconsole.operations.plan import Plan
 from opsconsole.operations.who import Who
@@ -275,18 +275,8 @@ def mark_alive(place: Path) -> int:
 
 
 def is_alive(place: Path) -> bool:
-    """Whether a process runs this operation now. The kernel answers: no process number is trusted."""
-    try:
-        fd = os.open(place / "alive", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+    """Whether a process runs this operation now."""
+    return is_held(place / "alive")
 
 
 def ask_cancel(place: Path, why: str) -> None:

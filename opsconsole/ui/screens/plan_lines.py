@@ -80,8 +80,8 @@ def _down(plan: Plan) -> tuple[str, str]:
     if stays:
         return printable(f"{', '.join(stays[:3])}{' ...' if len(stays) > 3 else ''} stays down"), Tone.WARNING
     known = [one.seconds for one in plan.downtime if one.seconds is not None]
-    longest_known = f", {duration(max(known))} at most" if len(known) == len(plan.downtime) else ""
-    return f"{plural(len(plan.downtime), 'service')} down for a moment{longest_known}", Tone.WARNING
+    long = f"about {duration(max(known))}" if len(known) == len(plan.downtime) else "a moment"  # as the last times
+    return f"{plural(len(plan.downtime), 'service')} down for {long}", Tone.WARNING
 
 
 def detail(plan: Plan, chosen: PlanStep | None, width: int, glyphs: Glyphs) -> list[Content]:
