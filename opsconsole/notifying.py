@@ -32,7 +32,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from opsconsole.config import Config, NotifySection
+from opsconsole.config import Config
+from opsconsole.config.sections import NotifySection
 from opsconsole.model import Record
 from opsconsole.programs import problem_of
 from opsconsole.text import mask_text, printable

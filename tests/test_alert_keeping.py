@@ -19,7 +19,8 @@ from opsconsole.alert_own_rules import rules_of
 from opsconsole.alert_settings import RuleSettings
 from opsconsole.alert_telling import Telling
 from opsconsole.alert_watch import AlertWatch
-from opsconsole.config import AlertsSection, Config, NotifySection
+from opsconsole.config import Config
+from opsconsole.config.sections import AlertsSection, NotifySection
 from opsconsole.metrics import COLLECTOR, CONSOLE, Event, EventKind, MetricsReader, MetricsStore, metrics_file
 from opsconsole.model import Acknowledgement, Alert, Disk, HostSample, Silence, Snapshot, SourceError
 from tests.test_alerts import FIRING, PENDING, RESOLVED, at, busy, snapshot

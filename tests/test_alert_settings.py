@@ -10,7 +10,8 @@ import pytest
 from opsconsole import applied, config
 from opsconsole.alert_settings import BUILT_IN, RuleSettings, metrics, seconds
 from opsconsole.alerts import RULES, AlertMemory, Thresholds, evaluate
-from opsconsole.config import AlertsSection, Config
+from opsconsole.config import Config
+from opsconsole.config.sections import AlertsSection
 from opsconsole.model import Alert, AlertState, Disk, HostSample, Severity
 from tests.test_alerts import at, snapshot
 

@@ -17,7 +17,7 @@ import pytest
 from opsconsole.backups import copying, marks
 from opsconsole.backups.copying import CopyFailed
 from opsconsole.backups.verifying import Level, verify
-from opsconsole.config import CopySection
+from opsconsole.config.sections import CopySection
 from opsconsole.operations import commands
 from tests import backup_samples
 from tests.test_e2e_end import Login

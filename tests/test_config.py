@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from opsconsole import config
+from opsconsole.config import keys
 
 
 def write(directory: Path, text: str) -> Path:
@@ -147,5 +148,5 @@ def test_a_file_that_is_not_text_or_not_there_is_one_line(tmp_path: Path) -> Non
 
 
 def test_every_key_says_what_it_is_for() -> None:
-    assert not [f"{setting.table}.{setting.key}" for setting in config.settings() if len(setting.description) < 10]
-    assert len(list(config.settings())) > 30
+    assert not [f"{setting.table}.{setting.key}" for setting in keys.settings() if len(setting.description) < 10]
+    assert len(list(keys.settings())) > 30

@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.pretty import pretty_repr
 
-from opsconsole.config import Config, MongodbSection, RedisSection
+from opsconsole.config import Config
+from opsconsole.config.sections import MongodbSection, RedisSection
 from opsconsole.model import Container, NetworkAddress, Port
 from opsconsole.sources.connection import Connection
 from opsconsole.stack import databases, rendered

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from opsconsole.config import Config, ProbeSection
+from opsconsole.config import Config
+from opsconsole.config.sections import ProbeSection
 from opsconsole.model import Container, Endpoint, Probe, Service
 from opsconsole.operations import deploy_changes, plan_text, preflight, probing, releases
 from opsconsole.operations.gates import gate

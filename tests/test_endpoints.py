@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from opsconsole.config import ProbeSection
+from opsconsole.config.sections import ProbeSection
 from opsconsole.model import Container, Endpoint, NetworkAddress
 from opsconsole.stack import rendered
 from opsconsole.stack.address import Neighbourhood

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsconsole import config
+from opsconsole.config import keys, sections
 from opsconsole.model import DatabaseTarget, Endpoint, Stack
 from opsconsole.stack import init_file
 
@@ -57,7 +58,7 @@ def test_as_it_is_written_it_changes_nothing(tmp_path: Path) -> None:
 
 def test_switched_on_it_says_what_was_found(tmp_path: Path) -> None:
     found = load(tmp_path, uncommented(init_file.render(STACK)))
-    assert found.stack == config.StackSection(
+    assert found.stack == sections.StackSection(
         name="shop",
         compose_files=("compose.yaml", "compose.override.yaml"),
         profiles=("full",),
@@ -68,13 +69,13 @@ def test_switched_on_it_says_what_was_found(tmp_path: Path) -> None:
     assert found.data.directories == ("backend/uploads", "/data/media")
     assert [(probe.name, probe.url[:24]) for probe in found.probes] == [("web", "http://127.0.0.1:8080/he")]
     assert [rule.name for rule in found.alerts.rule] == ["backend-memory", "killed", "login-failures"]
-    assert msgspec.structs.replace(found.alerts, rule=()) == config.AlertsSection()
-    assert found.console == config.ConsoleSection()
+    assert msgspec.structs.replace(found.alerts, rule=()) == sections.AlertsSection()
+    assert found.console == sections.ConsoleSection()
 
 
 def test_every_key_is_there_with_its_explanation() -> None:
     text = init_file.render(STACK)
-    for setting in config.settings():
+    for setting in keys.settings():
         assert " ".join(setting.description.split())[:60] in text
         if setting.table not in ("probes", "alerts.rule"):
             assert f"\n#{setting.key} = " in text

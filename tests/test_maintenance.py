@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from opsconsole.config import Config, ConfigError, MaintenanceSection, TaskSection, load
+from opsconsole.config import Config, ConfigError, load
+from opsconsole.config.sections import MaintenanceSection, TaskSection
 from opsconsole.demo.standing import DemoLedger
 from opsconsole.maintenance.due import WRONG, Proof, Row, State, Tick, rows, slot
 from opsconsole.maintenance.evidence import Limits, proofs

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from opsconsole import notifying
-from opsconsole.config import Config, NotifySection, StackSection
+from opsconsole.config import Config
+from opsconsole.config.sections import NotifySection, StackSection
 from opsconsole.notifying import Event, Message
 from opsconsole.sources import messages
 

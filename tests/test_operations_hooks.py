@@ -13,7 +13,8 @@ import msgspec
 import pytest
 
 from opsconsole.cli import main
-from opsconsole.config import Config, HooksSection
+from opsconsole.config import Config
+from opsconsole.config.sections import HooksSection
 from opsconsole.model import SourceError
 from opsconsole.operations import hooks, journal, lock, places, plan, unfinished, who
 from opsconsole.operations.journal import Result

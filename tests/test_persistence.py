@@ -21,7 +21,8 @@ from opsconsole.backups import marks
 from opsconsole.backups.keeping import Keeping, keeping, mongo_keeping, redis_keeping
 from opsconsole.backups.twin import Twin, survives_restart
 from opsconsole.backups.verifying import Level
-from opsconsole.config import Config, PersistenceSection
+from opsconsole.config import Config
+from opsconsole.config.sections import PersistenceSection
 from opsconsole.demo.standing import proven
 from opsconsole.model import Backup, BackupPart, BackupState, DatabaseTarget, Mount
 from opsconsole.operations import journal, requests

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsconsole.config import ScheduleSection
+from opsconsole.config.sections import ScheduleSection
 from opsconsole.schedule.due import Due, Kind, Outcome, Run, Situation, coming, credible, due, went_back
 
 BERLIN = ZoneInfo("Europe/Berlin")

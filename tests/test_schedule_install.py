@@ -19,7 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opsconsole.config import Config, MongodbSection, NotifySection
+from opsconsole.config import Config
+from opsconsole.config.sections import MongodbSection, NotifySection
 from opsconsole.model import SourceError
 from opsconsole.operations.requests import Site
 from opsconsole.schedule import crontab, systemd

@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from opsconsole.config import Config, ScheduleSection
+from opsconsole.config import Config
+from opsconsole.config.sections import ScheduleSection
 from opsconsole.model import to_json
 from opsconsole.schedule import commands, records
 from opsconsole.schedule.due import Kind, Outcome, Run

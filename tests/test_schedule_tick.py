@@ -17,7 +17,8 @@ import msgspec
 import pytest
 
 from opsconsole.backups import manifest
-from opsconsole.config import BackupsSection, Config, NotifySection, ScheduleSection
+from opsconsole.config import Config
+from opsconsole.config.sections import BackupsSection, NotifySection, ScheduleSection
 from opsconsole.operations import lock, who
 from opsconsole.operations.requests import Site
 from opsconsole.schedule import alarm, commands, records

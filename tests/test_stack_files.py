@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.config import BackupsSection, Config, DataSection, StackSection
+from opsconsole.config import Config
+from opsconsole.config.sections import BackupsSection, DataSection, StackSection
 from opsconsole.model import Container
 from opsconsole.stack import files, places
 from opsconsole.stack.discover import is_stack_directory

@@ -20,7 +20,7 @@ from typing import Protocol
 from opsconsole.backups import manifest
 from opsconsole.backups.marks import Copy
 from opsconsole.backups.verifying import Level, verify
-from opsconsole.config import CopySection
+from opsconsole.config.sections import CopySection
 from opsconsole.model import SourceError
 from opsconsole.programs import problem_of
 from opsconsole.text import is_secret_name, mask_text, printable

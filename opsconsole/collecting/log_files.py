@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from opsconsole.config import LogsSection
+from opsconsole.config.sections import LogsSection
 from opsconsole.durable import open_private, write_all
 from opsconsole.log_names import service_of
 from opsconsole.log_saving import saved_line

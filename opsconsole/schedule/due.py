@@ -16,7 +16,7 @@ from enum import StrEnum
 
 import msgspec
 
-from opsconsole.config import ScheduleSection
+from opsconsole.config.sections import ScheduleSection
 from opsconsole.model import Record
 
 FUTURE = timedelta(minutes=5)

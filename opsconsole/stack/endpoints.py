@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from opsconsole.config import ProbeSection
+from opsconsole.config.sections import ProbeSection
 from opsconsole.model import Endpoint, Port
 from opsconsole.stack.address import Neighbourhood, Place, is_loopback
 from opsconsole.stack.plain_file import interpolate

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from opsconsole import alert_settings, config
+from opsconsole import alert_settings
 from opsconsole.alert_settings import EVENTS
-from opsconsole.config import Setting
+from opsconsole.config import keys
+from opsconsole.config.keys import Setting
 from opsconsole.model import DatabaseTarget, Stack
 from opsconsole.text import mask_text, printable
 
@@ -30,8 +31,8 @@ def render(stack: Stack) -> str:
     """The text of the file. It loads without an error, and loads to exactly the defaults."""
     found = _found(stack)
     lines = [_HEAD]
-    tables = config.section_types()
-    settings = list(config.settings())
+    tables = keys.section_types()
+    settings = list(keys.settings())
     for table, section in tables.items():
         lines += ["", *_comment((section.__doc__ or "").strip().splitlines()[0])]
         if table == "probes":
