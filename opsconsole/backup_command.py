@@ -161,7 +161,7 @@ def _add_pins(what: Commands, add_stack_options: AddOptions, find: Find) -> None
 
 
 def run_create(arguments: argparse.Namespace, find: Find) -> int:
-    from opsconsole.operations.plan import BackupOrder
+    from opsconsole.operations.orders import BackupOrder
     from opsconsole.operations.requests import Request
 
     site = site_of(arguments, find)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from opsconsole.operations_command import AddOptions, Find, add_plan_options, ask_for, say_unfinished, site_of
 
 if TYPE_CHECKING:
-    from opsconsole.operations.plan import DatabaseOrder
+    from opsconsole.operations.orders import DatabaseOrder
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace, what: str, find: Find) -> int:
 
 
 def _order(arguments: argparse.Namespace, what: str) -> DatabaseOrder:
-    from opsconsole.operations.plan import DatabaseOrder
+    from opsconsole.operations.orders import DatabaseOrder
 
     if what == "flush":
         return DatabaseOrder(kind="redis", server=arguments.server, redis_database=arguments.db)

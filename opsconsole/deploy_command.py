@@ -141,7 +141,7 @@ def run_rollback(arguments: argparse.Namespace, find: Find) -> int:
     site = site_of(arguments, find)
     say_unfinished(site.directory)
     if arguments.target == "last-backup":
-        from opsconsole.operations.plan import RestoreOrder
+        from opsconsole.operations.orders import RestoreOrder
 
         with failing():
             return ask_for(site, Request(what="restore", restore=RestoreOrder(backup="latest")), arguments)

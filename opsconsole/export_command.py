@@ -97,7 +97,7 @@ def _said(path: str, file: str, one: Exported) -> str:
 
 
 def run_import(arguments: argparse.Namespace, find: Find) -> int:
-    from opsconsole.operations.plan import ImportOrder
+    from opsconsole.operations.orders import ImportOrder
     from opsconsole.operations.requests import Request
 
     database, _, name = _path(arguments.collection).partition(".")

@@ -24,7 +24,7 @@ from opsconsole.operations_command import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from opsconsole.operations.plan import RestoreOrder
+    from opsconsole.operations.orders import RestoreOrder
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -89,7 +89,7 @@ def run_restore(arguments: argparse.Namespace, find: Find) -> int:
 
 
 def _order(arguments: argparse.Namespace) -> RestoreOrder:
-    from opsconsole.operations.plan import RestoreOrder
+    from opsconsole.operations.orders import RestoreOrder
 
     chosen = (
         arguments.part,

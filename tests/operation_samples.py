@@ -12,19 +12,9 @@ import msgspec
 
 from opsconsole.operations import journal
 from opsconsole.operations.journal import Entry, Result
-from opsconsole.operations.plan import (
-    Act,
-    DataEffect,
-    Downtime,
-    Effect,
-    Facts,
-    Fate,
-    Kind,
-    Plan,
-    RestoreOrder,
-    ServiceChange,
-    Step,
-)
+from opsconsole.operations.orders import RestoreOrder
+from opsconsole.operations.plan import Act, DataEffect, Downtime, Effect, Fate, Kind, Plan, ServiceChange, Step
+from opsconsole.operations.plan_facts import Facts
 from opsconsole.operations.who import Who
 
 MINA = Who(login="mina", account="root", source="10.20.0.7", host="harbour-prod-1")

@@ -16,7 +16,8 @@ from opsconsole.backups.progress import Told
 from opsconsole.backups.retention import Policy
 from opsconsole.model import DatabaseTarget, Snapshot, SourceError
 from opsconsole.operations import requests
-from opsconsole.operations.plan import Act, DataEffect, Effect, Kind, Plan, RestoreOrder, Step
+from opsconsole.operations.orders import RestoreOrder
+from opsconsole.operations.plan import Act, DataEffect, Effect, Kind, Plan, Step
 from opsconsole.operations.requests import Begun, Request, Site
 from opsconsole.ui.app import ConsoleApp
 from tests import backup_samples

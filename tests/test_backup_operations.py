@@ -22,7 +22,7 @@ from opsconsole.model import BackupClass, BackupState
 from opsconsole.operations import journal, lock, places, unfinished
 from opsconsole.operations.backup_acts import counts_of
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import BackupOrder
+from opsconsole.operations.orders import BackupOrder
 from tests.backup_stack import CANARY, DATABASE, BackupStack, backup_stack
 from tests.parts.engine import Engine
 from tests.parts.machine import wait_until

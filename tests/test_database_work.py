@@ -30,7 +30,7 @@ from opsconsole.model import (
 )
 from opsconsole.operations import database_plans, journal, places
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import DatabaseOrder
+from opsconsole.operations.orders import DatabaseOrder
 from opsconsole.sources import command_text, mongo_maintaining, mongo_work_parse, redis_work
 from opsconsole.sources.connection import Connection
 from opsconsole.sources.databases import Databases

@@ -15,7 +15,7 @@ import pytest
 from opsconsole.cli import main
 from opsconsole.operations import chain, journal, lock, places, unfinished
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import RestoreOrder
+from opsconsole.operations.orders import RestoreOrder
 from opsconsole.operations.steps import DECLARED
 from tests.converting_stack import PASSWORD, ConvertingStack, converting_stack
 from tests.parts.engine import Engine

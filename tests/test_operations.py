@@ -19,7 +19,8 @@ from opsconsole.operations import chain, commands, journal, launch, lock, places
 from opsconsole.operations.facts import Look, container_facts, known_secrets
 from opsconsole.operations.gates import STABLE_SECONDS, gate
 from opsconsole.operations.journal import Journal, Result
-from opsconsole.operations.plan import ContainerFact, DataEffect, Effect, Facts, Kind, Plan, Step, differences
+from opsconsole.operations.plan import DataEffect, Effect, Kind, Plan, Step
+from opsconsole.operations.plan_facts import ContainerFact, Facts, differences
 from opsconsole.operations.who import Who
 
 NOW = datetime(2026, 1, 31, 2, 0, tzinfo=UTC)

@@ -27,7 +27,8 @@ from opsconsole.demo.standing import proven
 from opsconsole.model import Backup, BackupPart, BackupState, DatabaseTarget, Mount
 from opsconsole.operations import journal, requests
 from opsconsole.operations.journal import Journal, Result
-from opsconsole.operations.plan import Kind, Plan, RestoreOrder
+from opsconsole.operations.orders import RestoreOrder
+from opsconsole.operations.plan import Kind, Plan
 from opsconsole.operations.requests import Site
 from opsconsole.persistence import gathering, kept, report, timing
 from opsconsole.persistence.facts import Database, Facts, Home, Took

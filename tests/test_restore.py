@@ -200,6 +200,6 @@ def test_a_load_that_fails_is_undone(stack: BackupStack) -> None:
 
 
 def _order(backup: str):  # type: ignore[no-untyped-def]
-    from opsconsole.operations.plan import RestoreOrder
+    from opsconsole.operations.orders import RestoreOrder
 
     return RestoreOrder(backup=backup)

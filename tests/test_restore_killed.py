@@ -15,7 +15,7 @@ import pytest
 from opsconsole.cli import main
 from opsconsole.operations import chain, journal, lock, restore_state, unfinished
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import RestoreOrder
+from opsconsole.operations.orders import RestoreOrder
 from opsconsole.operations.steps import DECLARED
 from tests.backup_stack import BackupStack, backup_stack
 from tests.parts.engine import Engine

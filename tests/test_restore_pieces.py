@@ -11,7 +11,7 @@ from opsconsole.backups.manifest import HeldCollection, HeldKeys
 from opsconsole.backups.mongo_choosing import choose
 from opsconsole.backups.opening import Opened, OpenPart
 from opsconsole.model import Collection, DatabaseTarget, MongoDatabase, MongoStatus, RedisKeyspace, RedisStatus
-from opsconsole.operations.plan import RestoreOrder
+from opsconsole.operations.orders import RestoreOrder
 from opsconsole.ui.screens import restore_pieces
 from opsconsole.ui.screens.restore_pieces import Choice, Piece, everything, order, pieces, wrong_name
 

@@ -9,7 +9,7 @@ import pytest
 from opsconsole.backups.manifest import HeldCollection
 from opsconsole.backups.opening import Opened, OpenPart
 from opsconsole.model import DatabaseTarget, SourceError
-from opsconsole.operations.plan import RestoreOrder
+from opsconsole.operations.orders import RestoreOrder
 from opsconsole.operations.restore_servers import only, pairs
 from opsconsole.sources.connection import Connection
 

@@ -14,7 +14,7 @@ from opsconsole.backups.verifying import Level
 from opsconsole.model import Backup, MongoDatabase
 from opsconsole.operations import requests
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import BackupOrder, RestoreOrder
+from opsconsole.operations.orders import BackupOrder, RestoreOrder
 from opsconsole.operations.requests import Request
 from opsconsole.ui.screens.agree import TypeNamesScreen
 from opsconsole.ui.screens.plan import PlanScreen

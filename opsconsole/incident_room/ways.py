@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opsconsole.backups.naming import LATEST
 from opsconsole.incident.recommendation import Way
-from opsconsole.operations.plan import RestoreOrder
+from opsconsole.operations.orders import RestoreOrder
 from opsconsole.operations.requests import Request
 
 

@@ -24,7 +24,8 @@ from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
 from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import Act, BackupOrder, Kind, Step
+from opsconsole.operations.orders import BackupOrder
+from opsconsole.operations.plan import Act, Kind, Step
 
 
 def save(operation: Operation, one: Step) -> Fields:

@@ -16,8 +16,9 @@ from opsconsole.model import Backup, BackupClass, BackupState, SourceError
 from opsconsole.operations import journal
 from opsconsole.operations.backup_keys import recipients
 from opsconsole.operations.backup_scope import KINDS, Scope
+from opsconsole.operations.orders import BackupOrder
 from opsconsole.operations.places import existing_operations
-from opsconsole.operations.plan import Act, BackupOrder, DataEffect, Effect, IfFails, Kind, Plan, Step
+from opsconsole.operations.plan import Act, DataEffect, Effect, IfFails, Kind, Plan, Step
 from opsconsole.operations.stack_plans import NothingToDo
 
 NEEDED_LEVEL = Level.PARSED

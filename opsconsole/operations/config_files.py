@@ -11,7 +11,7 @@ from opsconsole.backups.opening import Opened
 from opsconsole.model import SourceError
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.facts import from_here
-from opsconsole.operations.plan import NewFile
+from opsconsole.operations.orders import NewFile
 
 
 def config_files(found: Scope, opened: Opened, backup: Path, keys: Keys) -> tuple[NewFile, ...]:

@@ -20,7 +20,8 @@ from opsconsole.operations.deploy_look import Known
 from opsconsole.operations.deploy_plans import Deployment
 from opsconsole.operations.facts import Look
 from opsconsole.operations.next_version import NextVersion
-from opsconsole.operations.plan import Act, IfFails, Kind, NewFile, Plan, Step
+from opsconsole.operations.orders import NewFile
+from opsconsole.operations.plan import Act, IfFails, Kind, Plan, Step
 from opsconsole.operations.releases import Release
 from opsconsole.operations.stack_plans import NothingToDo
 from opsconsole.stack.copies import KeptFiles

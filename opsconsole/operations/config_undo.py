@@ -15,8 +15,9 @@ from opsconsole.operations.config_plans import Restoration
 from opsconsole.operations.facts import Look, from_here
 from opsconsole.operations.file_acts import KeptBefore
 from opsconsole.operations.journal import Result
+from opsconsole.operations.orders import NewFile
 from opsconsole.operations.places import existing_operations
-from opsconsole.operations.plan import Kind, NewFile
+from opsconsole.operations.plan import Kind
 from opsconsole.operations.stack_plans import NothingToDo
 from opsconsole.stack.copies import KeptFiles
 

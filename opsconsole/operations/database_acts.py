@@ -9,7 +9,8 @@ from opsconsole.backups.redis_link import linked
 from opsconsole.model import SourceError
 from opsconsole.operations import acts, database_plans
 from opsconsole.operations.acts import Fields, Operation
-from opsconsole.operations.plan import Act, DatabaseOrder, Step
+from opsconsole.operations.orders import DatabaseOrder
+from opsconsole.operations.plan import Act, Step
 from opsconsole.operations.saving import reachable
 from opsconsole.sources import mongo_maintaining
 from opsconsole.sources.connection import Connection

@@ -11,17 +11,8 @@ from opsconsole.operations import backup_plans
 from opsconsole.operations.backup_plans import MAY_TAKE_SECONDS
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import (
-    Act,
-    BackupOrder,
-    Basis,
-    DatabaseOrder,
-    DataEffect,
-    Effect,
-    Kind,
-    Plan,
-    Step,
-)
+from opsconsole.operations.orders import BackupOrder, DatabaseOrder
+from opsconsole.operations.plan import Act, Basis, DataEffect, Effect, Kind, Plan, Step
 from opsconsole.operations.requests import Site, begin
 from opsconsole.sources.connection import Connection
 

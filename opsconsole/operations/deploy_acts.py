@@ -10,11 +10,12 @@ from pathlib import Path
 import msgspec
 
 from opsconsole.model import Container, Service, SourceError
-from opsconsole.operations import acts, facts, image_keeping, plan, releases
+from opsconsole.operations import acts, facts, image_keeping, plan_facts, releases
 from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
 from opsconsole.operations.deploy_changes import order
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import Act, Facts, Kind, Plan, Step
+from opsconsole.operations.plan import Act, Kind, Plan, Step
+from opsconsole.operations.plan_facts import Facts
 from opsconsole.operations.release_making import Made, candidate, found, known_configurations, of_service, with_hashes
 from opsconsole.operations.releases import Release, State
 from opsconsole.operations.replacing import mend, overtaken, settled, with_labels
@@ -154,7 +155,7 @@ def _about_to_run(
 
 def _changed_files(planned: Facts, now: Facts) -> tuple[str, ...]:
     before, after = (Facts(compose=one.compose, files=one.files) for one in (planned, now))
-    return plan.differences(before, after)
+    return plan_facts.differences(before, after)
 
 
 def _refuse_other_files(operation: Operation, release: Release) -> None:

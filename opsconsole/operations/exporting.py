@@ -21,8 +21,9 @@ from opsconsole.operations.acts import Fields, Operation
 from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_plans import MAY_TAKE_SECONDS
 from opsconsole.operations.backup_scope import Scope
+from opsconsole.operations.orders import BackupOrder, ImportOrder
 from opsconsole.operations.places import state_directory
-from opsconsole.operations.plan import Act, BackupOrder, DataEffect, Effect, ImportOrder, Kind, Plan, Step
+from opsconsole.operations.plan import Act, DataEffect, Effect, Kind, Plan, Step
 from opsconsole.operations.restore_servers import MONGO, in_documents, room
 from opsconsole.operations.saving import reachable
 from opsconsole.sources.connection import Connection

@@ -15,7 +15,7 @@ import msgspec
 
 from opsconsole.config import Config
 from opsconsole.model import Container, DatabaseStatus, RedisStatus, Service, SourceError, Volume
-from opsconsole.operations.plan import ContainerFact, Facts
+from opsconsole.operations.plan_facts import ContainerFact, Facts
 from opsconsole.roles import role_of
 from opsconsole.sources.volumes import EngineVolume
 from opsconsole.stack import compose, files, places, plain_file

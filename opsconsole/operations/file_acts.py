@@ -20,8 +20,9 @@ from opsconsole.operations import acts, journal
 from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
 from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.journal import Result
+from opsconsole.operations.orders import NewFile, ServiceEdit
 from opsconsole.operations.places import state_directory
-from opsconsole.operations.plan import Act, NewFile, ServiceEdit, Step
+from opsconsole.operations.plan import Act, Step
 from opsconsole.operations.steps import step
 from opsconsole.stack.compose_edit import with_options
 

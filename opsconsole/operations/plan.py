@@ -1,21 +1,18 @@
 """A plan: what an operation will do, as plain data. Made before anything runs, shown, kept beside its journal.
 
 A plan is bound to the facts it was made from. Before it runs the facts are gathered again; where they differ the
-plan is not applied and `differences` says what has changed in between.
+plan is not applied and `plan_facts.differences` says what has changed in between.
 """
 
 from __future__ import annotations
 
-import hashlib
 import shlex
-from collections.abc import Iterator, Mapping
-from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePath
 
-import msgspec
-
-from opsconsole.model import BackupClass, Record, RunningOperation
+from opsconsole.model import Record
+from opsconsole.operations.orders import BackupOrder, DatabaseOrder, ImportOrder, NewFile, RestoreOrder, SetOrder
+from opsconsole.operations.plan_facts import Facts
 from opsconsole.text import mask_text, printable
 
 PLAN_VERSION = 1
@@ -192,118 +189,6 @@ class Step(Record, frozen=True):
     ending: Ending = Ending.NEVER  # of a gate
 
 
-class ServiceEdit(Record, frozen=True):
-    """What `stack.compose_edit` inserts into a compose file."""
-
-    service: str
-    options: tuple[str, ...]  # at the end of its command
-    image: tuple[str, ...] = ()  # the command of its image, where it names none
-    volume: str = ""  # one more
-
-
-class NewFile(Record, frozen=True):
-    """A compose or env file that a rollback of the configuration puts in place, from a release or from a commit.
-
-    What it says is not in the plan: it may be a secret.
-    """
-
-    path: str  # relative to the stack's directory, or absolute
-    sha256: str = ""  # of its new content; "" when the file goes
-    release: str = ""  # "r2"
-    commit: str = ""  # whole id
-    stored: str = ""  # below the release's directory, or the id of the content in git
-    backup: str = ""  # whole path of the file in a backup, or where an operation kept it
-    edit: ServiceEdit | None = None  # the file that is there, with lines put in
-
-
-class BackupOrder(Record, frozen=True):
-    """What backup is to be made."""
-
-    backup_class: BackupClass = BackupClass.MANUAL
-    why: str = ""
-    critical: bool = False  # kept for ever
-    incremental: bool = False  # only what a replica set wrote since the last backup
-    parts: tuple[str, ...] = ()  # kinds; () is everything that the stack has
-    databases: tuple[str, ...] = ()  # of a MongoDB beside the stack, besides the stack's own
-
-
-class RestoreOrder(Record, frozen=True):
-    """What is to be restored from which backup. Nothing chosen is everything that holds data."""
-
-    backup: str  # its id
-    path: str = ""
-    identity: str = ""  # SHA-256 of its manifest, "" for a layout that has none
-    parts: tuple[str, ...] = ()  # kinds
-    servers: tuple[str, ...] = ()  # names of the databases' servers, where a stack has several of a kind
-    databases: tuple[str, ...] = ()  # of MongoDB
-    collections: tuple[str, ...] = ()  # "database.collection"
-    to: tuple[tuple[str, str], ...] = ()  # database of the backup, and the one that it is restored to
-    redis_databases: tuple[int, ...] = ()
-    redis_keys: tuple[str, ...] = ()  # patterns as KEYS takes them
-    redis_by_files: tuple[str, ...] = ()  # servers without a free database: their data directories are exchanged
-    files: tuple[str, ...] = ()  # names of files parts
-    users: bool = False  # MongoDB's users and roles, too
-    at: datetime | None = None  # MongoDB as it was at the end of this second: `backup` and then `slices`
-    slices: tuple[str, ...] = ()  # ids of incremental backups, oldest first
-    undoes: str = ""  # id of the restore that is undone by this one
-
-
-class ImportOrder(Record, frozen=True):
-    """Documents of a JSON file, and where they go."""
-
-    path: str
-    database: str
-    collection: str
-    mode: str = "new"  # "new", "add" or "upsert"
-    server: str = ""  # name of the target; "" where the stack has only one, or only one has the database
-
-
-class SetOrder(Record, frozen=True):
-    """Which MongoDB becomes a replica set of one node, or stops being one."""
-
-    server: str  # name of the target
-    service: str = ""  # "" for one beside the stack
-    member: str = ""  # host:port by which clients reach it
-    name: str = "rs0"
-    key: str = ""  # path of the key file that is made, relative to the stack's directory
-    user: int = 0  # numbers of the key file's owner
-    group: int = 0
-    undoes: str = ""  # id of the operation that made it a set
-
-
-class DatabaseOrder(Record, frozen=True):
-    """What is done at which database server."""
-
-    kind: str  # "mongodb" or "redis"
-    server: str = ""  # its name; "" where there is one of its kind
-    collections: tuple[str, ...] = ()  # "database.collection"; () is all of them
-    index: str = ""
-    made_of: str = ""  # the index, as canonical Extended JSON
-    running: RunningOperation | None = None
-    redis_database: int | None = None  # None is all of them
-
-
-class ContainerFact(Record, frozen=True):
-    name: str
-    id: str
-    service: str = ""
-    config_hash: str = ""
-    image_id: str = ""
-
-
-class Facts(Record, frozen=True):
-    """What a plan was made from. Two equal Facts have the same fingerprint."""
-
-    compose: dict[str, str] = {}  # service -> hash of its rendered configuration
-    files: dict[str, str] = {}  # compose and env files -> SHA-256 of the bytes, "" when it cannot be read
-    containers: tuple[ContainerFact, ...] = ()
-    commit: str = ""
-
-    @property
-    def fingerprint(self) -> str:
-        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
-
-
 class Plan(Record, frozen=True):
     kind: Kind
     stack: str
@@ -370,40 +255,6 @@ class PlanFile(Record, frozen=True):
 
     fingerprint: str
     plan: Plan
-
-
-def differences(old: Facts, new: Facts) -> tuple[str, ...]:
-    """What has changed between two looks, one line each; () when a plan made from `old` may run."""
-    return (
-        *_changed("service", old.compose, new.compose, "its configuration changed"),
-        *_changed("file", old.files, new.files, "its content changed"),
-        *_containers_changed(old, new),
-        *([f"commit: {old.commit or 'none'} -> {new.commit or 'none'}"] if old.commit != new.commit else []),
-    )
-
-
-def _changed(what: str, old: Mapping[str, str], new: Mapping[str, str], words: str) -> Iterator[str]:
-    for name in sorted(old.keys() | new.keys()):
-        if name not in new:
-            yield f"{what} {name}: is no longer there"
-        elif name not in old:
-            yield f"{what} {name}: is new"
-        elif old[name] != new[name]:
-            yield f"{what} {name}: {words}"
-
-
-def _containers_changed(old: Facts, new: Facts) -> Iterator[str]:
-    before, after = ({one.name: one for one in facts.containers} for facts in (old, new))
-    for name in sorted(before.keys() | after.keys()):
-        was, now = before.get(name), after.get(name)
-        if was is None or now is None:
-            yield f"container {name}: {'is new' if was is None else 'is no longer there'}"
-        elif was.image_id != now.image_id:
-            yield f"container {name}: another image ({was.image_id[7:19]} -> {now.image_id[7:19]})"
-        elif was.config_hash != now.config_hash:
-            yield f"container {name}: another configuration"
-        elif was.id != now.id:
-            yield f"container {name}: was created again"
 
 
 # --- as text ---------------------------------------------------------------------------------------

@@ -13,17 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from opsconsole.model import Record, SourceError
-from opsconsole.operations.plan import (
-    Act,
-    BackupOrder,
-    Basis,
-    DatabaseOrder,
-    ImportOrder,
-    Kind,
-    Plan,
-    RestoreOrder,
-    Step,
-)
+from opsconsole.operations.orders import BackupOrder, DatabaseOrder, ImportOrder, RestoreOrder
+from opsconsole.operations.plan import Act, Basis, Kind, Plan, Step
 
 if TYPE_CHECKING:
     from opsconsole.backups.progress import Told

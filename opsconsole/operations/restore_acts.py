@@ -25,7 +25,8 @@ from opsconsole.operations.acts import Fields, Operation
 from opsconsole.operations.backup_acts import in_bytes
 from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_scope import Scope
-from opsconsole.operations.plan import Act, RestoreOrder, Step
+from opsconsole.operations.orders import RestoreOrder
+from opsconsole.operations.plan import Act, Step
 from opsconsole.operations.restore_servers import FILES, MONGO, REDIS, chosen, only, order_of, room
 from opsconsole.operations.restore_state import CLEARED, SETTLED
 from opsconsole.operations.steps import step

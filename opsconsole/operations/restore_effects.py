@@ -10,7 +10,8 @@ from opsconsole.backups.mongo_live import LiveCollection, live_collections
 from opsconsole.backups.opening import Opened, OpenPart
 from opsconsole.model import Backup, SourceError
 from opsconsole.operations.backup_scope import Scope
-from opsconsole.operations.plan import DataEffect, Effect, RestoreOrder
+from opsconsole.operations.orders import RestoreOrder
+from opsconsole.operations.plan import DataEffect, Effect
 from opsconsole.operations.restore_servers import FILES, MONGO, REDIS, pairs
 from opsconsole.operations.saving import reachable
 from opsconsole.sources.connection import Connection

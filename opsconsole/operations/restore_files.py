@@ -14,7 +14,7 @@ from opsconsole.operations import restore_state
 from opsconsole.operations.acts import Operation
 from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_scope import Scope
-from opsconsole.operations.plan import RestoreOrder
+from opsconsole.operations.orders import RestoreOrder
 from opsconsole.operations.restore_servers import in_files, order_of, room
 from opsconsole.operations.restore_state import FilesState
 from opsconsole.operations.steps import step

@@ -19,7 +19,7 @@ from opsconsole.operations import restore_state
 from opsconsole.operations.acts import Operation
 from opsconsole.operations.backup_keys import private_keys, recipients
 from opsconsole.operations.backup_scope import Scope
-from opsconsole.operations.plan import RestoreOrder
+from opsconsole.operations.orders import RestoreOrder
 from opsconsole.operations.restore_servers import MONGO, in_documents
 from opsconsole.sources.throwaway import Wanted, throwaway
 

@@ -30,21 +30,9 @@ from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_plans import MAY_TAKE_SECONDS, NEEDED_LEVEL
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.config_files import config_files
+from opsconsole.operations.orders import BackupOrder, NewFile, RestoreOrder
 from opsconsole.operations.places import existing_operations, state_directory
-from opsconsole.operations.plan import (
-    Act,
-    BackupOrder,
-    Basis,
-    DataEffect,
-    Downtime,
-    Effect,
-    IfFails,
-    Kind,
-    NewFile,
-    Plan,
-    RestoreOrder,
-    Step,
-)
+from opsconsole.operations.plan import Act, Basis, DataEffect, Downtime, Effect, IfFails, Kind, Plan, Step
 from opsconsole.operations.restore_effects import (
     DATA,
     files_said,

@@ -12,7 +12,7 @@ from opsconsole.operations import backup_acts, restore_redis_files, restore_stat
 from opsconsole.operations.acts import Operation
 from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_scope import Scope
-from opsconsole.operations.plan import RestoreOrder
+from opsconsole.operations.orders import RestoreOrder
 from opsconsole.operations.restore_servers import REDIS, chosen, in_keys, kept, order_of, pairs
 from opsconsole.operations.saving import reachable
 from opsconsole.operations.steps import step

@@ -18,7 +18,8 @@ from opsconsole.backups.redis_planting import ServerFiles
 from opsconsole.backups.swapping import Exchange
 from opsconsole.model import Container, Mount, Record, SourceError
 from opsconsole.operations.backup_scope import Scope
-from opsconsole.operations.plan import RestoreOrder, Step
+from opsconsole.operations.orders import RestoreOrder
+from opsconsole.operations.plan import Step
 from opsconsole.operations.restore_servers import REDIS, pairs
 from opsconsole.operations.saving import reachable
 from opsconsole.sources.connection import Connection

@@ -15,7 +15,7 @@ from opsconsole.operations import restore_state
 from opsconsole.operations.acts import Operation
 from opsconsole.operations.backup_acts import in_bytes
 from opsconsole.operations.backup_scope import Scope
-from opsconsole.operations.plan import RestoreOrder
+from opsconsole.operations.orders import RestoreOrder
 from opsconsole.operations.saving import reachable
 from opsconsole.sources.connection import Connection
 

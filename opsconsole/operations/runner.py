@@ -30,6 +30,7 @@ from opsconsole.operations import (
     journal,
     lock,
     plan,
+    plan_facts,
     preflight,
     probing,
     reserve,
@@ -147,7 +148,7 @@ class _Runner:
         except SourceError as error:
             raise Stopped(Result.REFUSED, error.problem, error.hint) from None
         self._learn((*now.secrets, *more))
-        if changed := plan.differences(self.plan.facts, now.facts):
+        if changed := plan_facts.differences(self.plan.facts, now.facts):
             raise Stopped(
                 Result.REFUSED,
                 f"the stack changed since the plan was made: {'; '.join(changed)}",

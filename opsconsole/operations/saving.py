@@ -25,7 +25,7 @@ from opsconsole.model import Backup, BackupClass, BackupState, SourceError
 from opsconsole.operations.backup_keys import recipients
 from opsconsole.operations.backup_plans import chosen_kinds
 from opsconsole.operations.backup_scope import Scope, configuration
-from opsconsole.operations.plan import BackupOrder
+from opsconsole.operations.orders import BackupOrder
 from opsconsole.sources.connection import Connection
 
 Told = Callable[[str, int, int], None]

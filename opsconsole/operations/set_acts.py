@@ -17,7 +17,8 @@ from opsconsole.operations import acts, backup_scope, guard, replica_sets, resto
 from opsconsole.operations.acts import Fields, Operation
 from opsconsole.operations.census import Census, DatabaseSeen
 from opsconsole.operations.file_acts import digest
-from opsconsole.operations.plan import Act, SetOrder, Step
+from opsconsole.operations.orders import SetOrder
+from opsconsole.operations.plan import Act, Step
 from opsconsole.operations.release_making import of_service
 from opsconsole.operations.replacing import mend, order
 from opsconsole.operations.saving import reachable

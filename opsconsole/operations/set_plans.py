@@ -26,22 +26,9 @@ from opsconsole.operations import file_acts, journal, next_version, past, replic
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.facts import from_here
 from opsconsole.operations.journal import Result
+from opsconsole.operations.orders import NewFile, ServiceEdit, SetOrder
 from opsconsole.operations.places import existing_operations
-from opsconsole.operations.plan import (
-    Act,
-    Basis,
-    DataEffect,
-    Downtime,
-    Effect,
-    Fate,
-    Kind,
-    NewFile,
-    Plan,
-    ServiceChange,
-    ServiceEdit,
-    SetOrder,
-    Step,
-)
+from opsconsole.operations.plan import Act, Basis, DataEffect, Downtime, Effect, Fate, Kind, Plan, ServiceChange, Step
 from opsconsole.operations.saving import reachable
 from opsconsole.operations.stack_plans import RUNNING, NothingToDo
 from opsconsole.sources import engine_processes

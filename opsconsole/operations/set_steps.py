@@ -9,7 +9,8 @@ import msgspec
 from opsconsole.model import BackupClass
 from opsconsole.operations import backup_plans
 from opsconsole.operations.backup_scope import Scope
-from opsconsole.operations.plan import Act, BackupOrder, IfFails, NewFile, SetOrder, Step
+from opsconsole.operations.orders import BackupOrder, NewFile, SetOrder
+from opsconsole.operations.plan import Act, IfFails, Step
 from opsconsole.operations.return_plans import never_pull
 from opsconsole.operations.stack_plans import gate_step
 

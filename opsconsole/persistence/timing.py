@@ -10,7 +10,8 @@ from opsconsole.backups import marks
 from opsconsole.backups.verifying import Level
 from opsconsole.model import Backup, SourceError
 from opsconsole.operations import journal, past
-from opsconsole.operations.plan import Kind, RestoreOrder
+from opsconsole.operations.orders import RestoreOrder
+from opsconsole.operations.plan import Kind
 from opsconsole.persistence.facts import Took
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from opsconsole.model import DatabaseStatus, MongoStatus, Stack
-from opsconsole.operations.plan import BackupOrder
+from opsconsole.operations.orders import BackupOrder
 from opsconsole.operations.requests import Request
 from opsconsole.ui.screens.choosing import Choice
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from opsconsole.backups.naming import LATEST
 from opsconsole.model import DatabaseStatus, Stack
-from opsconsole.operations.plan import RestoreOrder
+from opsconsole.operations.orders import RestoreOrder
 from opsconsole.operations.requests import Request
 from opsconsole.ui.panes.backup_choices import saves
 from opsconsole.ui.panes.menu_options import BACKUP, RESTART

@@ -12,7 +12,7 @@ from opsconsole.health import HealthLine, Verdict, check
 from opsconsole.health.checking import worst_first
 from opsconsole.health.databases import name_of
 from opsconsole.model import DatabaseTarget, Snapshot
-from opsconsole.operations.plan import DatabaseOrder
+from opsconsole.operations.orders import DatabaseOrder
 from opsconsole.operations.requests import Request
 from opsconsole.ui.keys import Action
 from opsconsole.ui.panes.rows_and_detail import RowsAndDetail

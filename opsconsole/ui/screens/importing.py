@@ -15,7 +15,7 @@ from textual.widgets import Input, Static
 
 from opsconsole.backups import json_exports
 from opsconsole.backups.json_exports import ExportFile
-from opsconsole.operations.plan import ImportOrder
+from opsconsole.operations.orders import ImportOrder
 from opsconsole.operations.requests import Request
 from opsconsole.text import printable
 from opsconsole.ui.keys import Action, bindings

@@ -15,7 +15,7 @@ from textual.widget import Widget
 from opsconsole.backups.opening import Opened
 from opsconsole.backups.progress import Cancelled
 from opsconsole.model import Backup, Snapshot, SourceError
-from opsconsole.operations.plan import RestoreOrder
+from opsconsole.operations.orders import RestoreOrder
 from opsconsole.operations.requests import Request
 from opsconsole.text import printable
 from opsconsole.ui.keys import Action

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from opsconsole.backups.opening import Opened, OpenPart
 from opsconsole.model import DatabaseStatus
-from opsconsole.operations.plan import RestoreOrder
+from opsconsole.operations.orders import RestoreOrder
 from opsconsole.ui.panes.backup_lines import live_documents, live_keys
 from opsconsole.ui.panes.backup_rows import part_name
 from opsconsole.ui.wording import UNKNOWN, count, plural, size

@@ -11,7 +11,7 @@ from textual.content import Content
 from opsconsole.backups import seconds
 from opsconsole.backups.opening import Opened
 from opsconsole.model import Backup
-from opsconsole.operations.plan import RestoreOrder
+from opsconsole.operations.orders import RestoreOrder
 from opsconsole.operations.requests import Request
 from opsconsole.ui.screens.restore import RestoreScreen
 

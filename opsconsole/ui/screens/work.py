@@ -13,7 +13,7 @@ from textual.widget import Widget
 from opsconsole.backups.growth import growth, to_compare_with
 from opsconsole.database_work import VIEWS, Growth, Index, View, Work
 from opsconsole.model import Backup, DatabaseTarget, MongoStatus, RunningOperation, Snapshot, SourceError
-from opsconsole.operations.plan import DatabaseOrder
+from opsconsole.operations.orders import DatabaseOrder
 from opsconsole.operations.requests import Request
 from opsconsole.text import mask_text, printable
 from opsconsole.ui.keys import Action
