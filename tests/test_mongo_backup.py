@@ -36,6 +36,7 @@ from opsconsole.backups.publishing import Order, make
 from opsconsole.backups.reading import Corrupt
 from opsconsole.sources.mongo_bulk import RawClient
 from opsconsole.sources.network import Explained
+from tests import stock_archive
 from tests.mongo_zoo import connection_to, document, element, fill, id_element, raw
 from tests.parts.servers import Server, start_mongod
 
@@ -379,6 +380,60 @@ def test_metadata_of_old_tools(empty_server: Server, tmp_path: Path) -> None:
     with client_of(empty_server) as plain:
         assert plain.shop.old.index_information()["n_1"]["key"] == [("n", 1)]
         plain.drop_database("shop")
+
+
+def test_a_second_reader_finds_what_is_live(server: Server, tmp_path: Path) -> None:
+    """One as strict as mongorestore, that shares nothing with what wrote it: the format is what it is meant to be."""
+    save(server, tmp_path / "archive.gz", EVERYTHING, packing=Packing.GZIP)
+    data = stock_archive.unpacked(tmp_path / "archive.gz")
+    found = {one.path: one for one in stock_archive.read(data)}
+    with raw(server.uri) as client:
+        for path, one in found.items():
+            source = client[one.database][f"system.buckets.{one.name}" if one.kind == "timeseries" else one.name]
+            if one.kind != "view":
+                assert one.documents == [held.raw for held in source.find()], path
+                names = {str(index["name"]) for index in client[one.database][one.name].list_indexes()}
+                assert {str(index["name"]) for index in one.metadata["indexes"]} == names, path
+        live = {f"zoo.{name}" for name in client.zoo.list_collection_names() if not name.startswith("system.buckets")}
+    assert live - {"zoo.system.views"} == {path for path in found if path.startswith("zoo.")}
+
+
+def test_the_second_reader_is_strict(standalone: Server, tmp_path: Path) -> None:
+    """What is changed, left out, in another order or more than there should be."""
+    with client_of(standalone) as client:
+        client.drop_database("scratch")
+        client.scratch.create_collection("empty")
+        client.scratch.full.insert_many([{"n": n} for n in range(3)])
+        save(standalone, tmp_path / "archive.gz", SCRATCH, packing=Packing.GZIP)
+        client.drop_database("scratch")
+    data = stock_archive.unpacked(tmp_path / "archive.gz")
+    assert [(one.path, len(one.documents)) for one in stock_archive.read(data)] == [
+        ("scratch.empty", 0), ("scratch.full", 3)
+    ]  # fmt: skip
+    stop, empty = data[-4:], {"db": "scratch", "collection": "empty"}
+    block, end = stock_archive.header(**empty, EOF=False, CRC=0), stock_archive.header(**empty, EOF=True, CRC=0)
+    version = b"server_version\0\x06\0\0\0"
+    for broken in (
+        data[:-4],
+        data + stop,
+        data + end + stop,
+        data + block + stop,
+        data.replace(end + stop, b""),
+        data.replace(end + stop, end),
+        data.replace(b"\x10n\0\2", b"\x10n\0\3"),
+        data.replace(end, stock_archive.header(**empty, EOF=True, CRC=1)),
+        data.replace(end, stock_archive.header(**empty, EOF=True, CRC=0, more=1)),
+        data.replace(block, stock_archive.header(**empty, EOF=False, CRC=1)),
+        data.replace(version + b"6.0.5", version + b"6.0-5"),
+        data.replace(b'"collectionName":"full"', b'"collectionName":"fuel"'),
+        data.replace(b'{"$numberInt":"2"}', b"                  2"),
+    ):
+        assert broken != data
+        with pytest.raises(stock_archive.Refused):
+            stock_archive.read(broken)
+    (tmp_path / "twice.gz").write_bytes((tmp_path / "archive.gz").read_bytes() * 2)
+    with pytest.raises(stock_archive.Refused):
+        stock_archive.unpacked(tmp_path / "twice.gz")
 
 
 @pytest.mark.skipif(shutil.which("mongorestore") is None, reason="MongoDB's own tools are not here")
