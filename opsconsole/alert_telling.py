@@ -131,19 +131,39 @@ def _queued(telling: Telling, change: Change, alert: Alert, ways: Sequence[str],
     )
 
 
-def take(telling: Telling, by: str, now: datetime, hold: timedelta) -> tuple[Notice | None, Telling]:
-    """The next message to send, held so that nobody else sends it too; None when nothing is due. What was never tried
-    does not wait for what does not arrive."""
-    for notice in sorted(telling.notices, key=lambda one: (one.tries, one.number)):
-        held = notice.held_until is not None and timedelta(0) < notice.held_until - now <= hold
-        if not held and (now >= notice.due or notice.due - now > LONGEST_PAUSE):
-            taken = msgspec.structs.replace(notice, held_by=by, held_until=now + hold)
-            return taken, _with(telling, notice.number, taken)
-    return None, telling
+def take(telling: Telling, by: str, now: datetime, hold: timedelta) -> tuple[tuple[Notice, ...], Telling]:
+    """The next message to send, held so that nobody else sends it too; () when nothing is due. Notices of one kind of
+    change that go the same ways are one message: a server that goes down takes a dozen things with it. What was never
+    tried does not wait for what does not arrive."""
+    due = [one for one in telling.notices if _is_due(one, now, hold)]
+    first = min(due, key=lambda one: (one.tries, one.number), default=None)
+    if first is None:
+        return (), telling
+    kind = _kind(first)
+    batch = [msgspec.structs.replace(one, held_by=by, held_until=now + hold) for one in due if _kind(one) == kind]
+    for notice in batch:
+        telling = _with(telling, notice.number, notice)
+    # What is worst is read first, and a pager shows no more than the beginning.
+    return tuple(sorted(batch, key=lambda one: (-_weight(one.alert.severity), one.number))), telling
 
 
-def delivered(telling: Telling, number: int, problems: Mapping[str, str], now: datetime) -> Telling:
+def _is_due(notice: Notice, now: datetime, hold: timedelta) -> bool:
+    held = notice.held_until is not None and timedelta(0) < notice.held_until - now <= hold
+    return not held and (now >= notice.due or notice.due - now > LONGEST_PAUSE)
+
+
+def _kind(notice: Notice) -> tuple[Change, tuple[str, ...], bool]:
+    return notice.change, notice.ways, notice.tries > 0
+
+
+def delivered(telling: Telling, batch: Iterable[Notice], problems: Mapping[str, str], now: datetime) -> Telling:
     """After a try: `problems` by the ways that did not take it, {} when all did."""
+    for notice in batch:
+        telling = _delivered(telling, notice.number, problems, now)
+    return telling
+
+
+def _delivered(telling: Telling, number: int, problems: Mapping[str, str], now: datetime) -> Telling:
     notice = next((one for one in telling.notices if one.number == number), None)
     if notice is None:
         return telling

@@ -136,72 +136,77 @@ class AlertWatch:
         """Everything that is due, one after the other. Never raises."""
         down: dict[str, str] = {}
         try:
-            while notice := self._take():
-                self._done(notice, self._send(notice, down))
+            while batch := self._take():
+                self._done(batch, self._send(batch, down))
         except SourceError as error:
             log.warning("alerts are not told now: %s", error.problem)
 
     def _send_unstored(self) -> None:
         down: dict[str, str] = {}
         while True:
-            notice, self._known = alert_telling.take(self._known, self._holder, self._clock(), self._hold)
-            if notice is None:
+            batch, self._known = alert_telling.take(self._known, self._holder, self._clock(), self._hold)
+            if not batch:
                 return
-            problems = self._send(notice, down)
-            self._known = alert_telling.delivered(self._known, notice.number, problems, self._clock())
+            problems = self._send(batch, down)
+            self._known = alert_telling.delivered(self._known, batch, problems, self._clock())
 
-    def _send(self, notice: Notice, down: dict[str, str]) -> Mapping[str, str]:
+    def _send(self, batch: Sequence[Notice], down: dict[str, str]) -> Mapping[str, str]:
         """What went wrong, by the way that it went wrong on. A way that is `down` is not tried again in this round: one
         that does not answer would hold up the messages that the others take."""
-        ways = [way for way in notice.ways if way not in down]
+        ways = [way for way in batch[0].ways if way not in down]
         try:
-            failed = notifying.send_by(ways, self._message(notice), self._config, self._directory, self._environment)
+            failed = notifying.send_by(ways, self._message(batch), self._config, self._directory, self._environment)
         except Exception as error:  # a fault of ours: said like any other, and tried again
             log.exception("an alert was not told")
             failed = dict.fromkeys(ways, f"unexpected {type(error).__name__}")
         down.update(failed)
-        return {way: down[way] for way in notice.ways if way in down}
+        return {way: down[way] for way in batch[0].ways if way in down}
 
     @property
     def _hold(self) -> timedelta:
         """Each way may take its time once; then nobody sends it any more."""
         return timedelta(seconds=3 * self._config.notify.timeout_seconds + 30)
 
-    def _take(self) -> Notice | None:
+    def _take(self) -> Sequence[Notice]:
         now = self._clock()
         with self._store.writing() as writing:
             telling = writing.state(TELLING, Telling) or Telling()
-            notice, taken = alert_telling.take(telling, self._holder, now, self._hold)
-            if notice is not None:
+            batch, taken = alert_telling.take(telling, self._holder, now, self._hold)
+            if batch:
                 writing.set_state(TELLING, taken, now)
-        return notice
+        return batch
 
-    def _done(self, notice: Notice, problems: Mapping[str, str]) -> None:
+    def _done(self, batch: Sequence[Notice], problems: Mapping[str, str]) -> None:
         now = self._clock()
         with self._store.writing() as writing:
             telling = writing.state(TELLING, Telling) or Telling()
-            writing.set_state(TELLING, alert_telling.delivered(telling, notice.number, problems, now), now)
-            writing.add_events([_told(notice, way, problems.get(way, ""), now) for way in notice.ways])
+            writing.set_state(TELLING, alert_telling.delivered(telling, batch, problems, now), now)
+            told = [_told(notice, way, problems.get(way, ""), now) for notice in batch for way in notice.ways]
+            writing.add_events(told)
 
-    def _message(self, notice: Notice) -> notifying.Message:
-        alert, host, stack = notice.alert, socket.gethostname(), self._stack or self._directory.name
-        words = {
-            Change.FIRING: alert.severity.value,
-            Change.WORSE: f"now {alert.severity.value}",
-            Change.RESOLVED: "over",
-        }[notice.change]
+    def _message(self, batch: Sequence[Notice]) -> notifying.Message:
+        """One alert with all its facts; of several the facts of the worst, and each in a line."""
+        first, host = batch[0], socket.gethostname()
+        alert, stack = first.alert, self._stack or self._directory.name
+        rest = f" (and {len(batch) - 1} more)" if len(batch) > 1 else ""
         return notifying.message(
-            _EVENTS[notice.change],
-            f"{stack} on {host}: {words}: {alert.message}",
-            hint="" if notice.change is Change.RESOLVED else alert.action,
+            _EVENTS[first.change],
+            f"{stack} on {host}: {_word(first)}: {alert.message}{rest}",
+            hint="" if first.change is Change.RESOLVED else alert.action,
+            alerts=[one.alert for one in batch],
             stack=stack,
             directory=str(self._directory),
             host=host,
-            at=notice.at,
+            at=first.at,
             rule=alert.rule,
             subject=alert.subject,
             severity=alert.severity.value,
         )
+
+
+def _word(notice: Notice) -> str:
+    severity = notice.alert.severity.value
+    return {Change.FIRING: severity, Change.WORSE: f"now {severity}", Change.RESOLVED: "over"}[notice.change]
 
 
 def _told(notice: Notice, way: str, problem: str, now: datetime) -> Event:

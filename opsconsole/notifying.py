@@ -16,9 +16,10 @@ them is told and stops none of the others. A program learns:
     OPSCONSOLE_BACKUP      id of the backup that it is about
     OPSCONSOLE_AT          when, 2026-01-31T02:00:00Z
     OPSCONSOLE_LOG         file with the output
-    OPSCONSOLE_RULE        of an alert: its rule,
+    OPSCONSOLE_RULE        of an alert, or of the worst of several: its rule,
     OPSCONSOLE_SUBJECT     what it is about,
     OPSCONSOLE_SEVERITY    and warning or critical
+    OPSCONSOLE_ALERTS      each alert in a line: severity, rule, subject, what is so, what to do, with tabs between them
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
 from opsconsole.config import Config
 from opsconsole.config.sections import NotifySection
-from opsconsole.model import Record
+from opsconsole.model import Alert, Record
 from opsconsole.programs import problem_of
 from opsconsole.text import mask_text, printable
 
@@ -69,6 +70,7 @@ class Message(Record, frozen=True):
     rule: str = ""
     subject: str = ""
     severity: str = ""
+    alerts: tuple[tuple[str, str, str, str, str], ...] = ()  # severity, rule, subject, what is so, what to do
 
     @property
     def text(self) -> str:
@@ -76,13 +78,18 @@ class Message(Record, frozen=True):
         lines = [
             self.title,
             self.problem,
-            self.hint,
+            *(self._each if len(self.alerts) > 1 else (self.hint,)),
             f"Backup: {self.backup}" if self.backup else "",
             f"Stack: {self.stack} in {self.directory} on {self.host}",
             f"At: {self.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC",
             f"Log: {self.log}" if self.log else "",
         ]
         return "\n".join(line for line in lines if line)
+
+    @property
+    def _each(self) -> Iterator[str]:
+        for severity, _, _, said, action in self.alerts:
+            yield f"- {severity}: {said}{f' -> {action}' if action else ''}"
 
     @property
     def facts(self) -> dict[str, str]:
@@ -103,14 +110,20 @@ class Message(Record, frozen=True):
             "rule": self.rule,
             "subject": self.subject,
             "severity": self.severity,
+            "alerts": "\n".join("\t".join(one) for one in self.alerts),
         }
 
 
-def message(event: Event, title: str, *, problem: str = "", hint: str = "", **facts: object) -> Message:
+def message(
+    event: Event, title: str, *, problem: str = "", hint: str = "", alerts: Iterable[Alert] = (), **facts: object
+) -> Message:
     """A message whose words hold no secret and no control character. `facts`: the other fields."""
     clean = {name: value if isinstance(value, datetime) else _clean(str(value)) for name, value in facts.items()}
     known = {"title": _clean(title), "problem": _clean(problem), "hint": _clean(hint)}
-    return Message(event=event, **known, **clean)  # type: ignore[arg-type]
+    lines = tuple(
+        (one.severity.value, one.rule, _clean(one.subject), _clean(one.message), _clean(one.action)) for one in alerts
+    )
+    return Message(event=event, alerts=lines, **known, **clean)  # type: ignore[arg-type]
 
 
 def is_wanted(section: NotifySection, event: Event) -> bool:

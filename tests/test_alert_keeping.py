@@ -368,13 +368,34 @@ def test_a_way_that_is_down_is_tried_once_in_a_round_and_the_others_take_all(
     program.chmod(0o700)
     hook.status = 503
     one = Collector(tmp_path, clock, hook, command=(str(program),), cpu_minutes=0, memory_minutes=0)
-    one.sample(0, 99, disk=95)
-    assert sorted(heard.read_text().split()) == ["cpu", "disk"] and len(hook.got) == 1
+    one.sample(0, 99)
+    for seconds in range(60, 130, 10):  # it is over when it was well for a minute
+        one.sample(seconds, disk=95 if seconds == 120 else None)
+    assert heard.read_text().split() == ["cpu", "disk", "cpu"] and len(hook.got) == 3, "at 0, at 60 and at 120"
     kept = MetricsReader(metrics_file(tmp_path)).state(TELLING, Telling)
     assert kept is not None and [(one.ways, one.tries) for one in kept.notices] == [(("webhook",), 1)] * 2
     hook.status = 200
-    one.sample(61, 99, disk=95)
-    assert len(hook.got) == 3 and len(heard.read_text().split()) == 2
+    one.sample(181, disk=95)
+    assert len(hook.got) == 5 and len(heard.read_text().split()) == 3
+
+
+def test_what_changes_in_one_sample_is_one_message_with_a_line_for_each(
+    tmp_path: Path, clock: Clock, hook: Hook
+) -> None:
+    program, heard = tmp_path / "tell.sh", tmp_path / "heard"
+    program.write_text(f'#!/bin/sh\necho "$OPSCONSOLE_RULE: $OPSCONSOLE_ALERTS" >> {heard}\n')
+    program.chmod(0o700)
+    one = Collector(tmp_path, clock, hook, command=(str(program),), cpu_minutes=0)
+    one.sample(0, 99, disk=95)
+    assert told(hook) == [("alert-firing", "disk")], "the facts are those of the worst"
+    facts = hook.got[0][1]
+    assert facts["title"].endswith(" (and 1 more)")
+    lines = [line.split("\t") for line in facts["alerts"].splitlines()]
+    assert [line[:3] for line in lines] == [["critical", "disk", "/"], ["warning", "cpu", "host"]]
+    assert "- warning: CPU at 99 % (limit 80 %) -> " in facts["text"] and lines[1][3] == "CPU at 99 % (limit 80 %)"
+    assert heard.read_text() == f"disk: {facts['alerts']}\n"
+    kinds = events(metrics_file(tmp_path), EventKind.ALERT_TOLD)
+    assert {event.subject for event in kinds} == {"disk /", "cpu host"} and len(kinds) == 4
 
 
 def test_what_is_silenced_in_a_console_is_not_told(tmp_path: Path, clock: Clock, hook: Hook) -> None:

@@ -41,16 +41,17 @@ class Desk:
             self.deliver(seconds)
         return [f"{change} {rule}" for change, rule in self.sent[before:]]
 
-    def take(self, seconds: float, by: str = "one") -> Notice | None:
-        notice, self.telling = alert_telling.take(self.telling, by, at(seconds), HOLD)
-        return notice
+    def take(self, seconds: float, by: str = "one") -> tuple[Notice, ...]:
+        batch, self.telling = alert_telling.take(self.telling, by, at(seconds), HOLD)
+        return batch
 
     def deliver(self, seconds: float, **problems: str) -> int:
+        """How many messages were tried."""
         count = 0
-        while (notice := self.take(seconds)) is not None:
-            failed = {way: problem for way, problem in problems.items() if way in notice.ways}
-            self.telling = alert_telling.delivered(self.telling, notice.number, failed, at(seconds))
-            self.sent.append((notice.change, notice.alert.rule))
+        while batch := self.take(seconds):
+            failed = {way: problem for way, problem in problems.items() if way in batch[0].ways}
+            self.telling = alert_telling.delivered(self.telling, batch, failed, at(seconds))
+            self.sent.extend((notice.change, notice.alert.rule) for notice in batch)
             count += 1
         return count
 
@@ -160,9 +161,31 @@ def test_what_never_arrived_is_replaced_by_what_came_after_it() -> None:
 def test_two_do_not_send_the_same_and_a_killed_ones_message_is_sent_by_the_next() -> None:
     desk = Desk()
     desk.see(0, alert(), deliver=False)
-    assert desk.take(0, "one") is not None
-    assert desk.take(1, "two") is None and desk.take(89, "two") is None
-    assert desk.take(91, "two") is not None
+    assert desk.take(0, "one")
+    assert not desk.take(1, "two") and not desk.take(89, "two")
+    assert desk.take(91, "two")
+
+
+def test_what_changes_together_is_one_message_the_worst_first() -> None:
+    desk = Desk()
+    desk.see(0, alert(rule="cpu"), alert(rule="disk"), alert(rule="error-rate"), deliver=False)
+    desk.see(10, alert(severity=CRITICAL, rule="cpu"), alert(rule="disk"), alert(rule="memory"), deliver=False)
+    batches = [desk.take(10), desk.take(10), desk.take(10), desk.take(10)]
+    said = [[f"{one.change} {one.alert.rule}" for one in batch] for batch in batches]
+    assert said == [["firing disk", "firing memory"], ["worse cpu"], ["resolved error-rate"], []]
+    desk = Desk()
+    desk.see(0, alert(rule="cpu"), alert(severity=CRITICAL, rule="disk"), deliver=False)
+    assert [one.alert.rule for one in desk.take(0)] == ["disk", "cpu"]
+
+
+def test_a_message_that_did_not_arrive_holds_nobody_up_and_is_tried_again_as_one() -> None:
+    desk = Desk()
+    desk.see(0, alert(rule="cpu"), alert(rule="disk"), deliver=False)
+    assert desk.deliver(0, webhook="refused") == 1
+    desk.see(60, alert(rule="cpu"), alert(rule="disk"), alert(rule="memory"), deliver=False)
+    first, second = desk.take(60), desk.take(60)
+    assert [one.alert.rule for one in first] == ["memory"] and first[0].ways == WAYS
+    assert [one.alert.rule for one in second] == ["cpu", "disk"] and second[0].ways == ("webhook",)
 
 
 def test_a_clock_that_was_set_back_holds_nothing_for_ever() -> None:

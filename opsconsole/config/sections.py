@@ -210,7 +210,7 @@ class CopySection(Section, frozen=True):
 
 
 class NotifySection(Section, frozen=True):
-    """Who is told when something scheduled fails, or when the newest good backup is too old."""
+    """Who is told when something scheduled fails, when the newest good backup is too old, and what alerts do."""
 
     on: Annotated[
         Literal["failure", "always"], Meta(description='"failure", or "always": also of each run that went well.')
