@@ -29,7 +29,7 @@ from opsconsole.operations.releases import KeptFile, KeptService, Release, State
 from opsconsole.operations.requests import Site
 from tests import ui_sample as sample
 from tests.git_trees import git
-from tests.operation_samples import RESTART, OperationSamples, samples, step
+from tests.operation_samples import DEPLOY, RESTART, OperationSamples, samples, step
 from tests.ui_sample import NOW, ago
 
 
@@ -81,6 +81,30 @@ def test_releases_say_what_a_deploy_brought_and_which_files_are_not_theirs(tmp_p
     assert (changed.path, changed.release, changed.at) == (".env", "r2", ago(minutes=9))
     (tmp_path / ".env").unlink()
     assert look(tmp_path).files[0].at is None
+
+
+def test_the_way_back_of_the_files_is_a_release_that_has_others(tmp_path: Path) -> None:
+    release(tmp_path, 1, "sha256:a", b"A=1\n")
+    (tmp_path / ".env").write_bytes(b"A=1\n")
+    assert look(tmp_path).files_from == ""  # `rollback config` would have nothing to do
+    release(tmp_path, 2, "sha256:a", b"A=2\n")
+    (tmp_path / ".env").write_bytes(b"A=2\n")
+    known = look(tmp_path)
+    assert (known.files, known.files_from) == ((), "r1")
+
+
+@pytest.mark.parametrize(("returns_to", "kept", "first"), [("", False, True), ("", True, False), ("r7", False, False)])
+def test_a_deploy_is_the_first_where_nothing_ran_and_no_release_was_kept(
+    tmp_path: Path, returns_to: str, kept: bool, first: bool
+) -> None:
+    made = OperationSamples(tmp_path, NOW)
+    end = {"event": "end", "result": Result.DONE, "seconds": 1.0}
+    made.add(msgspec.structs.replace(DEPLOY, returns_to=returns_to), timedelta(minutes=5), [(1.0, end)])
+    if kept:
+        release(tmp_path, 1, "sha256:a", b"A=1\n")
+    (change,) = look(tmp_path).changes
+    assert (change.what, change.first) == (What.DEPLOY, first)
+    made.close()
 
 
 def test_what_cannot_be_read_is_one_line_and_the_rest_is_there(tmp_path: Path) -> None:

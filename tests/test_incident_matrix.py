@@ -37,6 +37,8 @@ from tests import ui_sample as sample
 from tests.ui_sample import NOW, ago, container, host, stack
 
 OLD = Kept(name="r4", at=ago(days=9), images={"backend": "sha256:old"}, hashes={"backend": ("h1",)})
+CHANGED = ChangedFile(path=".env", release="r4", at=ago(minutes=11))
+NO_WAY = ("no good backup", "no release is kept", "no release before", "every kept release", "until the engine answers")
 RULES = ("crash-loop", "container-down", "container-unhealthy", "endpoint-down", "database-down", "disk", "cpu",
          "response-time", "engine-unreachable", "redis-memory", "database-refused", "error-rate")  # fmt: skip
 
@@ -112,7 +114,7 @@ def test_what_was_ill_before_the_deploy_is_not_its_work() -> None:
 def test_another_configuration_with_the_same_image_is_the_configuration() -> None:
     made = container("backend", created_at=ago(minutes=9), image_id="sha256:old", config_hash="h2", state="restarting",
                      exit_code=1)  # fmt: skip
-    known = Known(release=OLD, before=OLD, files=(ChangedFile(path=".env", release="r4", at=ago(minutes=11)),))
+    known = Known(release=OLD, before=OLD, files_from="r4", files=(CHANGED,))
     snap = snapshot(alert("crash-loop", "backend", ago(minutes=8)), containers=(made,))
     found = recommend(gather(snap, known, NOW))
     assert [one.issue for one in found] == [Issue.CONFIGURATION]
@@ -122,7 +124,7 @@ def test_another_configuration_with_the_same_image_is_the_configuration() -> Non
 
 
 def test_a_file_that_is_not_in_force_yet_weighs_less() -> None:
-    known = Known(release=OLD, before=OLD, files=(ChangedFile(path=".env", release="r4", at=ago(minutes=11)),))
+    known = Known(release=OLD, before=OLD, files_from="r4", files=(CHANGED,))
     snap = snapshot(alert("container-unhealthy", "backend", ago(minutes=8)))  # its container is days old
     (found,) = recommend(gather(snap, known, NOW))
     assert found.issue is Issue.CONFIGURATION and found.weight < 60
@@ -199,13 +201,16 @@ def test_a_full_disk_outweighs_a_deploy_and_speaks_against_it() -> None:
     snap = snapshot(alert("disk", "/", ago(minutes=13)), alert("crash-loop", "backend", ago(minutes=12)))
     first, second = recommend(gather(snap, known, NOW))
     assert (first.issue, second.issue) == (Issue.INFRASTRUCTURE, Issue.CODE)
+    assert [way.what for way in first.ways] == ["", "emergency-stop"]
+    may_go = msgspec.structs.replace(backup("old", ago(days=90)), goes="no rule keeps it")
+    first, _ = recommend(gather(msgspec.structs.replace(snap, backups=(may_go,)), known, NOW))
     assert [way.what for way in first.ways] == ["", "prune", "emergency-stop"]
     assert any("that alone would explain it" in line for line in second.against)
 
 
 def test_a_stopped_database_is_started_before_everything_is_stopped() -> None:
     gone = container("mongodb", state="exited", exit_code=0, finished_at=ago(minutes=9))
-    snap = snapshot(alert("database-down", "mongodb", ago(minutes=8)), containers=(gone,))
+    snap = snapshot(alert("database-down", "mongodb", ago(minutes=8)), containers=(gone, container("backend")))
     (found,) = recommend(gather(snap, Known(), NOW))
     assert [(way.what, way.services) for way in found.ways] == [("start", ("mongodb",)), ("emergency-stop", ())]
 
@@ -254,7 +259,7 @@ def test_a_busy_host_says_when_it_is_not_the_stack() -> None:
 
 
 def test_both_are_said_when_code_and_configuration_came_together() -> None:
-    known = Known(changes=(deploy(14, config=True),), release=OLD, before=OLD)
+    known = Known(changes=(deploy(14, config=True),), release=OLD, before=OLD, files_from="r4")
     assert answers(snapshot(alert("crash-loop", "backend", ago(minutes=12))), known) == [
         Issue.CODE, Issue.CONFIGURATION,
     ]  # fmt: skip
@@ -265,6 +270,56 @@ def test_a_deploy_that_did_not_touch_what_is_ill_says_so() -> None:
     touched = recommend(gather(snapshot(alert("crash-loop", "frontend", ago(minutes=12))), known, NOW))[0]
     (other,) = recommend(gather(snapshot(alert("crash-loop", "backend", ago(minutes=12))), known, NOW))
     assert other.weight < touched.weight and "it did not touch backend" in other.against
+
+
+# --- a way is there only where its plan can be made -------------------------------------------------
+
+
+def test_a_first_deploy_is_not_blamed_and_nothing_is_rolled_back_to_nowhere() -> None:
+    known = Known(changes=(deploy(14, first=True, code=None, config=None),), release=OLD)
+    slow = snapshot(alert("response-time", "backend", ago(minutes=5)))
+    (found,) = recommend(gather(slow, known, NOW))
+    assert found.issue is Issue.PERFORMANCE
+    assert any("the first deploy was 13 min ago" in line for line in found.against)
+    (found,) = recommend(gather(snapshot(alert("crash-loop", "backend", ago(minutes=5))), known, NOW))
+    assert found.issue is Issue.FAILURE and "no other deploy" in found.evidence[-1]
+
+
+def test_without_a_release_before_the_restart_comes_first_and_the_reason_is_said() -> None:
+    """The one that is kept is the one that runs: `rollback previous-image` has nowhere to go."""
+    known = Known(changes=(deploy(14),), release=OLD)
+    first, second = recommend(gather(snapshot(alert("crash-loop", "backend", ago(minutes=12))), known, NOW))
+    assert (first.issue, first.ways[0].what) == (Issue.FAILURE, "restart")
+    assert (second.issue, second.ways) == (Issue.CODE, ())
+    assert "no release before the one that runs is kept" in second.against[0]
+
+
+@pytest.mark.parametrize(("release", "why"), [(None, "no release is kept"), (OLD, "as every kept release has them")])
+def test_a_configuration_that_nobody_kept_is_not_rolled_back(release: Kept | None, why: str) -> None:
+    moved = Change(at=ago(minutes=14), what=What.CONFIG, text="git: checkout", code=False)
+    known = Known(changes=(moved,), release=release)
+    first, second = recommend(gather(snapshot(alert("crash-loop", "backend", ago(minutes=12))), known, NOW))
+    assert first.issue is Issue.FAILURE
+    assert (second.issue, second.ways) == (Issue.CONFIGURATION, ()) and why in second.against[0]
+
+
+def test_what_has_no_container_is_made_by_a_deploy() -> None:
+    own = tuple(container(name) for name in ("frontend", "mongodb", "redis"))
+    snap = snapshot(alert("service-missing", "backend", ago(minutes=5)), containers=own)
+    (found,) = recommend(gather(snap, Known(), NOW))
+    assert [way.what for way in found.ways] == ["deploy", "restart-all"]
+    nothing = snapshot(alert("database-down", "mongodb", ago(minutes=5)), containers=())
+    (found,) = recommend(gather(nothing, Known(), NOW))
+    assert [way.what for way in found.ways] == ["deploy"]  # nothing runs: nothing is stopped
+
+
+def test_only_the_engine_is_seen_to_while_it_does_not_answer() -> None:
+    known = Known(changes=(deploy(14),), release=OLD, before=OLD)
+    since = ago(minutes=5)
+    snap = snapshot(alert("engine-unreachable", "engine", since), alert("endpoint-down", "backend", since))
+    first, second = recommend(gather(snap, known, NOW))
+    assert first.issue is Issue.INFRASTRUCTURE and (second.issue, second.ways) == (Issue.CODE, ())
+    assert second.against[0] == "no plan can be made until the engine answers again"
 
 
 # --- laws ------------------------------------------------------------------------------------------
@@ -291,6 +346,7 @@ some_known = st.builds(
     changes=st.lists(changes, max_size=6).map(tuple),
     release=st.sampled_from((None, OLD)),
     before=st.sampled_from((None, OLD)),
+    files_from=st.sampled_from(("", "r4")),
     files=st.lists(
         st.builds(ChangedFile, path=st.just(".env"), release=st.just("r4"), at=times), max_size=2
     ).map(tuple),
@@ -317,7 +373,8 @@ def test_every_recommendation_stands_on_evidence_and_leads_to_a_plan(snap: Snaps
     assert len({one.issue for one in found}) == len(found)
     assert [one.weight for one in found] == sorted((one.weight for one in found), reverse=True)
     for one in found:
-        assert one.evidence and one.against and one.ways and one.answer == ANSWERS[one.issue]
+        assert one.evidence and one.against and one.answer == ANSWERS[one.issue]
+        assert one.ways or any(why in line for why in NO_WAY for line in one.against), one
         for way in one.ways:
             assert way.command and (not way.what or request_of(way).what in PLANS)
     assert len(ways(found)) == sum(len(one.ways) for one in found)

@@ -75,6 +75,7 @@ class Drill(Fault):
             self._usual(),
             changes=(*self.changes(), *self._alerts(), *self._repair()),
             files=self.files() if self.ill else (),
+            files_from="r8" if self.ill and self.files() else "",
         )
 
     def changes(self) -> tuple[Change, ...]:

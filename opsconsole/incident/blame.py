@@ -44,10 +44,22 @@ def reasons(evidence: Evidence, one: Symptom) -> list[Change]:
 
 
 def _changed_something(change: Change) -> bool:
-    """Whether images or configuration are, or may be, others than before: what stayed as it was explains nothing."""
+    """Whether images or configuration are, or may be, others than before: what stayed as it was explains nothing, and
+    a first deploy has no before."""
+    if change.first:
+        return False
     if change.what is What.DEPLOY:
         return change.code is not False or bool(change.config)
     return change.what is What.CONFIG and change.config is not False
+
+
+def can_be_undone(evidence: Evidence, one: Symptom) -> bool:
+    """Whether a rollback is there that takes back what may be the reason."""
+    return any(
+        (evidence.known.before is not None and change.what is What.DEPLOY and change.code is not False)
+        or (evidence.known.files_from and (change.what is What.CONFIG or change.config))
+        for change in reasons(evidence, one)
+    )
 
 
 def onset(evidence: Evidence, one: Symptom) -> datetime:

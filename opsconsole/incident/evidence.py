@@ -51,6 +51,7 @@ class Change(Record, frozen=True):
     bad: bool = False
     code: bool | None = None  # whether it brought other images; None: not known
     config: bool | None = None  # whether it brought another configuration
+    first: bool = False  # a deploy with nothing before it: nothing ran, and no release was kept
     restored: tuple[str, ...] = ()  # by a restore: these collections and databases; () is everything
 
     @property
@@ -81,8 +82,9 @@ class Known(Record, frozen=True):
 
     changes: tuple[Change, ...] = ()
     release: Kept | None = None  # the newest good one
-    before: Kept | None = None  # the good one before it
+    before: Kept | None = None  # the good one before what runs: where a code rollback leads
     files: tuple[ChangedFile, ...] = ()
+    files_from: str = ""  # the newest good release that has other files: where a configuration rollback leads
     losses: tuple[Sign, ...] = ()  # what the guard of an operation found
     baselines: tuple[Baseline, ...] = ()
     settled: tuple[Restored, ...] = ()  # what was red when an incident was closed, and known to whoever closed it

@@ -20,7 +20,7 @@ class Issue(StrEnum):
     CONFIGURATION = "configuration error"
     CODE = "bad deploy"
     PERFORMANCE = "performance degradation"
-    FAILURE = "a failure without a change"
+    FAILURE = "a failure that no rollback mends"
 
 
 ANSWERS = {

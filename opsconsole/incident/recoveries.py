@@ -1,16 +1,17 @@
-"""The lines of the matrix for what no rollback mends: infrastructure, performance, a failure without a change."""
+"""The lines of the matrix for what no rollback mends: infrastructure, performance, a failure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 
-from opsconsole.incident.blame import BLAMED, changes_of, reasons, since, told
+from opsconsole.incident.blame import BLAMED, can_be_undone, changes_of, reasons, since, told
 from opsconsole.incident.evidence import Evidence, What
-from opsconsole.incident.recommendation import Issue, Recommendation, Way, made, some
+from opsconsole.incident.recommendation import Issue, Recommendation, Way, aged, made, some
 from opsconsole.incident.symptoms import DRAGGING, FAILING, Ill, Symptom, containers_of
 from opsconsole.model import RedisStatus
 
+_UP = frozenset({"running", "paused", "restarting"})
 _BUSY = 50.0  # percent of a core: a container that uses less is not why the host is busy
 _START = re.compile("`([^`]*systemctl (?:re)?start [^`]+)`")  # in an advice, which is a sentence
 
@@ -29,11 +30,14 @@ def infrastructure(evidence: Evidence) -> Recommendation | None:
     if Ill.ENGINE in kinds:
         against.append("an emergency stop needs the engine, too: it must come back first")
     else:
-        against.append("an emergency stop takes down what still works; databases are killed after 5 s")
-        ways.append(
-            Way(label="Emergency stop of everything, then recover by hand",
-                command="opsconsole rollback emergency-stop", what="emergency-stop")
-        )  # fmt: skip
+        if any(one.state in _UP for one in evidence.snapshot.containers):
+            against.append("an emergency stop takes down what still works; databases are killed after 5 s")
+            ways.append(
+                Way(label="Emergency stop of everything, then recover by hand",
+                    command="opsconsole rollback emergency-stop", what="emergency-stop")
+            )  # fmt: skip
+        else:
+            against.append("nothing runs any more: an emergency stop has nothing to stop")
     if kinds == {Ill.DATABASE}:
         blamed = [told(evidence, change) for one in ill for change in reasons(evidence, one)]
         against += [f"it fell ill after a change: {one}" for one in dict.fromkeys(blamed)]
@@ -53,14 +57,10 @@ def _by_hand(evidence: Evidence, one: Symptom) -> Iterable[Way]:
                   command=command[1] if command else one.advice or "systemctl start docker")  # fmt: skip
     elif one.ill is Ill.DISK:
         yield Way(label=f"Make room on {one.subject} by hand", command="docker image prune; then logs, old files")
-        yield Way(label="Remove backups that no rule keeps", command="opsconsole backup prune", what="prune")
+        if any(each.goes for each in evidence.snapshot.backups):
+            yield Way(label="Remove backups that no rule keeps", command="opsconsole backup prune", what="prune")
     elif one.service:
-        running = any(each.state == "running" for each in containers_of(evidence.snapshot, one.service))
-        if running:
-            yield _restart(one.service)
-        else:
-            yield Way(label=f"Start {one.service}", command=f"opsconsole start {one.service}", what="start",
-                      services=(one.service,))  # fmt: skip
+        yield _again(evidence, one.service)
     else:
         yield Way(label=f"See to {one.subject} by hand", command=one.advice or "see its log")
 
@@ -79,14 +79,14 @@ def performance(evidence: Evidence) -> Recommendation | None:
     services = list(dict.fromkeys([*_busiest(evidence, slow), *(one.service for one in slow if one.service)]))
     for one in slow:
         against += _no_help(evidence, one)
-    against += _restarted(evidence)
+    against += [*_first_deploy(evidence), *_restarted(evidence)]
     ways = [
         Way(label=f"Raise maxmemory of {one.subject} by hand", command="redis-cli CONFIG SET maxmemory SIZE")
         for one in slow
         if one.rule == "redis-memory"
     ]
-    ways += [_restart(name) for name in services[:2]]
-    ways.append(_RESTART_ALL)
+    ways += [_again(evidence, name) for name in services[:2]]
+    ways += _restart_all(evidence)
     return made(Issue.PERFORMANCE, said, against, ways, 30)
 
 
@@ -129,26 +129,52 @@ def failure(evidence: Evidence) -> Recommendation | None:
     failing = [
         one
         for one in evidence.symptoms
-        if one.ill in FAILING and not reasons(evidence, one) and not (one.ill is Ill.ERRORS and one.service in slow)
+        if one.ill in FAILING
+        and not can_be_undone(evidence, one)
+        and not (one.ill is Ill.ERRORS and one.service in slow)
     ]
     if not failing:
         return None
     said = [since(evidence, one) for one in failing]
-    said.append("no deploy and no change of the configuration in the hour before it")
-    against = ["what it said is read before it is restarted: its log may be the only trace", *_restarted(evidence)]
+    if not any(reasons(evidence, one) for one in failing):
+        said.append(f"no {'other ' if _first_deploy(evidence) else ''}deploy and no change of the configuration in the "
+                    "hour before it")  # fmt: skip
+    against = ["what it said is read before it is restarted: its log may be the only trace"]
+    against += [*_first_deploy(evidence), *_restarted(evidence)]
     if any(one.ill is Ill.CRASH for one in failing):
         against.append("it is restarted by the engine again and again already")
     if any(one.ill is Ill.REFUSED for one in failing):
         against.append("a wrong password stays wrong after a restart: compare it with the env file")
     services = list(dict.fromkeys(one.service for one in failing if one.service))
-    ways = [_restart(name) for name in services[:3]]
-    ways.append(_RESTART_ALL)
+    ways = list(dict.fromkeys(_again(evidence, name) for name in services[:3]))
+    ways += _restart_all(evidence)
     return made(Issue.FAILURE, said, against, ways, 25)
 
 
-_RESTART_ALL = Way(label="Soft restart of all services", command="opsconsole rollback restart-all", what="restart-all")
+def _first_deploy(evidence: Evidence) -> list[str]:
+    """Why no rollback is offered for what was never well."""
+    first = [one for one in changes_of(evidence, What.DEPLOY) if one.first and evidence.now - one.end <= BLAMED]
+    if not first:
+        return []
+    age = aged(first[0].end, evidence.now)
+    return [f"the first deploy was {age} ago and no release is before it: what was wrong from the beginning is mended "
+            "in the files, then deployed again"]  # fmt: skip
 
 
-def _restart(service: str) -> Way:
+def _again(evidence: Evidence, service: str) -> Way:
+    """The smallest step that has it run again: a container that is not there is made by a deploy alone."""
+    own = containers_of(evidence.snapshot, service)
+    if not own:
+        return Way(label=f"Make the container of {service}: deploy what the files say", command="opsconsole deploy",
+                   what="deploy")  # fmt: skip
+    if not any(one.state in _UP for one in own):
+        return Way(label=f"Start {service}", command=f"opsconsole start {service}", what="start",
+                   services=(service,))  # fmt: skip
     return Way(label=f"Restart {service}", command=f"opsconsole restart {service}", what="restart",
                services=(service,))  # fmt: skip
+
+
+def _restart_all(evidence: Evidence) -> list[Way]:
+    if not any(one.state in _UP for one in evidence.snapshot.containers):
+        return []
+    return [Way(label="Soft restart of all services", command="opsconsole rollback restart-all", what="restart-all")]

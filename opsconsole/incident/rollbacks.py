@@ -62,6 +62,10 @@ def _restores(evidence: Evidence, named: str) -> list[Way]:
 # --- code and configuration ------------------------------------------------------------------------
 
 
+_NO_WAY = 50  # weighs less: what cannot be done stands behind what can, with the reason why
+NO_RELEASE_BEFORE = "no release before the one that runs is kept, so there is nothing to roll back to"
+
+
 def code(evidence: Evidence) -> Recommendation | None:
     guilty = [change for change in changes_of(evidence, What.DEPLOY) if change.code is not False]
     hit = struck(evidence, guilty)
@@ -70,9 +74,9 @@ def code(evidence: Evidence) -> Recommendation | None:
     said = [told(evidence, change) for change in guilty if any(change in blamed for _, blamed in hit)]
     said += [since(evidence, one) for one, _ in hit]
     against = list(elsewhere(evidence, hit))
-    target = evidence.known.before or evidence.known.release
+    target = evidence.known.before
     if target is None:
-        against.append("no release is kept to go back to: the plan will say so")
+        against.insert(0, f"{NO_RELEASE_BEFORE}: mend the code and deploy again")
     else:
         said.append(f"{target.name}, from {aged(target.at, evidence.now)} ago, is kept to go back to")
     if any(change.code is None for change in guilty):
@@ -84,6 +88,8 @@ def code(evidence: Evidence) -> Recommendation | None:
               what="previous-image")  # fmt: skip
     weight = 60 + 5 * min(len(hit), 3) - (20 if any(one.code is None for one in guilty) else 0)
     weight -= 0 if touched(hit) else 25
+    if target is None:
+        return made(Issue.CODE, said, against, (), weight - _NO_WAY)
     return made(Issue.CODE, said, against, (way,), weight)
 
 
@@ -110,9 +116,13 @@ def configuration(evidence: Evidence) -> Recommendation | None:
     if waiting:
         against.append(f"{some(waiting)} still run with the configuration of before: the new one is not in force")
         weight -= 25
-    if evidence.known.release is None:
-        against.append("no release is kept: only a commit can be gone back to (`rollback config --commit ID`)")
+    goes_back = evidence.known.files_from
+    if not goes_back:
+        why = "no release is kept" if evidence.known.release is None else "the files are as every kept release has them"
+        against.insert(0, f"{why}: only a commit can be gone back to (`opsconsole rollback config --commit ID`)")
     against.append("the change may have been wanted: talk to whoever made it")
     way = Way(label="Roll the configuration back; the images stay", command="opsconsole rollback config",
               what="config")  # fmt: skip
+    if not goes_back:
+        return made(Issue.CONFIGURATION, said, against, (), weight - _NO_WAY)
     return made(Issue.CONFIGURATION, said, against, (way,), weight)

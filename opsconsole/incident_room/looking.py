@@ -62,6 +62,7 @@ def look(directory: Path, snapshot: Snapshot, look_inside: LookInside, since: da
         release=kept.release,
         before=kept.before,
         files=kept.files,
+        files_from=kept.files_from,
         losses=done.losses,
         baselines=(*counted.baselines, *held.baselines),
         settled=closed.settled,
@@ -131,8 +132,15 @@ def _change(place: Path, what: Plan, records: Sequence[Entry], kept: Sequence[Re
         bad=result not in (Result.DONE, Result.CANCELLED, None) or said == "half done",
         code=code,
         config=config,
+        first=_is_first(first.at, what, kept),
         restored=_restored(what),
     )
+
+
+def _is_first(at: datetime, what: Plan, kept: Sequence[Release]) -> bool:
+    """Whether it is a deploy that nothing ran before, and no release is kept from."""
+    deploys = what.kind in (Kind.DEPLOY, Kind.UPDATE)
+    return deploys and not what.returns_to and not any(one.at < at and one.returnable for one in kept)
 
 
 def _restored(what: Plan) -> tuple[str, ...]:
@@ -203,6 +211,7 @@ def _releases(directory: Path, snapshot: Snapshot) -> Known:
         release=_kept(newest),
         before=_kept(before[-1]) if before else None,
         files=tuple(_changed(directory, newest)),
+        files_from=next((one.name for one in reversed(found) if any(_changed(directory, one))), ""),
     )
 
 
