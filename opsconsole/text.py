@@ -9,6 +9,7 @@ passes plain text with `markup=False` or a `Text`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 MASK = "********"
 
@@ -111,3 +112,20 @@ def mask_text(text: str, secrets: tuple[str, ...] = ()) -> str:
     for pattern in (_AUTHORIZATION, _LOGIN):
         text = pattern.sub(lambda found: found["start"] + MASK, text)
     return _ASSIGNMENT.sub(lambda found: found["name"] + MASK, text)
+
+
+def known_secrets(*environments: Mapping[str, str]) -> tuple[str, ...]:
+    """Values of variables whose names say that they are secret, longest first; each line of those with several."""
+    found = {
+        line.strip()
+        for environment in environments
+        for name, value in environment.items()
+        if is_secret_name(name)
+        for line in value.splitlines()
+    }
+    return tuple(sorted((one for one in found if len(one) >= 6), key=len, reverse=True))
+
+
+def without_paths(environment: Mapping[str, str]) -> dict[str, str]:
+    """PWD, SSH_AUTH_SOCK and their like name places, and would mask them wherever they stand."""
+    return {name: value for name, value in environment.items() if not value.startswith("/")}

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from opsconsole.model import Container, Mount, Service, VolumeKind
 from opsconsole.operations import mounts, plan, release_making
-from opsconsole.operations.facts import Ground, Look
+from opsconsole.operations.facts import Look
+from opsconsole.operations.ground import Ground
 from opsconsole.operations.plan import DataEffect, Effect, Kind, Plan
 from opsconsole.roles import DATA_PATHS
 from opsconsole.sources.volumes import EngineVolume, volume_rows

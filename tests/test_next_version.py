@@ -10,7 +10,8 @@ import pytest
 from opsconsole.config import Config
 from opsconsole.model import SourceError
 from opsconsole.operations import next_version
-from opsconsole.operations.facts import Ground, Look
+from opsconsole.operations.facts import Look
+from opsconsole.operations.ground import Ground
 from opsconsole.operations.next_version import NextVersion
 from opsconsole.stack import compose
 from opsconsole.stack.compose import ComposeFiles

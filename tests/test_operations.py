@@ -16,12 +16,13 @@ import pytest
 
 from opsconsole.model import Container, HealthCheck, Service, Volume, VolumeKind, VolumeUse
 from opsconsole.operations import chain, commands, journal, launch, lock, places, plan, stack_plans, unfinished, who
-from opsconsole.operations.facts import Look, container_facts, known_secrets
+from opsconsole.operations.facts import Look, container_facts
 from opsconsole.operations.gates import STABLE_SECONDS, gate
 from opsconsole.operations.journal import Journal, Result
 from opsconsole.operations.plan import DataEffect, Effect, Kind, Plan, Step
 from opsconsole.operations.plan_facts import ContainerFact, Facts, differences
 from opsconsole.operations.who import Who
+from opsconsole.text import known_secrets
 
 NOW = datetime(2026, 1, 31, 2, 0, tzinfo=UTC)
 

@@ -21,7 +21,7 @@ from opsconsole.incident.course import Incident
 from opsconsole.incident_room import records
 from opsconsole.incident_room.looking import began
 from opsconsole.model import Snapshot, SourceError
-from opsconsole.operations import emergency, facts
+from opsconsole.operations import emergency, masking
 from opsconsole.operations.places import existing_operations
 from opsconsole.operations.requests import Site
 from opsconsole.text import mask_text
@@ -61,7 +61,7 @@ def bundle(site: Site, incident: Incident, snapshot: Snapshot, report: str, to: 
 def _secrets(site: Site) -> tuple[str, ...]:
     """All that can be known; where the engine does not answer, those of the env file."""
     found: set[str] = set()
-    for ask in (facts.env_file_secrets, facts.container_secrets):
+    for ask in (masking.env_file_secrets, masking.container_secrets):
         with contextlib.suppress(SourceError):
             found.update(ask(site.directory, site.config(), site.project))
     return tuple(sorted(found, key=len, reverse=True))

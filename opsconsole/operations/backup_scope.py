@@ -15,7 +15,7 @@ import msgspec
 
 from opsconsole.config import Config
 from opsconsole.model import Mount, SourceError, Stack, VolumeKind
-from opsconsole.operations import facts, releases
+from opsconsole.operations import compose_call, facts, releases
 from opsconsole.operations.census import is_data
 from opsconsole.operations.facts import Look
 from opsconsole.operations.reach import reach
@@ -119,7 +119,7 @@ def _apart(places: Sequence[Place], directory: Path) -> tuple[Place, ...]:
     """Two directories of the same name are called by their paths."""
     names = [place.name for place in places]
     return tuple(
-        msgspec.structs.replace(place, name=facts.from_here(directory, place.path))
+        msgspec.structs.replace(place, name=compose_call.from_here(directory, place.path))
         if names.count(place.name) > 1
         else place
         for place in places

@@ -10,7 +10,7 @@ from opsconsole.backups.encryption import SUFFIX, Keys
 from opsconsole.backups.opening import Opened
 from opsconsole.model import SourceError
 from opsconsole.operations.backup_scope import Scope
-from opsconsole.operations.facts import from_here
+from opsconsole.operations.compose_call import from_here
 from opsconsole.operations.orders import NewFile
 
 

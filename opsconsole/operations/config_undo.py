@@ -11,8 +11,9 @@ from pathlib import Path
 from opsconsole.config import Config
 from opsconsole.model import SourceError
 from opsconsole.operations import file_acts, journal, next_version, restore_state
+from opsconsole.operations.compose_call import from_here
 from opsconsole.operations.config_plans import Restoration
-from opsconsole.operations.facts import Look, from_here
+from opsconsole.operations.facts import Look
 from opsconsole.operations.file_acts import KeptBefore
 from opsconsole.operations.journal import Result
 from opsconsole.operations.orders import NewFile

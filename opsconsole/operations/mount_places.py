@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import msgspec
 
 from opsconsole.model import Mount
-from opsconsole.operations.facts import Ground, Look
+from opsconsole.operations.facts import Look
+from opsconsole.operations.ground import Ground
 from opsconsole.stack.rendered import ServiceConfig
 
 

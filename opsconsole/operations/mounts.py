@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterator, Sequence
 import msgspec
 
 from opsconsole.model import Container, Mount, Volume, VolumeKind, volume_words
-from opsconsole.operations.facts import Ground, Look
+from opsconsole.operations.facts import Look
+from opsconsole.operations.ground import Ground
 from opsconsole.operations.mount_places import Place, cover, key_of, mounts_of, same_place, state_of
 from opsconsole.operations.plan import DataEffect, Effect
 from opsconsole.roles import DATA_PATHS

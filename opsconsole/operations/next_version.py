@@ -15,7 +15,8 @@ from opsconsole.config import Config
 from opsconsole.model import SourceError
 from opsconsole.operations import compose_changes, facts, preflight
 from opsconsole.operations.compose_changes import Change
-from opsconsole.operations.facts import Ground, Look
+from opsconsole.operations.facts import Look
+from opsconsole.operations.ground import Ground
 from opsconsole.operations.places import state_directory
 from opsconsole.stack import compose, envfile, files, places, plain_file
 from opsconsole.stack.compose import ComposeCommand, ComposeFiles

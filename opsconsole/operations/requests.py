@@ -126,10 +126,10 @@ def _refuse_half_a_restore(site: Site) -> None:
 
 
 def _stop(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import facts, stack_plans
+    from opsconsole.operations import memory_only, stack_plans
 
     look = _look(site)
-    return stack_plans.stop(look, request.services, facts.redis_in_memory_only(look, site.config()))
+    return stack_plans.stop(look, request.services, memory_only.redis_in_memory_only(look, site.config()))
 
 
 def _start(site: Site, request: Request) -> Plan:
@@ -139,14 +139,14 @@ def _start(site: Site, request: Request) -> Plan:
 
 
 def _restart(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import facts, past, stack_plans
+    from opsconsole.operations import memory_only, past, stack_plans
 
     look = _look(site)
     return stack_plans.restart(
         look,
         request.services,
         rolling=request.rolling,
-        memory=facts.redis_in_memory_only(look, site.config()),
+        memory=memory_only.redis_in_memory_only(look, site.config()),
         seconds=past.seconds_by_service(site.directory),
     )
 
@@ -158,55 +158,57 @@ def _emergency_stop(site: Site, request: Request) -> Plan:
 
 
 def _remove(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import facts, remove_plans
+    from opsconsole.operations import memory_only, remove_plans
 
     config = site.config()
     there = remove_plans.holdings(site.directory, config, project=site.project)
-    return remove_plans.remove(there, releases=request.releases, memory=facts.redis_in_memory_only(there.look, config))
+    return remove_plans.remove(
+        there, releases=request.releases, memory=memory_only.redis_in_memory_only(there.look, config)
+    )
 
 
 def _deploy(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import deploy_look, deploy_plans, facts
+    from opsconsole.operations import deploy_look, deploy_plans, memory_only
 
     config, look = site.config(), _look(site)
     known = deploy_look.learn(site.directory, look)
-    memory = facts.redis_in_memory_only(look, config)
+    memory = memory_only.redis_in_memory_only(look, config)
     return deploy_plans.deploy(look, config, known, no_cache=request.no_cache, memory=memory)
 
 
 def _update(site: Site, request: Request) -> Plan:
     """Fetches: objects and remote-tracking references are added, no file is changed."""
-    from opsconsole.operations import deploy_look, facts, update_plans
+    from opsconsole.operations import deploy_look, memory_only, update_plans
 
     config, look = site.config(), _look(site)
     arrival = update_plans.look_ahead(look, config, fetch=request.fetch)
     known = deploy_look.learn(site.directory, arrival.version.look)
-    memory = facts.redis_in_memory_only(look, config)
+    memory = memory_only.redis_in_memory_only(look, config)
     return update_plans.update(look, config, arrival, known, _safety(site, request), memory=memory)
 
 
 def _config(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import config_plans, deploy_look, facts
+    from opsconsole.operations import config_plans, deploy_look, memory_only
 
     config, look = site.config(), _look(site)
     then = config_plans.look_back(look, config, to=request.to, commit=request.commit)
     known = deploy_look.learn(site.directory, then.version.look)
-    memory = facts.redis_in_memory_only(look, config)
+    memory = memory_only.redis_in_memory_only(look, config)
     return config_plans.rollback(look, config, then, known, _safety(site, request), memory=memory)
 
 
 def _undo_config(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import config_plans, config_undo, deploy_look, facts
+    from opsconsole.operations import config_plans, config_undo, deploy_look, memory_only
 
     config, look = site.config(), _look(site)
     then = config_undo.look_back(look, config, request.operation)
     known = deploy_look.learn(site.directory, then.version.look)
-    memory = facts.redis_in_memory_only(look, config)
+    memory = memory_only.redis_in_memory_only(look, config)
     return config_plans.rollback(look, config, then, known, _safety(site, request), memory=memory)
 
 
 def _previous_image(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import deploy_look, facts, rollback_plans
+    from opsconsole.operations import deploy_look, facts, memory_only, rollback_plans
 
     config = site.config()
     try:
@@ -215,7 +217,9 @@ def _previous_image(site: Site, request: Request) -> Plan:
         # A release needs nothing of today's files: they may be what is wrong.
         look = facts.engine_look(site.directory, config, project=site.project)
     known = deploy_look.learn(site.directory, look)
-    return rollback_plans.rollback(look, config, known, request.to, memory=facts.redis_in_memory_only(look, config))
+    return rollback_plans.rollback(
+        look, config, known, request.to, memory=memory_only.redis_in_memory_only(look, config)
+    )
 
 
 def _finish(site: Site, request: Request) -> Plan:

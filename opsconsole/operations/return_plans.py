@@ -8,9 +8,10 @@ from pathlib import Path
 from opsconsole.config import Config
 from opsconsole.model import Service
 from opsconsole.operations import deploy_changes, releases
+from opsconsole.operations.compose_call import from_here
 from opsconsole.operations.deploy_look import Known
 from opsconsole.operations.deploy_origin import Origin
-from opsconsole.operations.facts import Look, from_here
+from opsconsole.operations.facts import Look
 from opsconsole.operations.plan import Act, Basis, Plan, Step
 from opsconsole.operations.releases import Release
 from opsconsole.operations.stack_plans import RUNNING, data_effects

@@ -29,6 +29,7 @@ from opsconsole.operations import (
     hooks,
     journal,
     lock,
+    masking,
     plan,
     plan_facts,
     preflight,
@@ -64,7 +65,7 @@ class _Runner:
         self.config = config
         self.plan: Plan = journal.read_plan(place)
         self.project = project or self.plan.stack
-        self.secrets = facts.env_file_secrets(directory, config, self.project)
+        self.secrets = masking.env_file_secrets(directory, config, self.project)
         reserve.keep(directory)
         self._journal = Journal(place, self.secrets, lambda: reserve.give_up(directory))
         self._output = commands.Output(place, self.secrets)
@@ -138,13 +139,13 @@ class _Runner:
             return None  # an id is never given to another container
         if not self.plan.bound:
             with suppress(SourceError):  # it has to stop the stack, whatever it cannot learn
-                self._learn(facts.container_secrets(self.directory, self.config, self.project))
+                self._learn(masking.container_secrets(self.directory, self.config, self.project))
             return None
         from_engine = self.plan.basis is Basis.ENGINE
         looking = facts.engine_look if from_engine else facts.look
         try:
             now = looking(self.directory, self.config, project=self.project)
-            more = facts.container_secrets(self.directory, self.config, self.project) if from_engine else ()
+            more = masking.container_secrets(self.directory, self.config, self.project) if from_engine else ()
         except SourceError as error:
             raise Stopped(Result.REFUSED, error.problem, error.hint) from None
         self._learn((*now.secrets, *more))

@@ -24,7 +24,7 @@ from opsconsole.config import Config
 from opsconsole.model import Container, SourceError, Volume, VolumeKind
 from opsconsole.operations import file_acts, journal, next_version, past, replica_sets, restore_state, set_steps
 from opsconsole.operations.backup_scope import Scope
-from opsconsole.operations.facts import from_here
+from opsconsole.operations.compose_call import from_here
 from opsconsole.operations.journal import Result
 from opsconsole.operations.orders import NewFile, ServiceEdit, SetOrder
 from opsconsole.operations.places import existing_operations

@@ -204,13 +204,13 @@ class ContainersPane(Pane):
 
     def _plan(self, verb: Verb, containers: Sequence[Container]) -> Plan:
         """From what is on the screen: no question to the engine, nothing to wait for."""
-        from opsconsole.operations import container_plans, facts
+        from opsconsole.operations import container_plans, memory_only
 
         snapshot = self._snapshot
         assert snapshot is not None  # there is a row
         stack = snapshot.stack.name if snapshot.stack else containers[0].project
         site = self.console_app.operating.site
-        memory = facts.kept_in_memory(snapshot.databases)
+        memory = memory_only.kept_in_memory(snapshot.databases)
         directory = site.directory if site else Path(snapshot.stack.directory if snapshot.stack else ".")
         return container_plans.plan(stack, directory, verb, containers, snapshot.volumes, memory)
 
