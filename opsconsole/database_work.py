@@ -77,6 +77,7 @@ class RedisClient(Record, frozen=True):
     id: str
     address: str
     name: str = ""
+    kind: str = ""  # "replica", "master", "monitor", "pubsub", "blocked"; "" for any other
     age_seconds: float = 0.0
     idle_seconds: float = 0.0
     database: int = 0

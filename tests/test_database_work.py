@@ -14,8 +14,9 @@ import pymongo
 import pytest
 
 from opsconsole.backups.growth import growth, to_compare_with
+from opsconsole.backups.redis_link import linked
 from opsconsole.cli import main
-from opsconsole.database_work import Index, View, Work
+from opsconsole.database_work import Index, RedisClient, View, Work
 from opsconsole.demo import demo_sources
 from opsconsole.model import (
     BackupContents,
@@ -453,6 +454,36 @@ def test_redis_is_emptied_only_with_its_name_and_after_a_safety_backup(stack: Ba
         assert client.dbsize() == 0
     assert {one.backup_class.value for one in stack.listed()} == {"safety"}
     assert all([part.kind for part in one.parts if part.kind == "redis"] for one in stack.listed())
+
+
+def test_a_client_of_redis_is_ended_by_its_number_and_its_address(stack: BackupStack) -> None:
+    with looked_at(stack) as databases, stack.keys() as client, linked(stack.redis.uri) as replica:
+        client.client_setname("worker")
+        replica.socket().sendall(b"PSYNC ? -1\r\n")
+
+        def listed() -> dict[str, RedisClient]:
+            return {one.kind or one.name: one for one in databases.at_work(REDIS, View.CLIENTS).clients}
+
+        def end(one: RedisClient) -> tuple[str, bool]:
+            plan = database_plans.end_client("shop", stack.directory, REDIS, one)
+            return database_plans.carry_out(stack.site, plan)
+
+        wait_until(lambda: "replica" in listed(), 30, "the replica is not one yet")
+        seen = listed()
+        assert seen["worker"].address.startswith("127.0.0.1:")
+        for other, why in (
+            (msgspec.structs.replace(seen["worker"], address="127.0.0.1:1"), "another one's by now"),
+            (msgspec.structs.replace(seen["worker"], id="999999"), "is gone"),
+            (seen["replica"], "it is a replica"),
+            (seen["opsconsole"], "a connection of opsconsole"),
+        ):
+            said, done = end(other)
+            assert not done and why in said, said
+        assert listed().keys() >= {"worker", "replica", "opsconsole"}, "nobody was ended"
+        said, done = end(seen["worker"])
+        assert done and "it is disconnected" in said, said
+        assert "worker" not in listed()
+    assert "abort of client" in last(stack)[0].title and last(stack)[-1].result is Result.DONE
 
 
 def test_redis_tells_slow_commands_clients_and_memory(stack: BackupStack) -> None:

@@ -17,6 +17,7 @@ from redis.retry import Retry
 
 from opsconsole.model import SourceError
 from opsconsole.sources.network import explain, place_of, secrets_of, user_of
+from opsconsole.sources.redis_clients import introduce
 from opsconsole.text import mask_text, printable
 
 CONNECT_SECONDS = 5.0
@@ -118,6 +119,7 @@ def _open(uri: str) -> Any:
         "socket_timeout": ANSWER_SECONDS,
         "protocol": 2,
         "retry": Retry(NoBackoff(), 0),
+        "redis_connect_func": introduce,
     }
     try:
         return _connected(kind, options)

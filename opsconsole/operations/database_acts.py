@@ -12,7 +12,7 @@ from opsconsole.operations.acts import Fields, Operation
 from opsconsole.operations.orders import DatabaseOrder
 from opsconsole.operations.plan import Act, Step
 from opsconsole.operations.saving import reachable
-from opsconsole.sources import mongo_maintaining
+from opsconsole.sources import mongo_maintaining, redis_clients
 from opsconsole.sources.connection import Connection
 
 _MOST_TOLD = 5
@@ -23,6 +23,14 @@ def abort_operation(operation: Operation, one: Step) -> Fields:
     order = _order(operation)
     assert order.running is not None
     return {"text": mongo_maintaining.abort_operation(_server(operation), order.running)}
+
+
+def end_client(operation: Operation, one: Step) -> Fields:
+    """Act.END_CLIENT."""
+    order = _order(operation)
+    assert order.client is not None
+    with linked(_server(operation).uri) as link:
+        return {"text": redis_clients.end(order.client, link.command)}
 
 
 def validate(operation: Operation, one: Step) -> Fields:
@@ -115,6 +123,7 @@ def _told(operation: Operation) -> mongo_maintaining.Told:
 
 ACTS: dict[Act, acts.Act] = {
     Act.ABORT: abort_operation,
+    Act.END_CLIENT: end_client,
     Act.VALIDATE: validate,
     Act.REBUILD_INDEX: rebuild_index,
     Act.FLUSH: flush,

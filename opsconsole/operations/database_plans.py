@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from opsconsole.backups.findings import counted
+from opsconsole.database_work import RedisClient
 from opsconsole.model import BackupClass, DatabaseTarget, RunningOperation, SourceError
 from opsconsole.operations import backup_plans
 from opsconsole.operations.backup_plans import MAY_TAKE_SECONDS
@@ -38,6 +39,29 @@ def abort_operation(stack: str, directory: Path, target: DatabaseTarget, known: 
         ),
         only=(f"{known.kind or 'operation'} {known.opid}",),
         database=DatabaseOrder(kind=target.kind, server=target.name, running=known),
+    )
+
+
+def end_client(stack: str, directory: Path, target: DatabaseTarget, known: RedisClient) -> Plan:
+    """Disconnect one client of Redis: by its number and its address, if it is still there when that is done."""
+    name = f" ({known.name})" if known.name else ""
+    return Plan(
+        kind=Kind.ABORT,
+        stack=stack,
+        directory=str(directory),
+        basis=Basis.NAMED,
+        steps=(
+            Step(
+                id="end-client",
+                title=f"Disconnect the client {known.id} at {known.address}{name}",
+                act=Act.END_CLIENT,
+                effect="What it has sent and got no answer to may have been done or not; most connect again by "
+                "themselves.",
+                seconds=60,
+            ),
+        ),
+        only=(f"client {known.id} at {known.address}",),
+        database=DatabaseOrder(kind=target.kind, server=target.name, client=known),
     )
 
 

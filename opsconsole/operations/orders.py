@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from opsconsole.database_work import RedisClient
 from opsconsole.model import BackupClass, Record, RunningOperation
 
 
@@ -95,4 +96,5 @@ class DatabaseOrder(Record, frozen=True):
     index: str = ""
     made_of: str = ""  # the index, as canonical Extended JSON
     running: RunningOperation | None = None
+    client: RedisClient | None = None
     redis_database: int | None = None  # None is all of them

@@ -76,6 +76,7 @@ class Act(StrEnum):
     CLEAR_BESIDE = "clear-beside"  # what lies beside the live data goes
     IMPORT = "import"  # documents of a file into a collection
     ABORT = "abort"  # one of MongoDB, if it is still the one that was seen
+    END_CLIENT = "end-client"  # one of Redis, likewise
     VALIDATE = "validate"  # collections and their indexes
     REBUILD_INDEX = "rebuild-index"
     FLUSH = "flush"  # keys of Redis

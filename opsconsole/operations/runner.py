@@ -441,7 +441,10 @@ ACTS: dict[Act, acts.Act] = {
             Act.COMPARE_DATA,
         )
     },
-    **{act: acts.late("database_acts", act) for act in (Act.ABORT, Act.VALIDATE, Act.REBUILD_INDEX, Act.FLUSH)},
+    **{
+        act: acts.late("database_acts", act)
+        for act in (Act.ABORT, Act.END_CLIENT, Act.VALIDATE, Act.REBUILD_INDEX, Act.FLUSH)
+    },
     Act.PREFLIGHT: preflight.preflight,
     Act.PULL: deploy_acts.pull,
     Act.RECORD_RELEASE: deploy_acts.record,

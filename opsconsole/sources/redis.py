@@ -25,6 +25,7 @@ from opsconsole.model import RedisStatus
 from opsconsole.sources import redis_work
 from opsconsole.sources.connection import Connection
 from opsconsole.sources.network import Explained, Fault, explain, fault_of, greeting, place_of, secrets_of, user_of
+from opsconsole.sources.redis_clients import introduce
 from opsconsole.sources.redis_parse import standing_problem, status_from_info
 from opsconsole.text import mask_text, printable
 
@@ -166,6 +167,7 @@ class RedisServer:
             # The protocol of every version; HELLO is unknown before Redis 6.
             protocol=2,
             retry=Retry(NoBackoff(), 0),
+            redis_connect_func=introduce,
             decode_responses=decode,
             encoding_errors="replace",
             **options,

@@ -6,16 +6,17 @@ Importing this module imports redis-py (about 0.1 s).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from opsconsole.database_work import BigKey, RedisClient, SlowGroup, View, Work
+from opsconsole.database_work import BigKey, SlowGroup, View, Work
 from opsconsole.model import SourceError
 from opsconsole.sources.command_text import redis_command, shortened
+from opsconsole.sources.redis_clients import clients
 from opsconsole.sources.redis_parse import fields_from
 
 SCAN_SECONDS, SCAN_KEYS = 3.0, 20_000
@@ -48,28 +49,7 @@ def _text(value: object) -> str:
 
 
 def _clients(client: redis.Redis) -> Work:
-    lines = _text(_ask(client, "CLIENT LIST")).splitlines()
-    rows = [dict(pair.partition("=")[::2] for pair in line.split()) for line in lines]
-    found = sorted((_client(row) for row in rows if row), key=lambda one: -(one.memory_bytes or 0))
-    return Work(view=View.CLIENTS, asked_at=datetime.now(UTC), clients=tuple(found))
-
-
-def _client(row: Mapping[str, str]) -> RedisClient:
-    return RedisClient(
-        id=row.get("id", ""),
-        address=row.get("addr", ""),
-        name=row.get("name", "") or row.get("user", ""),
-        age_seconds=float(_number(row.get("age")) or 0),
-        idle_seconds=float(_number(row.get("idle")) or 0),
-        database=_number(row.get("db")) or 0,
-        command=row.get("cmd", "").replace("|", " "),
-        memory_bytes=_number(row.get("tot-mem")),
-        output_bytes=_number(row.get("omem")),
-    )
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.lstrip("-").isdigit() else None
+    return Work(view=View.CLIENTS, asked_at=datetime.now(UTC), clients=clients(_text(_ask(client, "CLIENT LIST"))))
 
 
 def _slow(client: redis.Redis) -> Work:

@@ -26,7 +26,7 @@ def room_of(app: ConsoleApp) -> Room | None:
     if app.room is None and site is not None:
         from opsconsole.incident_room.room import Room
 
-        app.room = Room(site.directory, app.sources.backups.look_inside)
+        app.room = Room(site.directory, lambda backup: app.sources.backups.look_inside(backup))
     return app.room
 
 

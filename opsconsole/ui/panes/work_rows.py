@@ -74,6 +74,7 @@ _SHAPES: dict[View, tuple[Shape, ...]] = {
         ("Name", 10, True, 0, 30),
         ("Idle", 7, False, 0, 8),
         ("Last command", 14, True, 1, 24),
+        ("Kind", 8, True, 2, 9),
         ("Age", 7, False, 2, 8),
         ("Db", 4, False, 3, 5),
         ("Unfetched", 10, False, 3, 10),
@@ -245,12 +246,12 @@ def _signed(amount: float) -> str:
 def _client(one: RedisClient) -> WorkRow:
     return WorkRow(
         key=one.id,
-        cells=(size(one.memory_bytes), one.address, one.name, duration(one.idle_seconds), one.command,
+        cells=(size(one.memory_bytes), one.address, one.name, duration(one.idle_seconds), one.command, one.kind,
                duration(one.age_seconds), str(one.database), size(one.output_bytes)),
-        orders=(one.memory_bytes, one.address, one.name, one.idle_seconds, one.command, one.age_seconds, one.database,
-                one.output_bytes),
+        orders=(one.memory_bytes, one.address, one.name, one.idle_seconds, one.command, one.kind, one.age_seconds,
+                one.database, one.output_bytes),
         facts=(
-            ("client", f"{one.address} {one.name}".strip()),
+            ("client", " ".join(part for part in (one.id, "at", one.address, one.name, one.kind) if part)),
             ("connected", f"{duration(one.age_seconds)}, idle for {duration(one.idle_seconds)}"),
             ("last", f"{one.command} in database {one.database}"),
             ("memory", f"{size(one.memory_bytes)}, of it {size(one.output_bytes)} that it has not fetched"),

@@ -11,7 +11,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from opsconsole.backups.growth import growth, to_compare_with
-from opsconsole.database_work import VIEWS, Growth, Index, View, Work
+from opsconsole.database_work import VIEWS, Growth, Index, RedisClient, View, Work
 from opsconsole.model import Backup, DatabaseTarget, MongoStatus, RunningOperation, Snapshot, SourceError
 from opsconsole.operations.orders import DatabaseOrder
 from opsconsole.operations.requests import Request
@@ -47,8 +47,8 @@ class Answer(NamedTuple):
 class WorkScreen(ActingScreen):
     place: ClassVar[str] = "work"
     actions = (
-        Action("abort_operation", ("Z",), "abort it", "Abort this operation of MongoDB, after a question.", footer=3,
-               changes=True, palette=False),
+        Action("end_it", ("Z",), "end it", "End this operation of MongoDB or this client of Redis, after a question.",
+               footer=3, changes=True, palette=False),
         Action("validate", ("V",), "validate", "Validate this collection, or all of them; a plan is shown first.",
                footer=4, changes=True, opens=True, palette=False),
         Action("rebuild_index", ("I",), "rebuild", "Drop this index and build it again; a plan is shown first.",
@@ -248,8 +248,8 @@ class WorkScreen(ActingScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         record, stop = self._record, self.stop
-        if action == "abort_operation":
-            return isinstance(record, RunningOperation)
+        if action == "end_it":
+            return isinstance(record, RunningOperation | RedisClient)
         if action == "rebuild_index":
             return isinstance(record, Index)
         if action == "validate":
@@ -312,17 +312,22 @@ class WorkScreen(ActingScreen):
         self._outcome = [Content.styled(f"{sign(tone, self.glyphs)} {printable(text)}", tone)]
         self._show()
 
-    def action_abort_operation(self) -> None:
-        """What is ended is the operation of this moment, by its number and all that is known of it."""
+    def action_end_it(self) -> None:
+        """What is ended is the operation or the client of this moment, by its number and all that is known of it."""
         record, stop, operating = self._record, self.stop, self.console_app.operating
-        if not isinstance(record, RunningOperation) or stop is None or self._refused():
+        if not isinstance(record, RunningOperation | RedisClient) or stop is None or self._refused():
             return
         from opsconsole.operations import database_plans
 
         site, snapshot = operating.site, self.snapshot
         assert site is not None  # it was not refused
         stack = snapshot.stack.name if snapshot is not None and snapshot.stack is not None else ""
-        plan = database_plans.abort_operation(stack, site.directory, stop.target, record)
+        if isinstance(record, RunningOperation):
+            plan = database_plans.abort_operation(stack, site.directory, stop.target, record)
+            what, button = f"Abort {printable(record.kind)} {record.opid}", "Abort it"
+        else:
+            plan = database_plans.end_client(stack, site.directory, stop.target, record)
+            what, button = f"Disconnect the client {record.id} at {printable(record.address)}", "Disconnect it"
         row = self.table.current if self.table is not None else None
         said = [operating.target(), Content(""), *(detail(row, 70) if row is not None else ())]
         said += [Content(""), Content.styled(plan.steps[0].effect, Tone.MUTED)]
@@ -335,12 +340,9 @@ class WorkScreen(ActingScreen):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                words = f"abort {record.kind} {record.opid}"
-                self.console_app.in_background(lambda: database_plans.carry_out(site, plan), told, words)
+                self.console_app.in_background(lambda: database_plans.carry_out(site, plan), told, what)
 
-        self.app.push_screen(
-            ConfirmScreen(f"Abort {printable(record.kind)} {record.opid}?", said, "Abort it"), answered
-        )
+        self.app.push_screen(ConfirmScreen(f"{what}?", said, button), answered)
 
 
 def _called(target: DatabaseTarget) -> str:
