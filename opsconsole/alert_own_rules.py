@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -77,12 +78,21 @@ def _finding(own: RuleSettings, subject: str, message: str, value: float) -> Fin
         subject=subject,
         severity=Severity(own.severity),
         message=message,
-        action=own.action,
+        action=own.action or _where_to_look(own, subject),
         value=value,
         limit=own.threshold,
         hold_seconds=own.hold_seconds,
         clear_seconds=0.0 if own.event else CLEAR_SECONDS,
     )
+
+
+def _where_to_look(own: RuleSettings, subject: str) -> str:
+    """What to do when the rule does not say it."""
+    if own.log:
+        return f"read these lines: opsconsole logs {subject} --grep {shlex.quote(own.log)}"
+    if own.event:
+        return f"read its log ({subject}), and see what else happened then: opsconsole alerts history"
+    return "see its course: m in the console, 5 to 7 for an hour, a day, a week"
 
 
 class _Measured:

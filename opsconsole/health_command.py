@@ -21,15 +21,30 @@ def add_command(
     parser = commands.add_parser(
         "health",
         help="is all well: each thing with its number, its limit and what to do",
-        description="Is all well? Exit code 0 all well, 1 something needs attention or is not known, 2 could not look.",
+        description="Is all well? Exit code 0 all well (or silenced), 1 something needs attention or is not known, "
+        "2 the engine or the stack could not be looked at.",
     )
     add_stack_options(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="what is well, too, line by line")
     parser.add_argument("--json", action="store_true", help="every line as JSON")
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of --json and end")
     parser.add_argument(
         "--timeout", type=float, default=20.0, metavar="SECONDS", help="wait this long at most (default 20)"
     )
-    parser.set_defaults(run=lambda arguments: run(arguments, monitor_of(arguments)))
+    parser.set_defaults(
+        run=lambda arguments: print_schema() if arguments.schema else run(arguments, monitor_of(arguments))
+    )
+
+
+def print_schema() -> int:
+    import json
+
+    import msgspec
+
+    from opsconsole.health import Health
+
+    print(json.dumps(msgspec.json.schema(Health), indent=2))
+    return 0
 
 
 def run(arguments: argparse.Namespace, monitor: Monitor) -> int:

@@ -18,9 +18,10 @@ import pytest
 from opsconsole.alert_findings import Thresholds
 from opsconsole.alert_settings import BUILT_IN
 from opsconsole.demo import demo_sources
-from opsconsole.health import AREAS, HealthLine, Verdict, check
+from opsconsole.health import AREAS, COULD_NOT_LOOK, Health, HealthLine, Verdict, check
 from opsconsole.health.checking import LOOKED_AT
 from opsconsole.health.latencies import with_kept
+from opsconsole.health.lines import ALL_WELL, NEEDS_ATTENTION
 from opsconsole.health.page import as_text
 from opsconsole.metrics import MetricsStore, Value, metrics_file
 from opsconsole.model import (
@@ -32,6 +33,7 @@ from opsconsole.model import (
     Endpoint,
     MongoStatus,
     Probe,
+    Proof,
     Reading,
     RedisStatus,
     ReplicaMember,
@@ -97,6 +99,7 @@ SCHEDULE = Schedule(
     next_kind="backup",
     next_at=NOW + timedelta(hours=3),
     last=(ScheduledRun(kind="backup", began=ago(hours=12), outcome="done"),),
+    proof=Proof(at=ago(days=3), percent=100),
 )
 
 
@@ -171,10 +174,19 @@ def test_a_calm_stack_is_well_in_every_area_and_each_line_has_its_number_and_its
         "20 of 820 connections (2 %)",
         "50 B of 100 B (50 %)",
         "was restored for a test 48 h ago",
+        "100 % proven 3 days ago",
         "crontab, ticked 5 min ago; next backup in 3 h",
         "backup: done 12 h ago",
     ):
         assert said in numbers, said
+
+
+def test_what_scripts_read_keeps_its_names() -> None:
+    fields = ["area", "subject", "verdict", "looked_at", "number", "limit", "action", "silenced_until"]
+    assert list(HealthLine.__struct_fields__) == fields
+    assert list(Health.__struct_fields__) == ["stack", "sampled_at", "verdict", "exit_code", "lines"]
+    assert [verdict.value for verdict in Verdict] == ["critical", "attention", "not known", "well", "nothing there"]
+    assert (ALL_WELL, NEEDS_ATTENTION, COULD_NOT_LOOK) == (0, 1, 2)
 
 
 # --- what is not ---------------------------------------------------------------------------------------
@@ -346,7 +358,7 @@ def test_an_alert_is_about_one_of_the_lines_of_its_subject_and_silences_no_other
 def test_the_page_says_worst_first_and_what_is_well_in_short() -> None:
     bad = calm(**mongo(slow=(_SLOW,)))
     page = as_text(check(bad, LIMITS), bad)
-    assert page.splitlines()[1] == "1 attention, 20 well."
+    assert page.splitlines()[1] == "1 attention, 21 well."
     assert "attention  mongodb      mongodb: find of shop.orders for 42 s" in page
     assert "limit: 10 s" in page and "-> see it in Databases" in page
     assert "well       disks" in page and "oplog window" not in page
@@ -450,8 +462,47 @@ def test_one_look_takes_its_percentiles_from_what_the_collector_kept(tmp_path: P
     once = calm(**probe(requests=1, p50_seconds=0.9, p95_seconds=0.9, p99_seconds=0.9))
     (line,) = lines_of(with_kept(once, tmp_path), "endpoints")
     assert "p50 50 ms, p95 95 ms, p99 99 ms in 60 min; 0 of 1 failed in 5 min" in line.number
+    assert "p50" not in lines_of(with_kept(once, tmp_path / "nothing kept"), "endpoints")[0].number, "of one answer"
     assert with_kept(calm(), tmp_path) == calm(), "it has enough of its own"
     assert with_kept(once, tmp_path / "nothing kept") == once
+
+
+def test_one_look_takes_its_errors_from_what_the_collector_kept(tmp_path: Path) -> None:
+    labels = (("endpoint", "api"),)
+    with MetricsStore(metrics_file(tmp_path), clock=lambda: NOW) as store, store.writing() as writing:
+        for number in range(60):  # of the last five minutes half, and every third of them failed
+            up = Value(name="endpoint_up", value=float(number % 3 > 0), labels=labels)
+            slow = Value(name="endpoint_latency_seconds", value=4.0, labels=labels)
+            assert writing.add_sample(NOW - timedelta(seconds=10 * (number + 1)), [up, slow], spacing=10)
+    (line,) = lines_of(with_kept(calm(**probe(requests=1, errors=0)), tmp_path), "endpoints")
+    assert "10 of 31 failed in 5 min (32 %)" in line.number and line.verdict is Verdict.ATTENTION
+    seen = with_kept(calm(**probe(requests=1, errors=0)), tmp_path).probes[0]
+    assert seen.average_seconds is not None and 3.8 < seen.average_seconds < 3.9
+
+
+def test_a_moment_of_a_busy_cpu_is_not_five_minutes_of_it() -> None:
+    host = calm().host
+    assert host is not None
+
+    def line(load: float) -> HealthLine:
+        busy = msgspec.structs.replace(host, cpu_percent=97.0, cpus=2, load=(2.0, load, 0.5))
+        return next(line for line in lines_of(calm(host=busy), "host") if line.looked_at == "CPU")
+
+    assert line(0.4).verdict is Verdict.WELL and line(1.9).verdict is Verdict.ATTENTION
+    assert line(0.4).number == "CPU at 97 %; load 0.4 on 2 CPUs over 5 min" and line(0.4).limit == "80 % for 5 min"
+
+
+def test_persistence_that_is_not_proven_or_was_not_lately_needs_somebody() -> None:
+    def line(proof: Proof | None) -> HealthLine:
+        (found,) = lines_of(calm(schedule=msgspec.structs.replace(SCHEDULE, proof=proof)), "persistence")
+        return found
+
+    assert line(Proof(at=ago(days=3), percent=100)).verdict is Verdict.WELL
+    assert line(Proof(at=ago(days=32), percent=100)).verdict is Verdict.ATTENTION
+    lacking = line(Proof(at=ago(hours=3), percent=60, missing=("a twin of Redis keeps its data", "a", "b")))
+    assert lacking.verdict is Verdict.ATTENTION and "opsconsole verify-persistence" in lacking.action
+    assert lacking.number == "60 % proven 3 h ago; not that a twin of Redis keeps its data, and 2 more"
+    assert line(None).verdict is Verdict.NOTHING and line(None).action == "opsconsole verify-persistence"
 
 
 def test_a_slow_operation_and_the_oplog_of_a_real_replica_set(host_mongod: Callable[..., Server]) -> None:

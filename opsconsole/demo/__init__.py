@@ -52,6 +52,7 @@ def demo_sources(
     from opsconsole.demo.schedule import DemoSchedule
     from opsconsole.demo.stack import DemoStack
     from opsconsole.demo.standing import DemoLedger, proven
+    from opsconsole.persistence import kept
 
     fleet = Fleet(containers, seed, clock)
     host, databases, probes = DemoHost(fleet), DemoDatabases(fleet), DemoProbes(fleet)
@@ -63,11 +64,12 @@ def demo_sources(
         probes=probes,
         backups=DemoBackups(datetime.fromtimestamp(fleet.anchor, UTC)),
         logs=DemoLogs(fleet),
-        schedule=DemoSchedule(fleet),
+        schedule=DemoSchedule(fleet, None),
         demo=True,
     )
     began = datetime.fromtimestamp(fleet.anchor, UTC)
-    sources.ledger, sources.persistence = DemoLedger(began), proven(began)
+    sources.ledger, sources.persistence = DemoLedger(began), proven(began, calm=bool(drill))
+    sources.schedule = DemoSchedule(fleet, kept.proof(sources.persistence))
     sources.past = past(fleet, host, databases, probes)
     sources.kept = DemoKept(fleet, host, databases, probes)
     if drill:

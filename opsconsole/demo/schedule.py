@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from opsconsole.demo.fleet import Fleet
-from opsconsole.model import Schedule, ScheduledRun
+from opsconsole.model import Proof, Schedule, ScheduledRun
 
 _DAY = timedelta(days=1)
 _NEWEST_GOOD_HOURS = 3  # before the demo began, as DemoBackups has it
@@ -15,8 +15,8 @@ _TICK_SECONDS = 600
 class DemoSchedule:
     """See `ScheduleSource`."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(self, fleet: Fleet, proof: Proof | None) -> None:
+        self._fleet, self._proof = fleet, proof
         began = datetime.fromtimestamp(fleet.anchor, UTC).replace(second=0, microsecond=0)
         self._backup = began - timedelta(hours=_NEWEST_GOOD_HOURS)
 
@@ -34,4 +34,5 @@ class DemoSchedule:
                 ScheduledRun(kind="verify", began=verified, outcome="done"),
                 ScheduledRun(kind="prune", began=self._backup + timedelta(minutes=8), outcome="done"),
             ),
+            proof=self._proof,
         )

@@ -10,6 +10,8 @@ from opsconsole.health.lines import HealthLine, Verdict, is_fresh, spoken, unsee
 from opsconsole.model import AccessRate, Probe, Snapshot
 
 WINDOW, WINDOW_SECONDS = "in 5 min", 300.0
+FEW = 5
+"""Answers: of fewer no percentile is told."""
 
 
 def lines(snapshot: Snapshot, limits: Thresholds) -> Iterator[HealthLine]:
@@ -38,7 +40,7 @@ def _endpoint(probe: Probe, limits: Thresholds) -> HealthLine:
     spread = ", ".join(
         f"{name} {spoken(seconds)}"
         for name, seconds in (("p50", probe.p50_seconds), ("p95", probe.p95_seconds), ("p99", probe.p99_seconds))
-        if seconds is not None
+        if seconds is not None and (probe.requests >= FEW or probe.percentiles_over_seconds > WINDOW_SECONDS)
     )
     if spread and probe.percentiles_over_seconds != WINDOW_SECONDS:
         spread += f" in {spoken(probe.percentiles_over_seconds)}"

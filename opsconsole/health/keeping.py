@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from opsconsole.alert_findings import Thresholds, one_line, size
 from opsconsole.health.lines import HealthLine, Verdict, is_fresh, spoken, unseen
-from opsconsole.model import Backup, BackupState, Disk, HostSample, Schedule, ScheduledRun, Snapshot
+from opsconsole.model import Backup, BackupState, Disk, HostSample, Proof, Schedule, ScheduledRun, Snapshot
 
 _ALWAYS_FULL = frozenset({"squashfs", "iso9660", "udf", "erofs", "cramfs"})
 _LEVEL_OF_PROOF = 3
@@ -27,6 +27,8 @@ def lines(snapshot: Snapshot, limits: Thresholds) -> Iterator[HealthLine]:
         yield from _backups(snapshot, limits)
     yield from unseen(snapshot, "schedule", "schedule", "timer or crontab, and the records of its runs")
     if snapshot.schedule is not None and is_fresh(snapshot, "schedule"):
+        if snapshot.stack is not None and snapshot.stack.databases:
+            yield _persistence(snapshot.schedule.proof, snapshot, limits)
         yield from _schedule(snapshot, snapshot.schedule)
 
 
@@ -34,20 +36,38 @@ def lines(snapshot: Snapshot, limits: Thresholds) -> Iterator[HealthLine]:
 
 
 def _load(host: HostSample, limits: Thresholds) -> Iterator[HealthLine]:
-    for what, percent, limit, action in (
-        ("CPU", host.cpu_percent, limits.cpu_percent, "see the busiest processes in Metrics"),
-        ("memory", host.memory_percent, limits.memory_percent, "find the largest in Metrics"),
-    ):
-        high = percent is not None and percent > limit
-        yield HealthLine(
-            area="host",
-            subject="host",
-            verdict=Verdict.UNKNOWN if percent is None else Verdict.ATTENTION if high else Verdict.WELL,
-            looked_at=what,
-            number="not measured yet" if percent is None else f"{what} at {percent:.0f} %",
-            limit=f"{limit:g} %",
-            action=action if high else "",
-        )
+    yield _used("CPU", host.cpu_percent, cpu_limit(host, limits), "see the busiest processes in Metrics")
+    over = (host.memory_percent or 0.0) > limits.memory_percent
+    memory = (over, f"{limits.memory_percent:g} %", "")
+    yield _used("memory", host.memory_percent, memory, "find the largest in Metrics")
+
+
+def cpu_limit(host: HostSample, limits: Thresholds) -> tuple[bool, str, str]:
+    """Whether the CPU is over its limit, the limit in words, and what else was looked at.
+
+    A moment says nothing of minutes, and this look takes part in it: it must have been so for five of them by the load,
+    too. An alert that watched for its whole time says it by itself.
+    """
+    high = (host.cpu_percent or 0.0) > limits.cpu_percent
+    limit = f"{limits.cpu_percent:g} % for {limits.cpu_minutes:g} min" if limits.cpu_minutes else ""
+    if not limit or host.load is None or not host.cpus:
+        return high, limit or f"{limits.cpu_percent:g} %", ""
+    load = host.load[1]
+    said = f"; load {load:.1f} on {host.cpus} CPU{'s' if host.cpus > 1 else ''} over 5 min"
+    return high and 100 * load / host.cpus > limits.cpu_percent, limit, said
+
+
+def _used(what: str, percent: float | None, judged: tuple[bool, str, str], action: str) -> HealthLine:
+    high, limit, more = judged
+    return HealthLine(
+        area="host",
+        subject="host",
+        verdict=Verdict.UNKNOWN if percent is None else Verdict.ATTENTION if high else Verdict.WELL,
+        looked_at=what,
+        number="not measured yet" if percent is None else f"{what} at {percent:.0f} %{more}",
+        limit=limit,
+        action=action if high else "",
+    )
 
 
 def _disk(disk: Disk, limits: Thresholds) -> HealthLine:
@@ -155,6 +175,29 @@ def _proven(good: list[Backup], snapshot: Snapshot, limits: Thresholds) -> Healt
         number=number,
         limit=f"{limits.backup_proof_days:g} days",
         action="" if verdict is Verdict.WELL else "opsconsole backup verify latest --level 3, or V in Backups",
+    )
+
+
+def _persistence(proof: Proof | None, snapshot: Snapshot, limits: Thresholds) -> HealthLine:
+    """The last `verify-persistence`. One that was never run has proven nothing, and found nothing either."""
+    verdict, number, action = Verdict.NOTHING, "it was never verified", "opsconsole verify-persistence"
+    if proof is not None:
+        seconds = (snapshot.sampled_at - proof.at).total_seconds()
+        number = f"{proof.percent} % proven {spoken(seconds)} ago"
+        if proof.missing:
+            more = f", and {len(proof.missing) - 1} more" if len(proof.missing) > 1 else ""
+            number += f"; not that {proof.missing[0]}{more}"
+        well = proof.percent == 100 and seconds <= limits.backup_proof_days * 86400
+        verdict = Verdict.WELL if well else Verdict.ATTENTION
+        action = "" if well else "opsconsole verify-persistence says for each point how to get it; `p` in Volumes"
+    return HealthLine(
+        area="persistence",
+        subject="persistence",
+        verdict=verdict,
+        looked_at="the last verify-persistence",
+        number=number,
+        limit=f"100 %, {limits.backup_proof_days:g} days",
+        action=action,
     )
 
 

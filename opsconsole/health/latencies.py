@@ -1,24 +1,25 @@
-"""Latencies of health endpoints out of what the collector has kept: one look alone has one answer of each."""
+"""Latencies and errors of health endpoints out of what the collector kept: one look alone has one answer of each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
-from opsconsole.metrics import metrics_file
+from opsconsole.metrics import Course, metrics_file
 from opsconsole.model import Probe, Snapshot, SourceError
 from opsconsole.sources.http import percentile
 
-KEPT = timedelta(hours=1)
+KEPT, LATELY = timedelta(hours=1), timedelta(minutes=5)
 ENOUGH = 20
 """Answers of its own from which on a look needs no others."""
 
 
 def with_kept(snapshot: Snapshot, directory: Path) -> Snapshot:
-    """The Snapshot with percentiles over the last hour where it has few answers itself and more were kept.
+    """The Snapshot with percentiles over the last hour, and errors and average of the last five minutes, where it has
+    few answers itself and more were kept.
 
     Blocks for some milliseconds. Never raises: what was not kept, or cannot be read, changes nothing.
     """
@@ -29,21 +30,49 @@ def with_kept(snapshot: Snapshot, directory: Path) -> Snapshot:
     since, until = snapshot.sampled_at - KEPT, snapshot.sampled_at
     try:
         courses = MetricsReader(metrics_file(directory)).courses(
-            ["endpoint_latency_seconds"], since, until, steps=int(KEPT.total_seconds())
+            ["endpoint_latency_seconds", "endpoint_up"], since, until, steps=int(KEPT.total_seconds())
         )
     except SourceError:
         return snapshot
-    kept = {
-        course.series.label("endpoint"): sorted(point.mean for point in course.points if point is not None)
-        for course in courses
-    }
-    probes = tuple(_with(probe, kept.get(probe.endpoint.name, ())) for probe in snapshot.probes)
-    return msgspec.structs.replace(snapshot, probes=probes)
+    kept = {(course.series.name, course.series.label("endpoint")): course for course in courses}
+
+    def values(name: str, probe: Probe, over: timedelta) -> list[float]:
+        course = kept.get((name, probe.endpoint.name))
+        return _values(course, until - over) if course is not None else []
+
+    probes = []
+    for probe in snapshot.probes:
+        if probe.requests < ENOUGH:
+            probe = _with_latencies(probe, values("endpoint_latency_seconds", probe, KEPT))
+            up = values("endpoint_up", probe, LATELY)
+            probe = _with_errors(probe, up, values("endpoint_latency_seconds", probe, LATELY))
+        probes.append(probe)
+    return msgspec.structs.replace(snapshot, probes=tuple(probes))
 
 
-def _with(probe: Probe, times: Sequence[float]) -> Probe:
-    if probe.requests >= ENOUGH or len(times) <= probe.requests:
+def _values(course: Course, since: datetime) -> list[float]:
+    first = (since - course.begins) // timedelta(seconds=course.step_seconds)
+    return [point.mean for point in course.points[max(0, first) :] if point is not None]
+
+
+def _with_errors(probe: Probe, up: Sequence[float], times: Sequence[float]) -> Probe:
+    """Each sample counts for one answer, and this look's own for another."""
+    if len(up) <= probe.requests:
         return probe
+    own = [probe.latency_seconds] if probe.latency_seconds is not None else []
+    spent = [*times, *own]
+    return msgspec.structs.replace(
+        probe,
+        requests=len(up) + probe.requests,
+        errors=sum(value < 1 for value in up) + probe.errors,
+        average_seconds=sum(spent) / len(spent) if spent else None,
+    )
+
+
+def _with_latencies(probe: Probe, times: list[float]) -> Probe:
+    if len(times) <= probe.requests:
+        return probe
+    times.sort()
     return msgspec.structs.replace(
         probe,
         p50_seconds=percentile(times, 50),

@@ -20,6 +20,7 @@ AREAS = (
     "host",
     "disks",
     "backups",
+    "persistence",
     "schedule",
     "alerts",
 )

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from opsconsole import health
 from opsconsole.alert_findings import Thresholds
 from opsconsole.health.checking import worst_first
+from opsconsole.health.keeping import cpu_limit
 from opsconsole.maintenance.due import Proof
 from opsconsole.model import Alert, AlertState, Backup, BackupState, Container, Record, Snapshot
 from opsconsole.persistence.verdict import Verdict
@@ -32,7 +33,7 @@ def proofs(snapshot: Snapshot, verdict: Verdict | None, now: datetime, limits: L
     found = {
         "health": _health(snapshot, limits),
         "backup": _backup(snapshot, now, limits),
-        "resources": _resources(snapshot),
+        "resources": _resources(snapshot, limits),
         "capacity": _capacity(snapshot),
         "persistence": _persistence(verdict, now),
         "security-updates": _images(snapshot, now),
@@ -66,7 +67,7 @@ def _is_good(one: Backup) -> bool:
     return one.state is BackupState.GOOD and not one.check_problem and not one.in_future
 
 
-def _resources(snapshot: Snapshot) -> Proof:
+def _resources(snapshot: Snapshot, limits: Limits) -> Proof:
     host = snapshot.host
     if host is None or host.cpu_percent is None or host.memory_percent is None:
         return Proof(holds=False, said="the host was not looked at")
@@ -75,11 +76,15 @@ def _resources(snapshot: Snapshot) -> Proof:
     if fullest is not None:
         said += f", disk {fullest.mount} {fullest.used_percent:.0f} %"
     over = next((one for one in snapshot.alerts if _is_of_resources(one)), None)
-    return Proof(holds=False, said=over.message) if over is not None else Proof(holds=True, said=said)
+    if over is not None or cpu_limit(host, limits.thresholds)[0]:
+        return Proof(holds=False, said=over.message if over is not None else said)
+    return Proof(holds=True, said=said)
 
 
 def _is_of_resources(one: Alert) -> bool:
-    return one.rule in _RESOURCES and one.state in (AlertState.FIRING, AlertState.PENDING)
+    """A CPU that is busy for this moment, in which this look takes part, is no reason to look."""
+    states = (AlertState.FIRING,) if one.rule == "cpu" else (AlertState.FIRING, AlertState.PENDING)
+    return one.rule in _RESOURCES and one.state in states
 
 
 def _capacity(snapshot: Snapshot) -> Proof | None:

@@ -46,7 +46,7 @@ from opsconsole.model.host import Disk, HostSample, Process
 from opsconsole.model.logs import LogLevel, LogLine
 from opsconsole.model.probes import AccessRate, LogRate, Probe
 from opsconsole.model.record import Record
-from opsconsole.model.schedule import Schedule, ScheduledRun
+from opsconsole.model.schedule import Proof, Schedule, ScheduledRun
 from opsconsole.model.snapshot import SCHEMA_VERSION, Snapshot, to_json
 from opsconsole.model.sources import BEHIND_THE_ENGINE, SOURCE_WORDS, Reading, SourceError, SourceState
 from opsconsole.model.stack import DatabaseTarget, Endpoint, Engine, Project, Service, Stack
@@ -94,6 +94,7 @@ __all__ = [
     "Probe",
     "Process",
     "Project",
+    "Proof",
     "Reading",
     "Record",
     "RedisKeyspace",

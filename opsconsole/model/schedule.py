@@ -16,8 +16,16 @@ class ScheduledRun(Record, frozen=True):
     problem: str = ""
 
 
+class Proof(Record, frozen=True):
+    """What the last `verify-persistence` found."""
+
+    at: datetime
+    percent: int  # of its points; 100: nothing is missing
+    missing: tuple[str, ...] = ()  # what was not proven, one line each
+
+
 class Schedule(Record, frozen=True):
-    """What is done by itself, and whether it is."""
+    """What is done by itself, whether it is, and what was last proven of it."""
 
     installed: tuple[str, ...] = ()  # "systemd timer", "crontab"; () when nothing is
     ticked: datetime | None = None
@@ -25,3 +33,4 @@ class Schedule(Record, frozen=True):
     next_at: datetime | None = None
     last: tuple[ScheduledRun, ...] = ()
     problems: tuple[str, ...] = ()  # one line each
+    proof: Proof | None = None  # of persistence; None: it was never verified

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from opsconsole.durable import replace_private
-from opsconsole.model import SourceError
+from opsconsole.model import Proof, SourceError
 from opsconsole.operations.places import state_directory
 from opsconsole.persistence.verdict import Verdict
 
@@ -20,6 +20,13 @@ def read(directory: Path) -> Verdict | None:
         return msgspec.json.decode((directory / ".opsconsole" / NAME).read_bytes(), type=Verdict)
     except (OSError, msgspec.MsgspecError, ValueError):
         return None
+
+
+def proof(verdict: Verdict | None) -> Proof | None:
+    """The verdict as a Snapshot has it."""
+    if verdict is None:
+        return None
+    return Proof(at=verdict.at, percent=verdict.score, missing=tuple(one.title for one in verdict.missing))
 
 
 def write(directory: Path, verdict: Verdict) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from opsconsole.config import Config
 from opsconsole.model import Schedule, ScheduledRun
+from opsconsole.persistence import kept
 from opsconsole.schedule.state import state
 
 
 class ScheduleLook:
-    """Implements `ScheduleSource`: a few files, and `crontab -l`."""
+    """Implements `ScheduleSource`: a few files, among them the last proof of persistence, and `crontab -l`."""
 
     def __init__(self, directory: Path, config: Config, *, project: str = "") -> None:
         self._directory = directory
@@ -31,4 +32,5 @@ class ScheduleLook:
                 for run in found.last
             ),
             problems=found.problems,
+            proof=kept.proof(kept.read(self._directory)),
         )
