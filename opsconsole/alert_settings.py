@@ -12,7 +12,6 @@ A third kind counts log lines: `log = "login failed"`, `threshold` lines a minut
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -21,7 +20,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from opsconsole import log_filter
 from opsconsole.text import printable
 
 TABLE = "alerts.rule"
@@ -173,9 +171,16 @@ def _wrong_kind(rule: RuleSettings, where: str) -> str:
         return f"key '{where}.exit_codes' belongs beside event = \"die\""
     if kind == "event" and (rule.compares not in (">", ">=") or rule.threshold < (rule.compares == ">=")):
         return f'key \'{where}.threshold\' expected 1 event or more with ">=" or ">", got {rule.threshold:g}'
-    if kind == "log" and (note := log_filter.pattern(rule.log, may_invert=False).note):
+    if kind == "log" and (note := _pattern_note(rule.log)):
         return f"key '{where}.log' expected a regular expression, got {_got(rule.log)}: {note.partition(': looked')[0]}"
     return ""
+
+
+def _pattern_note(text: str) -> str:
+    """What is wrong with a regular expression for log lines, "" for nothing."""
+    from opsconsole import log_filter  # with all that tells a line's level, 4 ms: most settings have no rule
+
+    return log_filter.pattern(text, may_invert=False).note
 
 
 def _wrong_time(rule: RuleSettings, where: str) -> str:
@@ -192,6 +197,8 @@ def _wrong_time(rule: RuleSettings, where: str) -> str:
 
 
 def _not_among(name: str, known: Sequence[str]) -> str:
+    import difflib  # 4 ms that only a mistake costs
+
     if close := difflib.get_close_matches(name, known, n=1, cutoff=0.6):
         return f'cannot be {_got(name)}, did you mean "{close[0]}"?'
     return f"cannot be {_got(name)}; possible: {', '.join(known)}"

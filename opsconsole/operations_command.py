@@ -42,13 +42,6 @@ def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) 
     _add_remove(commands, add_stack_options, find)
     _add_operations(commands, add_stack_options, find)
     _add_history(commands, add_stack_options, find)
-    # Not in the list of commands: it is what the others start.
-    runner = commands.add_parser("run-operation")
-    runner.add_argument("directory")
-    runner.add_argument("operation")
-    runner.add_argument("--config", default="")
-    runner.add_argument("--project", default="")
-    runner.set_defaults(run=run_operation)
 
 
 def _add_stack_verbs(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
@@ -225,19 +218,6 @@ def run_history(arguments: argparse.Namespace, find: Find) -> int:
         verify=arguments.verify,
         as_json=arguments.json,
         as_markdown=arguments.markdown,
-    )
-
-
-def run_operation(arguments: argparse.Namespace) -> int:
-    """The process that carries an operation out."""
-    from opsconsole import config
-    from opsconsole.operations import runner
-    from opsconsole.operations.places import operation_directory
-
-    directory = Path(arguments.directory)
-    settings = config.load(Path(arguments.config)) if arguments.config else config.load_from(directory)
-    return runner.run(
-        directory, operation_directory(directory, arguments.operation), settings, project=arguments.project
     )
 
 

@@ -7,7 +7,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from bson.raw_bson import RawBSONDocument
 
 from opsconsole.config import load_from
 from opsconsole.model import Backup
-from opsconsole.operations import backup_acts, journal, places, requests
+from opsconsole.operations import backup_acts, journal, launch, places, requests
 from opsconsole.operations.plan import Plan
 from opsconsole.operations.requests import Request, Site
 from tests.parts import seeds
@@ -74,7 +73,7 @@ class BackupStack:
     def run(self, plan: Plan, **environment: str) -> tuple[Path, int]:
         """Run a plan in a process of its own, as the command does: where it is kept, and the exit code."""
         place = journal.create(self.directory, places.new_id(plan.kind.value), plan)
-        words = [sys.executable, "-P", "-m", "opsconsole", "run-operation", str(self.directory), place.name]
+        words = launch.words(self.directory, place)
         with (place / "runner.log").open("wb") as log:
             process = subprocess.Popen(
                 words, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,

@@ -6,13 +6,12 @@ import itertools
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from opsconsole.config import Config
-from opsconsole.operations import facts, journal, places
+from opsconsole.operations import facts, journal, launch, places
 from opsconsole.operations.plan import Plan
 from tests.parts.engine import Engine
 from tests.parts.leftovers import remove, run_name
@@ -98,7 +97,7 @@ class OperationStack:
     def begin(self, plan: Plan, **environment: str) -> tuple[Path, subprocess.Popen[bytes]]:
         """Start the runner of a plan, as the command does."""
         place = journal.create(self.directory, places.new_id(plan.kind.value), plan)
-        words = [sys.executable, "-P", "-m", "opsconsole", "run-operation", str(self.directory), place.name]
+        words = launch.words(self.directory, place)
         log = (place / "runner.log").open("wb")
         with log:
             process = subprocess.Popen(

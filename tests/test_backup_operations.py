@@ -21,7 +21,7 @@ from opsconsole.backups import manifest, marks, publishing
 from opsconsole.backups.verifying import Level, verify
 from opsconsole.cli import main
 from opsconsole.model import BackupClass, BackupState
-from opsconsole.operations import journal, lock, places, unfinished
+from opsconsole.operations import journal, launch, lock, places, unfinished
 from opsconsole.operations.backup_acts import counts_of
 from opsconsole.operations.journal import Result
 from opsconsole.operations.orders import BackupOrder
@@ -225,7 +225,7 @@ def test_a_terminated_one_ends_as_cancelled(stack: BackupStack) -> None:
     plan = stack.plan("backup", backup=BackupOrder())
     place = journal.create(stack.directory, places.new_id("backup"), plan)
     journal.ask_cancel(place, "asked by a test")
-    words = [sys.executable, "-P", "-m", "opsconsole", "run-operation", str(stack.directory), place.name]
+    words = launch.words(stack.directory, place)
     assert subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=60).returncode == 5
     assert stack.good() == set()
 

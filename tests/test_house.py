@@ -30,7 +30,7 @@ FLOORS = {
     "collect_command": 5, "alerts_command": 5,
     "runbook_tasks": 1, "persistence": 4, "maintenance": 4, "persistence_command": 5, "maintenance_command": 5,
     "incident": 3, "incident_room": 4, "incident_command": 5, "drill_command": 5,
-    "cli": 6, "__main__": 7, "__init__": 0,
+    "run_operation": 6, "cli": 6, "__main__": 7, "__init__": 0,
 }  # fmt: skip
 
 ROOMS = {

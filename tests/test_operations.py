@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import pwd
@@ -15,11 +16,23 @@ import msgspec
 import pytest
 
 from opsconsole.model import Container, HealthCheck, Service, Volume, VolumeKind, VolumeUse
-from opsconsole.operations import chain, commands, journal, launch, lock, places, plan, stack_plans, unfinished, who
+from opsconsole.operations import (
+    acts,
+    chain,
+    commands,
+    journal,
+    launch,
+    lock,
+    places,
+    plan,
+    stack_plans,
+    unfinished,
+    who,
+)
 from opsconsole.operations.facts import Look, container_facts
 from opsconsole.operations.gates import STABLE_SECONDS, gate
 from opsconsole.operations.journal import Journal, Result
-from opsconsole.operations.plan import DataEffect, Effect, Kind, Plan, Step
+from opsconsole.operations.plan import Act, DataEffect, Effect, Kind, Plan, Step
 from opsconsole.operations.plan_facts import ContainerFact, Facts, differences
 from opsconsole.operations.who import Who
 from opsconsole.text import known_secrets
@@ -459,6 +472,27 @@ def test_systemd_is_asked_for_a_scope_only_where_it_would_kill() -> None:
     assert launch.scope("x", cgroup=session, root=True, which=there, kills=lambda: False) == ()
     assert launch.scope("x", cgroup="0::/system.slice/cron.service\n", root=True, which=there, kills=lambda: True) == ()
     assert launch.scope("x", cgroup=session, root=True, which=lambda _: None, kills=lambda: True) == ()
+
+
+def test_every_act_stands_where_the_table_says() -> None:
+    found = {name: importlib.import_module(f"opsconsole.operations.{name}").ACTS.keys() for name in acts.MODULES}
+    assert found == {name: set(its) for name, its in acts.MODULES.items()}
+    beside = [Act.COMMANDS, Act.EVIDENCE, Act.STOP_ALL]
+    assert sorted([*beside, *(act for its in acts.MODULES.values() for act in its)]) == sorted(Act)
+
+
+def test_only_what_the_plan_needs_is_imported() -> None:
+    """A driver costs 0.1 s, and the command line's words as much: a stop needs neither."""
+    code = (
+        "import sys\nfrom opsconsole.operations import acts\nfrom opsconsole.operations.plan import *\n"
+        "import opsconsole.run_operation as run\nrun.main('/nonexistent', 'x', '', '')\n"
+        "acts.of_plan(Plan(kind=Kind.STOP, stack='shop', directory='/', steps=(Step(id='a', title='A'),)))\n"
+        "print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert "opsconsole.operations.runner" in loaded.split()
+    unneeded = {"argparse", "ssl", "email", "difflib", "pymongo", "redis", "opsconsole.operations.restore_acts"}
+    assert not unneeded.intersection(loaded.split())
 
 
 def test_a_loss_is_accepted_by_name_only() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from opsconsole.cli import main
 from opsconsole.config import Config
 from opsconsole.config.sections import HooksSection
 from opsconsole.model import SourceError
-from opsconsole.operations import hooks, journal, lock, places, plan, unfinished, who
+from opsconsole.operations import hooks, journal, launch, lock, places, plan, unfinished, who
 from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import Basis, IfFails, Kind, Plan, Step
 from tests.operation_stack import operation_stack
@@ -66,7 +65,7 @@ def deploy(directory: Path, config: Config, *steps: Step, **fields: object) -> P
 def run(directory: Path, made: Plan, **environment: str) -> tuple[int, tuple[journal.Entry, ...]]:
     place = journal.create(directory, places.new_id(made.kind.value), made)
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "opsconsole", "run-operation", str(directory), place.name],
+        launch.words(directory, place),
         env={**os.environ, **environment}, timeout=60, check=False, capture_output=True,
     )  # fmt: skip
     assert b"Traceback" not in done.stderr, done.stderr.decode()

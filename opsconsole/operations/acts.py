@@ -1,6 +1,7 @@
 """What an act of a step may use of the operation that runs it, and how it says that it failed.
 
-An act is a function `act(operation, step) -> fields of its step-end record`. `runner.ACTS` names them all.
+An act is a function `act(operation, step) -> fields of its step-end record`. `MODULES` says where each one
+stands.
 """
 
 from __future__ import annotations
@@ -85,14 +86,54 @@ class Operation(Protocol):
 Act = Callable[[Operation, Step], Fields]
 
 
-def late(module: str, act: plans.Act) -> Act:
-    """An act of a module that is imported when it runs: of those that need a database's driver (0.1 s)."""
+MODULES: dict[str, tuple[plans.Act, ...]] = {
+    "gate_act": (plans.Act.GATE,),
+    "hooks": (plans.Act.HOOK,),
+    "preflight": (plans.Act.PREFLIGHT,),
+    "deploy_acts": (plans.Act.PULL, plans.Act.RECORD_RELEASE, plans.Act.RECREATE, plans.Act.MARK_GOOD),
+    "probing": (plans.Act.PROBES, plans.Act.SOAK),
+    "return_acts": (plans.Act.RETURN,),
+    "tree_acts": (plans.Act.PUT_ASIDE, plans.Act.MOVE_TREE, plans.Act.PUT_BACK, plans.Act.GIT),
+    "file_acts": (plans.Act.RESTORE_FILES, plans.Act.FILES_BACK),
+    "backup_acts": (plans.Act.SAVE, plans.Act.SAFETY_BACKUP, plans.Act.VERIFY, plans.Act.PRUNE, plans.Act.COPY),
+    "exporting": (plans.Act.IMPORT,),
+    "restore_acts": (
+        plans.Act.CHECK_BACKUP,
+        plans.Act.PUT_TOGETHER,
+        plans.Act.LOAD,
+        plans.Act.SWAP,
+        plans.Act.SWAP_BACK,
+        plans.Act.CLEAR_BESIDE,
+        plans.Act.USERS,
+    ),
+    "set_acts": (
+        plans.Act.MAKE_KEY,
+        plans.Act.REMOVE_KEY,
+        plans.Act.RENEW,
+        plans.Act.INITIATE,
+        plans.Act.LEAVE_SET,
+        plans.Act.COMPARE_DATA,
+    ),
+    "database_acts": (
+        plans.Act.ABORT,
+        plans.Act.END_CLIENT,
+        plans.Act.VALIDATE,
+        plans.Act.REBUILD_INDEX,
+        plans.Act.FLUSH,
+    ),
+}
+"""Module -> the acts in its ACTS. Commands are run here; the two of an emergency stop are the runner's own."""
 
-    def run(operation: Operation, one: Step) -> Fields:
-        found: dict[plans.Act, Act] = importlib.import_module(f"opsconsole.operations.{module}").ACTS
-        return found[act](operation, one)
 
-    return run
+def of_plan(plan: Plan) -> dict[plans.Act, Act]:
+    """What runs each act of the plan. Only their modules are imported, some need a database's driver (0.1 s); and they
+    are now, before anything is done: nothing of a newer console that is installed meanwhile is loaded midway."""
+    wanted = {one.act for one in (*plan.steps, *plan.way_back, *plan.on_failure)}
+    found: dict[plans.Act, Act] = {plans.Act.COMMANDS: run_commands}
+    for module, acts in MODULES.items():
+        if not wanted.isdisjoint(acts):
+            found |= importlib.import_module(f"opsconsole.operations.{module}").ACTS
+    return found
 
 
 class Stopped(Exception):

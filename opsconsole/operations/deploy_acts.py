@@ -213,3 +213,11 @@ def _awaited(operation: Operation, one: Step, containers: Sequence[Container]) -
     return any(
         not settled(of_service(containers, kept.name), kept) for kept in release.services if kept.name in waiting
     )
+
+
+ACTS: dict[Act, acts.Act] = {
+    Act.PULL: pull,
+    Act.RECORD_RELEASE: record,
+    Act.RECREATE: recreate,
+    Act.MARK_GOOD: mark_good,
+}

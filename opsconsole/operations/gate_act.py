@@ -8,7 +8,7 @@ from opsconsole.operations import acts, origin
 from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
 from opsconsole.operations.gates import gate
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import Ending, Step
+from opsconsole.operations.plan import Act, Ending, Step
 
 _LOG_LINES = "100"
 _LOG_SECONDS = 20.0
@@ -52,3 +52,6 @@ def failed(operation: Operation, problem: str, names: Sequence[str]) -> Failed:
                 "output_sha256": ran.output_sha256,
             }
     return Failed(fields, Stopped(Result.FAILED, problem, HINT if last else "See `opsconsole logs`.", last))
+
+
+ACTS: dict[Act, acts.Act] = {Act.GATE: gated}

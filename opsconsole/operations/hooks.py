@@ -125,3 +125,6 @@ def _check(config: Config, directory: Path, name: str) -> tuple[str, ...]:
         what, hint = problem
         raise SourceError(f"the hook {name} cannot be run: {what}", f"{hint} Nothing was done.")
     return words
+
+
+ACTS: dict[Act, acts.Act] = {Act.HOOK: run}

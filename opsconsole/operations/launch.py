@@ -19,14 +19,10 @@ _ASK_LOGIND = (
 
 def launch(directory: Path, place: Path, *, config: str = "", project: str = "") -> subprocess.Popen[bytes]:
     """Start the runner of the operation in `place`: own session, no terminal, output into a file. Returns at once."""
-    # -P: the directory that we stand in is no place to import from, least of all as root.
-    words = [sys.executable, "-P", "-m", "opsconsole", "run-operation", str(directory), place.name]
-    words += ["--config", config] if config else []
-    words += ["--project", project] if project else []
     log = open_private(place / "runner.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         return subprocess.Popen(
-            [*scope(place.name), *words],
+            [*scope(place.name), *words(directory, place, config=config, project=project)],
             cwd=str(directory),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -35,6 +31,12 @@ def launch(directory: Path, place: Path, *, config: str = "", project: str = "")
         )
     finally:
         os.close(log)
+
+
+def words(directory: Path, place: Path, *, config: str = "", project: str = "") -> tuple[str, ...]:
+    """The command of the process that runs the operation in `place`."""
+    # -P: the directory that we stand in is no place to import from, least of all as root.
+    return (sys.executable, "-P", "-m", "opsconsole.run_operation", str(directory), place.name, config, project)
 
 
 def scope(

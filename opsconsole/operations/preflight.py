@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from opsconsole.model import Container, Port, Service
-from opsconsole.operations import facts, mounts
+from opsconsole.operations import acts, facts, mounts
 from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
 from opsconsole.operations.facts import Look
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import Step
+from opsconsole.operations.plan import Act, Step
 from opsconsole.operations.release_making import of_service
 from opsconsole.operations.stack_plans import RUNNING
 from opsconsole.sources.engine_images import EngineImages, ImageFacts
@@ -158,3 +158,6 @@ def _data_service_problems(look: Look, services: Sequence[Service]) -> Iterator[
         for one in of_service(look.containers, service.name) if service.role else ():
             if one.state in RUNNING and (one.health == "unhealthy" or one.state == "restarting"):
                 yield f"{one.name} ({service.role}) is {one.health if one.health == 'unhealthy' else one.state}"
+
+
+ACTS: dict[Act, acts.Act] = {Act.PREFLIGHT: preflight}

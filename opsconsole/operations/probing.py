@@ -15,7 +15,7 @@ from opsconsole.model import Container, Probe, SourceError
 from opsconsole.operations import acts, gate_act, journal, origin
 from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import Step
+from opsconsole.operations.plan import Act, Step
 from opsconsole.operations.stack_plans import RUNNING
 
 if TYPE_CHECKING:
@@ -145,3 +145,6 @@ def _ill_before(operation: Operation) -> tuple[str, ...]:
 
 def _said(probes: Sequence[Probe]) -> str:
     return "; ".join(f"{one.endpoint.name}: {one.problem}" for one in probes)
+
+
+ACTS: dict[Act, acts.Act] = {Act.PROBES: probes, Act.SOAK: soak}

@@ -12,7 +12,7 @@ from opsconsole.operations import acts, gate_act, image_keeping, plan, releases
 from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
 from opsconsole.operations.gates import gate
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import Step
+from opsconsole.operations.plan import Act, Step
 from opsconsole.operations.release_making import of_service
 from opsconsole.operations.releases import KeptService, Release, State
 from opsconsole.operations.replacing import SHORT_SECONDS, cut_off, mend, order, overtaken, with_labels
@@ -164,3 +164,6 @@ def _condemn(operation: Operation, release: Release) -> None:
         return
     if new.state is State.CANDIDATE:
         releases.update(operation.directory, msgspec.structs.replace(new, state=State.FAILED))
+
+
+ACTS: dict[Act, acts.Act] = {Act.RETURN: return_to}

@@ -12,31 +12,21 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from opsconsole.config import Config
 from opsconsole.model import Container, SourceError
 from opsconsole.operations import (
     acts,
-    backup_acts,
-    backup_scope,
     chain,
     commands,
-    deploy_acts,
-    emergency,
     facts,
-    file_acts,
-    gate_act,
-    hooks,
     journal,
     lock,
     masking,
     plan,
     plan_facts,
-    preflight,
-    probing,
     reserve,
-    return_acts,
-    tree_acts,
     unfinished,
     who,
 )
@@ -47,6 +37,9 @@ from opsconsole.operations.plan import Act, Basis, IfFails, Kind, Plan, Step
 from opsconsole.operations.stack_plans import RUNNING
 from opsconsole.operations.steps import step
 from opsconsole.stack.git_program import Account
+
+if TYPE_CHECKING:
+    from opsconsole.operations.backup_scope import Scope
 
 _FAILURES = (Result.FAILED, Result.ROLLED_BACK, Result.ROLLBACK_FAILED)
 
@@ -64,6 +57,7 @@ class _Runner:
         self.place = place
         self.config = config
         self.plan: Plan = journal.read_plan(place)
+        self._acts = acts.of_plan(self.plan)
         self.project = project or self.plan.stack
         self.secrets = masking.env_file_secrets(directory, config, self.project)
         reserve.keep(directory)
@@ -77,7 +71,7 @@ class _Runner:
         self._failures: list[Stopped] = []  # of steps after which the others have their turn
         self._told: list[str] = []  # failures that do not change the result
         self.ended: Stopped | None = None
-        self._scope: backup_scope.Scope | None = None
+        self._scope: Scope | None = None
         self._lock_fd: tuple[int, ...] = ()
         self._others: list[Path] = []  # operations that an emergency stop asked to end
 
@@ -289,9 +283,12 @@ class _Runner:
     def _act(self, one: Step) -> acts.Fields:
         if one.act in (Act.EVIDENCE, Act.STOP_ALL):
             return self._emergency(one)
-        return ACTS[one.act](self, one)
+        return self._acts[one.act](self, one)
 
     def _emergency(self, one: Step) -> acts.Fields:
+        """The two acts of an emergency stop are ours: they know of other operations."""
+        from opsconsole.operations import emergency
+
         if one.act is Act.EVIDENCE:
             text = emergency.save_evidence(
                 self.place, self.directory, self.config, one.services, self.secrets, self.project
@@ -336,7 +333,9 @@ class _Runner:
     def containers(self) -> tuple[Container, ...]:
         return facts.observe(self.directory, self.config, project=self.project)[0]
 
-    def scope(self) -> backup_scope.Scope:
+    def scope(self) -> Scope:
+        from opsconsole.operations import backup_scope
+
         if self._scope is None:
             self._scope = backup_scope.scope(self.directory, self.config, project=self.project)
         return self._scope
@@ -387,7 +386,11 @@ class _Runner:
 
     def _state(self) -> tuple[str, ...]:
         """How the stack stands now, as an operator would say it."""
-        tree = tree_acts.state_lines(self.plan, self)
+        tree: tuple[str, ...] = ()
+        if self.plan.commit_to:
+            from opsconsole.operations import tree_acts
+
+            tree = tree_acts.state_lines(self.plan, self)
         try:
             containers = facts.listed(self.directory, self.config, project=self.project)
         except SourceError as error:
@@ -416,42 +419,3 @@ def _not_back(why: Stopped, failed: Sequence[tuple[Step, Stopped]], left: Sequen
     by_hand = by_hand or tuple(plan.shown(command) for one in left for command in one.commands)
     problem = f"{why.problem}; and the way back failed in the step {said}"
     return Stopped(Result.ROLLBACK_FAILED, problem, first.hint, first.last_lines, by_hand)
-
-
-ACTS: dict[Act, acts.Act] = {
-    Act.COMMANDS: acts.run_commands,
-    Act.GATE: gate_act.gated,
-    Act.HOOK: hooks.run,
-    **tree_acts.ACTS,
-    **file_acts.ACTS,
-    **backup_acts.ACTS,
-    Act.IMPORT: acts.late("exporting", Act.IMPORT),
-    **{
-        act: acts.late("restore_acts", act)
-        for act in (Act.CHECK_BACKUP, Act.PUT_TOGETHER, Act.LOAD, Act.SWAP, Act.SWAP_BACK, Act.CLEAR_BESIDE, Act.USERS)
-    },
-    **{
-        act: acts.late("set_acts", act)
-        for act in (
-            Act.MAKE_KEY,
-            Act.REMOVE_KEY,
-            Act.RENEW,
-            Act.INITIATE,
-            Act.LEAVE_SET,
-            Act.COMPARE_DATA,
-        )
-    },
-    **{
-        act: acts.late("database_acts", act)
-        for act in (Act.ABORT, Act.END_CLIENT, Act.VALIDATE, Act.REBUILD_INDEX, Act.FLUSH)
-    },
-    Act.PREFLIGHT: preflight.preflight,
-    Act.PULL: deploy_acts.pull,
-    Act.RECORD_RELEASE: deploy_acts.record,
-    Act.RECREATE: deploy_acts.recreate,
-    Act.PROBES: probing.probes,
-    Act.SOAK: probing.soak,
-    Act.MARK_GOOD: deploy_acts.mark_good,
-    Act.RETURN: return_acts.return_to,
-}
-"""What runs each act; the two of an emergency stop are the runner's own, they know of other operations."""

@@ -88,8 +88,6 @@ def run_git(operation: Operation, one: Step) -> Fields:
 
 def state_lines(what: Plan, operation: Operation) -> tuple[str, ...]:
     """Where the tree stands after an operation that may have moved it."""
-    if not what.commit_to:
-        return ()
     try:
         git = Git(operation.directory)
         head = _head(git)

@@ -6,7 +6,6 @@ import grp
 import os
 import pwd
 import socket
-import ssl
 from collections.abc import Iterator
 
 from opsconsole.model import SourceError
@@ -76,6 +75,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _explain_tls(causes: list[BaseException], address: Address) -> SourceError | None:
+    import ssl  # 4 ms, that no engine behind a socket needs
+
     where = address.shown
     for cause in causes:
         if isinstance(cause, ssl.SSLError) or type(cause).__name__ == "TLSParameterError":

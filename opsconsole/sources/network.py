@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import re
 import socket
-import ssl
 from collections.abc import Iterator
 from enum import StrEnum
 from urllib.parse import unquote
@@ -72,6 +71,8 @@ class Explained(SourceError):
 
 def fault_of(error: BaseException) -> Fault:
     """The cause of a failed connection, from the exception, its causes and their words."""
+    import ssl  # 4 ms, for what fails only
+
     links = tuple(_chain(error))
     for link in links:
         if isinstance(link, ssl.SSLCertVerificationError):
@@ -94,6 +95,8 @@ def fault_of(error: BaseException) -> Fault:
 
 def certificate_problem(error: BaseException) -> str:
     """What is wrong with the server's certificate, in OpenSSL's words; "" when it does not say."""
+    import ssl
+
     for link in _chain(error):
         if isinstance(link, ssl.SSLCertVerificationError) and link.verify_message:
             return str(link.verify_message)
