@@ -113,13 +113,15 @@ def _declare(arguments: argparse.Namespace, site: Site) -> int:
 
 def _title(evidence: Evidence, subject: str | None) -> str:
     """Of the alert that fires about a subject, or of the worst of all. Raises SourceError."""
+    from opsconsole.incident.evidence import headline
+
     if subject:
         alerts = [one for one in evidence.snapshot.alerts if one.state is AlertState.FIRING]
         found = next((one.message for one in alerts if subject in (one.subject, one.rule)), "")
         if not found:
             known = ", ".join(dict.fromkeys(one.subject for one in alerts)) or "none"
             raise SourceError(f"no alert about {subject} fires", f"Those that do are about: {known}.")
-        return found
+        return headline(found)
     if not evidence.title:
         raise SourceError("nothing is red: an incident needs a title then", "Say in a few words what is wrong.")
     return evidence.title
@@ -210,6 +212,7 @@ def _show(arguments: argparse.Namespace, site: Site) -> int:
 
 
 def _page(incident: Incident | None, evidence: Evidence) -> Iterator[str]:
+    from opsconsole.incident.blame import waiting
     from opsconsole.incident.matrix import recommend
 
     if incident is None:
@@ -220,6 +223,9 @@ def _page(incident: Incident | None, evidence: Evidence) -> Iterator[str]:
     yield "Red now" if evidence.symptoms or evidence.data else "Nothing is red now"
     yield from (f"  {'critical' if one.critical else 'warning':<9} {one.text}" for one in evidence.symptoms)
     yield from (f"  {'data':<9} {one.text}" for one in evidence.data)
+    if found := waiting(evidence):
+        yield ""
+        yield found
     for one in recommend(evidence):
         yield ""
         yield f"{one.issue} -> {one.answer}"

@@ -29,7 +29,7 @@ from opsconsole.operations.releases import KeptFile, KeptService, Release, State
 from opsconsole.operations.requests import Site
 from tests import ui_sample as sample
 from tests.git_trees import git
-from tests.operation_samples import DEPLOY, RESTART, OperationSamples, samples, step
+from tests.operation_samples import DEPLOY, LOSING, RESTART, OperationSamples, samples, step
 from tests.ui_sample import NOW, ago
 
 
@@ -187,12 +187,17 @@ def test_what_was_collected_while_nobody_looked(tmp_path: Path) -> None:
     stopped = Event(at=ago(minutes=3), kind=EventKind.DIED, subject="worker", facts={"exit_code": "143"})
     firing = Event(at=ago(minutes=29), kind=EventKind.ALERT_FIRING, subject="crash-loop backend",
                    facts={"rule": "crash-loop", "subject": "backend", "message": "backend crashes again"})  # fmt: skip
-    store.add_events([*died, stopped, firing])
+    well = [
+        Event(at=ago(minutes=30 - n), kind=EventKind.HEALTH, subject="backend", facts={"health": "healthy"})
+        for n in range(20)
+    ]
+    store.add_events([*died, *well, stopped, firing])
     for n in range(4):
         store.add_sample(ago(seconds=10 * n), [Value(name="host_cpu_percent", value=20.0 + n)], spacing=10)
     store.close()
     changes = {one.what: one for one in look(tmp_path).changes}
-    assert changes.keys() == {What.DEATH, What.ALERT}
+    assert changes.keys() == {What.DEATH, What.HEALTH, What.ALERT}
+    assert changes[What.HEALTH].text == "backend is healthy, 20 times since"  # else a deploy is pushed off the screen
     death = changes[What.DEATH]
     assert death.text == "shop-backend-1 ended: exit code 1, 20 times since" and death.end - death.at == timedelta(
         minutes=19
@@ -212,14 +217,15 @@ def test_the_report_says_what_was_done_and_what_is_not_known(tmp_path: Path) -> 
     ])  # fmt: skip
     changes = (Change(at=ago(minutes=55), what=What.DEPLOY, text="deploy by mina: deployed", operation="op-1"),)
     evidence = gather(sample.well(), Known(changes=changes), NOW)
-    text = markdown(one, evidence, [("restart", "plan\nrestarted")], {"CPU %": [1.0, 5.0, 9.0]}, ["x is half done"])
+    text = markdown(one, evidence, [("restart", "plan\nrestarted")], {"CPU %": [1.0, 5.0, 9.0]}, (),
+                    ["x is half done"])  # fmt: skip
     assert "# Incident i4: orders \\| fail \\<b>" in text
     lines = text.splitlines()
     assert next(n for n, line in enumerate(lines) if "deploy by mina" in line) < next(
         n for n, line in enumerate(lines) if "declared P2" in line
     )
     assert "- [x] Immediate actions: Check the status of the system (sam, 2026-03-02 02:34:15)" in lines
-    assert "    CPU %  ▁▅█  1.0 to 9.0, now 9.0" in lines and "    restarted" in lines
+    assert "    CPU %  ▁▅█  1.0 to 9.0, at the end 9.0" in lines and "    restarted" in lines
     assert "- Not known: there is no earlier count and no backup to compare with." in lines
     assert "- [ ] x is half done" in lines and "- [ ] The incident is not closed." in lines
     assert bars([3.0, 3.0]) == "▁▁"
@@ -237,7 +243,31 @@ def test_the_report_says_what_data_is_missing_and_what_a_restore_did(tmp_path: P
     said = data_statement(one, gather(sample.well(), Known(losses=(lost,), baselines=(held,)), NOW))
     assert said[0] == "Missing now: shop.users: 40 documents before, 0 now."
     (said_well,) = data_statement(one, gather(sample.well(), Known(baselines=(held,)), NOW))
-    assert said_well == "No sign of lost data: what is there now is not less than in the backup x."
+    assert said_well.startswith("No sign of lost data: nothing is empty, gone or below a tenth of what it held in the")
+    silent = tuple(msgspec.structs.replace(each, reachable=False) for each in sample.well().databases)
+    away = msgspec.structs.replace(sample.well(), databases=silent)
+    assert data_statement(one, gather(away, Known(baselines=(held,)), NOW)) == ["Not known: no database answers now."]
+    away = msgspec.structs.replace(away, databases=(*silent[:1], *sample.well().databases[1:]))
+    name, others = data_statement(one, gather(away, Known(baselines=(held,)), NOW))
+    assert name == f"Not known of {silent[0].target.name}, which does not answer now." and "in the others" in others
+
+
+def test_the_report_begins_with_what_was_red_what_was_done_and_what_is_left(tmp_path: Path) -> None:
+    made = OperationSamples(tmp_path, NOW)
+    end = {"event": "end", "result": Result.DONE, "seconds": 9.0}
+    place = made.add(LOSING, timedelta(minutes=40), [*step(LOSING, 0, 0.2, 4.1), (9.0, end)])
+    one = course("i1", [
+        Entry(n=0, at=ago(minutes=50), event="declare", priority=Priority.P1, text="x", symptoms=("web is down",)),
+        Entry(n=1, at=ago(minutes=40), event="action", text="began: deploy", operation=place.name),
+        Entry(n=2, at=ago(minutes=30), event="close", text="deployed", symptoms=("CPU at 99 %",)),
+    ])  # fmt: skip
+    text = reporting.markdown(Room(tmp_path, nothing), one, sample.well())
+    assert "- Red when it was declared: web is down\n" in text and "- Red when it was closed: CPU at 99 %\n" in text
+    assert "- Done about it: deploy of the stack harbour by mina (as root) from 10.20.0.7: done after 0 min 9 s" in text
+    assert "decision matrix" not in text  # what it says now is about another day
+    assert "lost by deploy of the stack harbour, as its plan said: redis, 412 Redis keys: this Redis saves" in text
+    assert "left behind by deploy of the stack harbour" in text
+    made.close()
 
 
 def test_the_bundle_holds_no_secret_and_is_for_its_owner_only(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from opsconsole.incident.blame import BLAMED
+from opsconsole.incident.blame import BLAMED, waiting
 from opsconsole.incident.data_signs import Baseline, Sign
-from opsconsole.incident.evidence import LOOKED_BACK, Change, ChangedFile, Evidence, Kept, Known, What, gather
+from opsconsole.incident.evidence import LOOKED_BACK, Change, ChangedFile, Evidence, Kept, Known, What, gather, headline
 from opsconsole.incident.matrix import recommend, ways
 from opsconsole.incident.priority import ESCALATES_AFTER, Priority, escalates_at, fitting
 from opsconsole.incident.recommendation import ANSWERS, Issue
@@ -270,6 +270,80 @@ def test_a_deploy_that_did_not_touch_what_is_ill_says_so() -> None:
     touched = recommend(gather(snapshot(alert("crash-loop", "frontend", ago(minutes=12))), known, NOW))[0]
     (other,) = recommend(gather(snapshot(alert("crash-loop", "backend", ago(minutes=12))), known, NOW))
     assert other.weight < touched.weight and "it did not touch backend" in other.against
+
+
+# --- after something was done ----------------------------------------------------------------------
+
+
+def rolled_back(minutes: float, **changes: Any) -> Change:
+    text = "rollback of the stack shop by mina: done"
+    return deploy(minutes, text=text, code=None, config=None, done=True, back=True, operation="op-2", **changes)
+
+
+def test_a_deploy_that_was_taken_back_is_blamed_no_more_and_it_is_said_to_wait() -> None:
+    """Alerts lag behind: for some minutes all looks as before."""
+    known = Known(changes=(rolled_back(3), deploy(14)), release=OLD, before=None)
+    evidence = gather(snapshot(alert("crash-loop", "backend", ago(minutes=12))), known, NOW)
+    (found,) = recommend(evidence)
+    assert found.issue is Issue.FAILURE
+    assert "rollback of the stack shop by mina: done, 3 min ago, and it is still so" in found.against
+    assert waiting(evidence).startswith("rollback of the stack shop by mina: done, 2 min ago: what was red before it")
+    later = gather(snapshot(alert("crash-loop", "backend", ago(minutes=1))), known, NOW)
+    assert recommend(later)[-1].issue is Issue.CODE and not waiting(later)  # it fell ill after it: that may be why
+    assert not waiting(gather(snapshot(), known, NOW))
+
+
+def test_a_rollback_of_the_files_leaves_the_code_to_blame() -> None:
+    known = Known(changes=(rolled_back(3, what=What.CONFIG), deploy(14)), release=OLD, before=OLD)
+    found = recommend(gather(snapshot(alert("crash-loop", "backend", ago(minutes=12))), known, NOW))
+    assert found[0].issue is Issue.CODE and found[0].ways
+
+
+def test_only_the_deploys_that_are_blamed_say_what_they_brought() -> None:
+    first = deploy(200, code=None, text="the first one")
+    known = Known(changes=(deploy(14), first), release=OLD, before=OLD)
+    (found,) = recommend(gather(snapshot(alert("crash-loop", "backend", ago(minutes=12))), known, NOW))
+    assert not any("whether the images changed is not known" in line for line in found.against)
+
+
+def test_what_an_operation_stops_and_starts_itself_is_told_by_its_own_line_alone() -> None:
+    def seen(what: What, minutes: float, text: str, **changes: Any) -> Change:
+        return Change(at=ago(minutes=minutes), what=what, text=text, services=("backend",), **changes)
+
+    known = Known(changes=(
+        deploy(14),
+        seen(What.DEATH, 13.5, "backend ended: exit code 137", bad=True),
+        seen(What.ALERT, 13.4, "backend is stopped"), seen(What.OVER, 13.2, "backend is stopped"),
+        seen(What.HEALTH, 13.1, "backend is healthy"),
+        seen(What.ALERT, 13.1, "backend fails"),  # and stays so
+        seen(What.HEALTH, 13.1, "backend fails", bad=True),  # the probe says the same
+        seen(What.DEATH, 11, "backend ended: exit code 1", bad=True),
+    ))  # fmt: skip
+    found = gather(snapshot(), known, NOW).changes
+    assert [one.text for one in found] == [
+        "backend ended: exit code 1", "backend fails", "deploy of the stack shop by mina: deployed",
+    ]  # fmt: skip
+
+
+def test_an_alert_whose_numbers_changed_is_on_the_time_line_once() -> None:
+    told = Change(at=ago(minutes=9, seconds=1), what=What.ALERT, text="backend: 14 % errors", services=("backend",))
+    over = Change(at=ago(minutes=8), what=What.OVER, text="backend fails", services=("backend",))
+    now = alert("error-rate", "backend", ago(minutes=9), message="backend: 5 % errors")
+    found = gather(snapshot(now), Known(changes=(told, over)), NOW).changes
+    assert [one.text for one in found] == ["backend fails", "backend: 14 % errors"]
+
+
+@pytest.mark.parametrize(("text", "named"), [
+    ("CPU at 100 % (limit 80 %)", "CPU at 100 %"),
+    ("backend: 12 % errors, 1 of 8 probes (limit 5 %)", "backend: 12 % errors, 1 of 8 probes"),
+    ("backend crashes again and again: 3 restarts in 10 minutes (limit 3)", "backend crashes again and again"),
+    ("2 containers of backend: each crashes again and again: 4 restarts in 10 minutes (limit 3)",
+     "2 containers of backend: each crashes again and again"),
+    ("redis uses 91 % of its maxmemory of 8.0 MiB (limit 90 %): then writes fail",
+     "redis uses 91 % of its maxmemory of 8.0 MiB"),
+])  # fmt: skip
+def test_an_incident_is_called_after_what_is_wrong_without_the_numbers_that_change(text: str, named: str) -> None:
+    assert headline(text) == named
 
 
 # --- a way is there only where its plan can be made -------------------------------------------------

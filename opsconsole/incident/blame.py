@@ -15,6 +15,10 @@ BLAMED = timedelta(minutes=60)
 _BEFORE = timedelta(seconds=60)
 """Alerts and clocks are not exact: what fell ill so little before a change began may still be its work."""
 
+SETTLES = timedelta(minutes=5)
+"""Alerts lag behind: they last for a minute and more after what they are about, and rates are of five minutes."""
+
+_MENDS = frozenset({What.DEPLOY, What.CONFIG, What.RESTART, What.RESTORE})
 _JUST_NOW = timedelta(seconds=5)
 
 
@@ -36,11 +40,38 @@ def struck(evidence: Evidence, changes: Sequence[Change]) -> list[tuple[Symptom,
 def reasons(evidence: Evidence, one: Symptom) -> list[Change]:
     """The changes that may be the reason: shortly before it, of that service or of one that it may depend on."""
     began = onset(evidence, one)
+    back = next((change for change in evidence.changes if change.back), None)  # newest first
     return [
         change
         for change in evidence.changes
-        if _changed_something(change) and change.at - _BEFORE <= began <= change.end + BLAMED
+        if _changed_something(change)
+        and not (back is not None and _was_taken_back(change, back))
+        and change.at - (timedelta(0) if change.back else _BEFORE) <= began <= change.end + BLAMED
     ]
+
+
+def _was_taken_back(change: Change, back: Change) -> bool:
+    """Whether this rollback undid it: one of the code takes the configuration back, too."""
+    return change is not back and change.at <= back.at and (back.what is What.DEPLOY or change.what is What.CONFIG)
+
+
+def just_done(evidence: Evidence) -> Change | None:
+    """What was done a few minutes ago about what was red before: it may need these to be seen as well."""
+    for change in evidence.changes:
+        if change.done and change.what in _MENDS and evidence.now - change.end <= SETTLES:
+            if any(onset(evidence, one) <= change.end for one in evidence.symptoms):
+                return change
+            return None
+    return None
+
+
+def waiting(evidence: Evidence) -> str:
+    """The same in a sentence, "" where nothing is waited for."""
+    change = just_done(evidence)
+    if change is None:
+        return ""
+    ago = aged(change.end, evidence.now)
+    return f"{change.text}, {ago} ago: what was red before it may be so for some minutes more. Look before you go on."
 
 
 def _changed_something(change: Change) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 
 from opsconsole.incident.data_signs import Baseline, Restored, Sign, good_backups, signs
 from opsconsole.incident.symptoms import Symptom, symptoms
-from opsconsole.model import AlertState, Backup, Container, Record, Snapshot
+from opsconsole.model import Alert, AlertState, Backup, Container, Record, Snapshot
 
 LOOKED_BACK = timedelta(hours=6)
 """What is older is not on the time line."""
@@ -19,8 +19,11 @@ LOOKED_BACK = timedelta(hours=6)
 _UNREADABLE = re.compile(
     r"the compose configuration cannot be read|compose file .+:|env file .+ (?:does not exist|cannot be)"
 )
+_HEADLINE = 56  # characters: it can be seen while it is changed
 _STARTS_SLACK = timedelta(seconds=30)
 _TOGETHER = timedelta(seconds=60)
+_SAME = timedelta(seconds=2)
+"""What two watchers write down of one thing lies so close together."""
 
 
 class What(StrEnum):
@@ -39,6 +42,9 @@ class What(StrEnum):
     INCIDENT = "incident"  # what was said and done in the incident itself
 
 
+_MAKES_ANEW = frozenset({What.DEPLOY, What.CONFIG, What.RESTART, What.RESTORE})
+
+
 class Change(Record, frozen=True):
     """One line of the time line."""
 
@@ -51,6 +57,8 @@ class Change(Record, frozen=True):
     bad: bool = False
     code: bool | None = None  # whether it brought other images; None: not known
     config: bool | None = None  # whether it brought another configuration
+    done: bool = False  # an operation that ended as it was meant to
+    back: bool = False  # such a rollback: what was changed before it is not in force any more
     first: bool = False  # a deploy with nothing before it: nothing ran, and no release was kept
     restored: tuple[str, ...] = ()  # by a restore: these collections and databases; () is everything
 
@@ -114,9 +122,9 @@ class Evidence(Record, frozen=True):
     def title(self) -> str:
         """What an incident about this would be called, "" when nothing is red."""
         first = next(iter(self.data), None)
-        if first is not None:
-            return f"{first.collection}: data is missing" if first.collection else first.text
-        return next(iter(self.red), "")
+        if first is not None and first.collection:
+            return f"{first.collection}: data is missing"
+        return headline(next(iter(self.red), ""))
 
     @property
     def unreadable(self) -> tuple[str, ...]:
@@ -131,6 +139,14 @@ class Evidence(Record, frozen=True):
         wanted = {one.backup for one in self.data if one.backup}
         holding = next((one for one in reversed(good) if one.id in wanted), None)  # the oldest holds all of it
         return holding or next(iter(good), None)
+
+
+def headline(text: str) -> str:
+    """What an incident is called after an alert: without the limit, and without what follows where it is long."""
+    said = text.partition(" (limit ")[0]
+    while len(said) > _HEADLINE and " " in (head := said.rpartition(": ")[0]):
+        said = head
+    return said
 
 
 def gather(snapshot: Snapshot, known: Known, now: datetime, back: timedelta = LOOKED_BACK) -> Evidence:
@@ -155,10 +171,40 @@ def _restored(known: Known) -> tuple[Restored, ...]:
 
 
 def _time_line(snapshot: Snapshot, known: Known, since: datetime) -> tuple[Change, ...]:
-    told = [*known.changes, *(_of_loss(one) for one in known.losses)]
+    told = _once([*_without_its_own(known.changes), *(_of_loss(one) for one in known.losses)])
     seen = [*_of_containers(snapshot, known, told), *_of_files(known), *_of_alerts(snapshot, told)]
     within = {(one.at, one.what, one.text): one for one in (*told, *seen) if one.at >= since}
     return tuple(sorted(within.values(), key=lambda one: (one.at, one.what, one.text), reverse=True))
+
+
+def _without_its_own(changes: tuple[Change, ...]) -> list[Change]:
+    """Without what an operation itself stopped, started and waited for: that is told by its own line."""
+    windows = [(one.at, one.end + _STARTS_SLACK) for one in changes if one.operation and one.what in _MAKES_ANEW]
+
+    def within(one: Change) -> bool:
+        return any(begin <= one.at <= end for begin, end in windows)
+
+    began_there = {(one.text, one.services) for one in changes if one.what is What.ALERT and within(one)}
+    over_there = {(one.text, one.services) for one in changes if one.what is What.OVER and within(one)}
+    passing = began_there & over_there
+
+    def its_own(one: Change) -> bool:
+        if one.what in (What.ALERT, What.OVER):
+            return (one.text, one.services) in passing and within(one)
+        return within(one) and (one.what is What.DEATH or (one.what is What.HEALTH and not one.bad))
+
+    return [one for one in changes if not its_own(one)]
+
+
+def _once(changes: list[Change]) -> list[Change]:
+    """An endpoint that fails is told by the probe and by the alert about it: the alert is enough."""
+    alerts = [one for one in changes if one.what is What.ALERT]
+    return [
+        one
+        for one in changes
+        if one.what is not What.HEALTH
+        or not any(one.text == each.text and abs(one.at - each.at) <= _SAME for each in alerts)
+    ]
 
 
 def _of_loss(sign: Sign) -> Change:
@@ -275,7 +321,7 @@ def _of_alerts(snapshot: Snapshot, told: list[Change]) -> Iterable[Change]:
     for alert in snapshot.alerts:
         what = {AlertState.FIRING: What.ALERT, AlertState.RESOLVED: What.OVER}.get(alert.state)
         before, same = last.get(alert.subject), folded.get(alert.subject)
-        if what is None or (before is not None and before.what is what):
+        if what is None or (before is not None and before.what is what) or _is_told(alert, what, told):
             continue
         text, services = alert.message, tuple[str, ...]([alert.subject])
         if what is What.ALERT and same is not None and same.rule == alert.rule:
@@ -283,3 +329,10 @@ def _of_alerts(snapshot: Snapshot, told: list[Change]) -> Iterable[Change]:
         if text not in seen:
             seen.add(text)
             yield Change(at=alert.since, what=what, text=text, services=services, bad=what is What.ALERT)
+
+
+def _is_told(alert: Alert, what: What, told: list[Change]) -> bool:
+    """Its numbers change while it fires: what was written down when it began is the same alert."""
+    return any(
+        one.what is what and alert.subject in one.services and abs(one.at - alert.since) <= _SAME for one in told
+    )

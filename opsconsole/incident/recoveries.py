@@ -115,8 +115,9 @@ def _busiest(evidence: Evidence, slow: Sequence[Symptom]) -> Iterable[str]:
 
 
 def _restarted(evidence: Evidence) -> Iterable[str]:
-    for change in changes_of(evidence, What.RESTART):
-        if change.operation and not change.bad and evidence.now - change.end <= BLAMED:
+    for change in evidence.changes:
+        restarts = change.back or (change.what is What.RESTART and change.operation)
+        if restarts and not change.bad and evidence.now - change.end <= BLAMED:
             yield f"{told(evidence, change)}, and it is still so"
             return
 
@@ -154,7 +155,7 @@ def failure(evidence: Evidence) -> Recommendation | None:
 def _first_deploy(evidence: Evidence) -> list[str]:
     """Why no rollback is offered for what was never well."""
     first = [one for one in changes_of(evidence, What.DEPLOY) if one.first and evidence.now - one.end <= BLAMED]
-    if not first:
+    if not first or evidence.known.before is not None:
         return []
     age = aged(first[0].end, evidence.now)
     return [f"the first deploy was {age} ago and no release is before it: what was wrong from the beginning is mended "

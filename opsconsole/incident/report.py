@@ -36,9 +36,11 @@ def markdown(
     evidence: Evidence,
     actions: Sequence[tuple[str, str]],
     series: Mapping[str, Sequence[float]],
+    lost: Sequence[str] = (),
     open_points: Sequence[str] = (),
 ) -> str:
-    """The report. `actions` are operations of that time, as (title, text); `series` the curves that are drawn."""
+    """The report. `actions` are operations of that time, as (title, text); `series` the curves that are drawn; `lost`
+    what their plans said goes."""
     stack = evidence.snapshot.stack.name if evidence.snapshot.stack else ""
     parts = [f"# Incident {incident.name}: {_text(incident.title)}", ""]
     parts += [f"- {line}" for line in _head(incident, evidence, stack)]
@@ -46,15 +48,17 @@ def markdown(
     parts += ["## Checklists", "", *_checklists(incident), ""]
     if incident.notes:
         parts += ["## Notes", "", *(f"- {_time(one.at)} {_text(course.said(one))}" for one in incident.notes), ""]
-    parts += ["## What the decision matrix says now", "", *_matrix(evidence), ""]
+    if incident.is_open:
+        parts += ["## What the decision matrix says now", "", *_matrix(evidence), ""]
     parts += ["## Actions", ""]
     for title, text in actions:
         parts += [f"### {_text(title)}", "", *(f"    {printable(line)}" for line in text.splitlines()), ""]
     if not actions:
         parts += ["No operation ran in that time.", ""]
     if series:
-        parts += ["## Graphs", "", *(f"    {line}" for line in _graphs(series)), ""]
-    parts += ["## Data", "", *(f"- {_text(line)}" for line in data_statement(incident, evidence)), ""]
+        until = incident.closed_at or evidence.now
+        parts += [f"## Graphs, up to {_time(until)}", "", *(f"    {line}" for line in _graphs(series)), ""]
+    parts += ["## Data", "", *(f"- {_text(line)}" for line in (*lost, *data_statement(incident, evidence))), ""]
     parts += ["## Open points", ""]
     parts += [f"- [ ] {_text(line)}" for line in (*_open(incident, evidence), *open_points)] or ["None."]
     return "\n".join(parts).rstrip("\n") + "\n"
@@ -71,11 +75,20 @@ def data_statement(incident: Incident, evidence: Evidence) -> list[str]:
                 f"{one.text} at {_time(one.at)}: what was written after that backup is in the safety backup of this "
                 "restore."
             )
-    compared = [one.origin for one in evidence.known.baselines]
-    if not said and compared:
-        said.append(f"No sign of lost data: what is there now is not less than in {' and '.join(compared)}.")
+    compared = list(dict.fromkeys(one.origin for one in evidence.known.baselines))
+    asked = evidence.snapshot.databases
+    silent = [one.target.name for one in asked if not one.reachable]
+    if len(silent) == len(asked):
+        said.append("Not known: no database answers now.")
+    elif silent:
+        said.append(f"Not known of {' and '.join(silent)}, which does not answer now.")
     if not compared:
         said.append("Not known: there is no earlier count and no backup to compare with.")
+    elif not evidence.data and len(silent) < len(asked):
+        said.append(
+            f"No sign of lost data{' in the others' if silent else ''}: nothing is empty, gone or below a tenth of "
+            f"what it held in {', '.join(compared)}. That fewer were removed cannot be seen by this."
+        )
     return list(dict.fromkeys(said))
 
 
@@ -92,6 +105,15 @@ def _head(incident: Incident, evidence: Evidence, stack: str) -> Iterable[str]:
     yield f"Duration: {_duration(incident.age(evidence.now))}"
     if incident.resolution:
         yield f"Resolution: {_text(incident.resolution)}"
+    declared = next((one for one in incident.entries if one.event == "declare"), None)
+    if declared is not None and declared.symptoms:
+        yield f"Red when it was declared: {_text('; '.join(declared.symptoms))}"
+    for one in evidence.changes:
+        if one.operation in incident.operations:
+            yield f"Done about it: {_text(one.text)} after {_duration((one.end - one.at).total_seconds())}"
+    if incident.closed_at is not None:
+        red = next((one.symptoms for one in reversed(incident.entries) if one.event == "close"), ())
+        yield f"Red when it was closed: {_text('; '.join(red)) or 'nothing'}"
     yield f"Written: {_time(evidence.now)}"
 
 
@@ -128,7 +150,8 @@ def _graphs(series: Mapping[str, Sequence[float]]) -> Iterable[str]:
     for name, values in series.items():
         if values:
             own = values[-_WIDTH:]
-            yield f"{printable(name):<{longest}}  {bars(own)}  {min(own):.1f} to {max(own):.1f}, now {own[-1]:.1f}"
+            course = f"{min(own):.1f} to {max(own):.1f}, at the end {own[-1]:.1f}"
+            yield f"{printable(name):<{longest}}  {bars(own)}  {course}"
 
 
 def bars(values: Sequence[float]) -> str:

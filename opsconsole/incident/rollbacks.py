@@ -67,11 +67,12 @@ NO_RELEASE_BEFORE = "no release before the one that runs is kept, so there is no
 
 
 def code(evidence: Evidence) -> Recommendation | None:
-    guilty = [change for change in changes_of(evidence, What.DEPLOY) if change.code is not False]
-    hit = struck(evidence, guilty)
+    deploys = [change for change in changes_of(evidence, What.DEPLOY) if change.code is not False]
+    hit = struck(evidence, deploys)
     if not hit:
         return None
-    said = [told(evidence, change) for change in guilty if any(change in blamed for _, blamed in hit)]
+    guilty = [change for change in deploys if any(change in blamed for _, blamed in hit)]
+    said = [told(evidence, change) for change in guilty]
     said += [since(evidence, one) for one, _ in hit]
     against = list(elsewhere(evidence, hit))
     target = evidence.known.before

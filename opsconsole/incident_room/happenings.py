@@ -69,11 +69,12 @@ def _change(event: Event) -> Change | None:
 
 
 def _folded(changes: list[Change]) -> Iterator[Change]:
-    """What ends again and again in the same way is one line: when it began, when it was last, how often."""
+    """What happens again and again in the same way is one line: when it began, when it was last, how often. A crash
+    loop would push everything else off the screen."""
     count: dict[str, int] = {}
     first: dict[str, Change] = {}
     for one in changes:
-        if one.what is not What.DEATH:
+        if one.what not in (What.DEATH, What.HEALTH):
             yield one
             continue
         count[one.text] = count.get(one.text, 0) + 1

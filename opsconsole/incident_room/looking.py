@@ -132,6 +132,8 @@ def _change(place: Path, what: Plan, records: Sequence[Entry], kept: Sequence[Re
         bad=result not in (Result.DONE, Result.CANCELLED, None) or said == "half done",
         code=code,
         config=config,
+        done=result is Result.DONE,
+        back=result is Result.DONE and what.kind is Kind.ROLLBACK,
         first=_is_first(first.at, what, kept),
         restored=_restored(what),
     )

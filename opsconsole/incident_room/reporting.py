@@ -15,6 +15,7 @@ from opsconsole.metrics import MetricsReader, metrics_file
 from opsconsole.model import Snapshot, SourceError
 from opsconsole.operations import journal, plan, unfinished
 from opsconsole.operations.places import existing_operations
+from opsconsole.operations.plan import Effect
 from opsconsole.operations.report import lines_of
 
 _MEASURES = {
@@ -33,12 +34,14 @@ def markdown(room: Room, incident: Incident, snapshot: Snapshot) -> str:
     """The whole report. Reads files. Raises SourceError when the operations cannot be read."""
     since = (incident.declared_at or snapshot.sampled_at) - report.BEFORE
     known = room.known(snapshot, since)
+    places = list(actions(room.directory, incident))
     evidence = gather(snapshot, known, snapshot.sampled_at, snapshot.sampled_at - since)
     return report.markdown(
         incident,
         evidence,
-        [_action(place) for place in actions(room.directory, incident)],
+        [_action(place) for place in places],
         collected(room.directory, since, incident.closed_at or snapshot.sampled_at) or curves(snapshot),
+        [line for place in places for line in _lost(place)],
         [f"{one.operation} is half done: {one.advice()}" for one in unfinished.unfinished(room.directory)],
     )
 
@@ -75,6 +78,20 @@ def curves(snapshot: Snapshot) -> Mapping[str, Sequence[float]]:
         if kind == "probe" and len(values) > 1:
             found[f"{endpoint} ms"] = [value * 1000 for value in values]
     return found
+
+
+def _lost(place: Path) -> Iterator[str]:
+    """What an operation that was not refused took away, as its plan said."""
+    try:
+        what = journal.read_plan(place)
+    except SourceError:
+        return
+    if not any(record.event == "step" for record in journal.read(place)):
+        return
+    for one in what.data:
+        if one.effect is Effect.LOST or one.left_behind:
+            how = "lost" if one.effect is Effect.LOST else "left behind"
+            yield f"{how} by {plan.title(what)}, as its plan said: {one.name}, {one.what}: {one.why}"
 
 
 def _within(at: datetime, incident: Incident) -> bool:

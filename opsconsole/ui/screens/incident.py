@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 from opsconsole.alert_findings import one_line
 from opsconsole.incident.course import Incident
-from opsconsole.incident.evidence import Evidence, Known, gather
+from opsconsole.incident.evidence import Evidence, Known, gather, headline
 from opsconsole.incident.matrix import recommend, ways
 from opsconsole.incident.priority import MEANING, Priority, fitting, words
 from opsconsole.incident.recommendation import Recommendation, Way
@@ -35,8 +35,6 @@ from opsconsole.ui.wording import Tone
 
 TOPICS = frozenset({"usage", "host", "databases", "probes", "stack"})
 """What is sampled fast while it is open: what is red may be so for seconds only."""
-
-_TITLE = 56  # characters of the title that is proposed: it can be seen while it is changed
 
 LOOKED_EVERY = 5.0
 """Seconds between two looks at journals, files and the record."""
@@ -275,7 +273,7 @@ class IncidentScreen(ActingScreen):
         if evidence is None:
             return
         said = [words(one) for one in MEANING]
-        value = f"{fitting(evidence)} {one_line(about, _TITLE)}".strip()
+        value = f"{fitting(evidence)} {headline(one_line(about))}".strip()
         self.console_app.push_screen(
             AskingScreen("Declare an incident", said, "Priority, then what is wrong, in a few words.", value, _wrong),
             self._declare,

@@ -8,6 +8,7 @@ from datetime import datetime
 from textual.content import Content
 
 from opsconsole.incident import course
+from opsconsole.incident.blame import waiting
 from opsconsole.incident.course import Incident
 from opsconsole.incident.evidence import Change, Evidence, What
 from opsconsole.incident.priority import words
@@ -122,6 +123,8 @@ def _answers(
     if not recommendations:
         said = "Nothing: a system that is well is left alone." if evidence.quiet else "None of its lines fits."
         yield Content.styled(said, Tone.MUTED)
+    if recommendations and (said := waiting(evidence)):
+        yield from wrapped(f"{glyphs.busy} {said}", width, style=Tone.ACCENT)
     key = 0
     for number, one in enumerate(recommendations):
         most = _OTHERS if number else _FIRST
