@@ -6,12 +6,16 @@ import gzip
 import hashlib
 import io
 import random
-from collections.abc import Sequence
+import re
+import subprocess
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import bson
 import pytest
 import zstandard
+from bson.raw_bson import RawBSONDocument
 
 from opsconsole.backups import bson_documents
 from opsconsole.backups.bson_documents import (
@@ -24,10 +28,12 @@ from opsconsole.backups.bson_documents import (
 from opsconsole.backups.contents import kind_by_name, read_file
 from opsconsole.backups.crc64 import crc64, crc64_by_table, signed
 from opsconsole.backups.findings import Verdict
+from opsconsole.backups.gzip_packing import GzipPacker
 from opsconsole.backups.mongo_archive import MAGIC, TERMINATOR, ArchiveReader, ArchiveWriter, Entry
 from opsconsole.backups.mongo_dumps import check_dump, open_dump
+from opsconsole.backups.mongo_raw import _opened
 from opsconsole.backups.packed_files import PackedFile, Packing, UnpackedFile, sha256_of
-from opsconsole.backups.reading import Corrupt, LimitReached, drain, up_to
+from opsconsole.backups.reading import Corrupt, GzipReader, LimitReached, Meter, drain, up_to
 from tests.mongo_zoo import VALUES, largest_document, odd_documents
 
 ENTRIES = (
@@ -241,6 +247,24 @@ def test_zstd_streams_of_every_make_are_read_and_cuts_are_found(tmp_path: Path) 
                 drain(source)
 
 
+@pytest.mark.parametrize("step", [1000, 1 << 20, 3_000_000])
+def test_gzip_of_several_threads_is_one_stream_like_any_other(step: int) -> None:
+    """In order, the threads being unequally quick; whole to stock gzip, cut at the joint of two pieces as well."""
+    source = random.Random(1)
+    repeats = b"".join(source.randbytes(20_000) * source.randrange(2, 40) for _ in range(20))
+    plain = repeats + bytes(2_000_000) + repeats
+    packer = GzipPacker()
+    packed = b"".join(packer.compress(plain[at : at + step]) for at in range(0, len(plain), step)) + packer.flush()
+    assert len(packed) < len(zlib.compress(plain, 1)) * 1.005
+    assert subprocess.run(["gzip", "-dc"], input=packed, stdout=subprocess.PIPE, check=True).stdout == plain
+    assert up_to(GzipReader(io.BytesIO(packed), Meter(1 << 30)), 1 << 30) == plain
+    joints = [at.end() for at in re.finditer(b"\0\0\xff\xff", packed)]
+    assert len(joints) >= len(plain) // (step + (1 << 20))
+    for joint in joints:
+        with pytest.raises(Corrupt):
+            drain(GzipReader(io.BytesIO(packed[:joint]), Meter(1 << 30)))
+
+
 @pytest.mark.parametrize("packing", list(Packing))
 def test_the_list_of_backups_reads_them_too(packing: Packing, tmp_path: Path) -> None:
     path = tmp_path / f"mongodb.archive{packing.suffix}"
@@ -257,6 +281,17 @@ def test_the_list_of_backups_reads_them_too(packing: Packing, tmp_path: Path) ->
 
 
 # --- documents -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keys", [str, lambda n: f"{n:09}"], ids=["as servers number them", "otherwise"])
+def test_the_documents_of_an_answer_are_counted_whatever_their_size(keys: Callable[[int], str]) -> None:
+    source = random.Random(1)
+    for number in (0, 1, 9, 10, 11, 99, 100, 101, 999, 1000, 1001, 9_999, 10_000, 10_001):
+        documents = [bson.encode({"t": "x" * source.randrange(9)}) for _ in range(number)]
+        numbered = {keys(n): RawBSONDocument(one) for n, one in enumerate(documents)}
+        answer = bson.encode({"cursor": {"firstBatch": numbered, "id": bson.Int64(7), "ns": "a.b.c"}, "ok": 1.0})
+        answer = answer.replace(b"\3firstBatch", b"\4firstBatch")  # a list would be numbered by the driver
+        assert _opened(answer) == (b"".join(documents), number, 7, "b.c")
 
 
 def test_sums_do_not_depend_on_order_or_on_how_documents_are_handed_over() -> None:

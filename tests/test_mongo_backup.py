@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from opsconsole.backups import manifest, mongo_inserting, mongo_loading, mongo_raw, mongo_swapping
+from opsconsole.backups import gzip_packing, manifest, mongo_inserting, mongo_loading, mongo_raw, mongo_swapping
+from opsconsole.backups.bson_documents import DocumentDigest
+from opsconsole.backups.mongo_archive import ArchiveWriter
 from opsconsole.backups.mongo_catalog import Selection
 from opsconsole.backups.mongo_digest import CollectionDigest, digest_mongo
 from opsconsole.backups.mongo_dumps import check_dump, open_dump
@@ -628,6 +631,28 @@ def test_cancelled_or_full_nothing_is_left(standalone: Server, tmp_path: Path) -
     with pytest.raises(Explained, match="cannot be written: File exists"):
         save(standalone, path)
     assert path.read_bytes() == b"an older one"
+
+
+@pytest.mark.parametrize("thread", ["digest", "save", "gzip"])
+def test_what_goes_wrong_in_any_thread_ends_it_with_its_own_error(
+    standalone: Server, thread: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As memory that is used up does it in whichever thread asks for more."""
+
+    def fail(*_: object) -> Any:
+        assert threading.current_thread().name.startswith(thread)
+        raise MemoryError(thread)
+
+    owner, name = {
+        "digest": (DocumentDigest, "add"),
+        "save": (ArchiveWriter, "add"),
+        "gzip": (gzip_packing, "_deflated"),
+    }[thread]
+    monkeypatch.setattr(owner, name, fail)
+    with pytest.raises(MemoryError, match=thread):
+        save(standalone, tmp_path / "archive")
+    assert not list(tmp_path.iterdir())
+    assert not [one for one in threading.enumerate() if one.name in ("digest", "save")]
 
 
 @contextlib.contextmanager

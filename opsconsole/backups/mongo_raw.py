@@ -19,7 +19,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from opsconsole.backups.bson_documents import ARRAY, DOCUMENT, INT64, STRING, elements, find_element
+from opsconsole.backups.bson_documents import ARRAY, DOCUMENT, INT64, STRING, document_ends, elements, find_element
 from opsconsole.backups.reading import Corrupt
 
 RawDatabase = Database[RawBSONDocument]
@@ -55,10 +55,9 @@ def _batches(
     size, documents, taken = _FIRST_BATCH, 0, 0
     reply = _ask(database, {**find, "batchSize": size}, session)
     while True:
-        data, cursor, collection = _opened(reply)
+        data, count, cursor, collection = _opened(reply)
         try:
             if data:
-                count = _count(data)
                 yield data, count
                 documents += count
                 taken += len(data)
@@ -80,7 +79,7 @@ def answers(
     with _of_one(database, session) as own:
         reply = _ask(database, {**command, "cursor": {}}, own)
         while True:
-            data, cursor, collection = _opened(reply)
+            data, _, cursor, collection = _opened(reply)
             found += bson.decode_all(data, DECODED)
             if not cursor:
                 return found
@@ -110,20 +109,23 @@ def _ask(database: RawDatabase, command: dict[str, Any], session: ClientSession 
     return bytes(reply.raw)
 
 
-def _opened(reply: bytes) -> tuple[bytes, int, str]:
-    """The documents of a reply, the cursor for the next ones (0 when these are the last) and its collection."""
+def _opened(reply: bytes) -> tuple[bytes, int, int, str]:
+    """The documents of a reply end to end, how many, the cursor for the next ones (0 when these are the last) and its
+    collection."""
     place = find_element(reply, b"cursor")
     if place is None or place[0] != DOCUMENT:
         raise Corrupt("has an answer without a cursor")
-    data, cursor, namespace = b"", 0, ""
+    data, count, cursor, namespace = b"", 0, 0, ""
     for kind, name, begin, end in elements(reply, place[1]):
         if kind == ARRAY and name in (b"firstBatch", b"nextBatch"):
-            data = _end_to_end(memoryview(reply)[begin:end])
+            array = memoryview(reply)[begin:end]
+            data = _end_to_end(array)
+            count = _count(array, data)
         elif kind == INT64 and name == b"id":
             cursor = int.from_bytes(reply[begin:end], "little", signed=True)
         elif kind == STRING and name == b"ns":
             namespace = reply[begin + 4 : end - 1].decode()
-    return data, cursor, namespace.partition(".")[2]
+    return data, count, cursor, namespace.partition(".")[2]
 
 
 def _stripped(array: memoryview) -> bytes:
@@ -136,9 +138,18 @@ def _stripped(array: memoryview) -> bytes:
 _end_to_end = getattr(bson, "_array_of_documents_to_buffer", _stripped)
 
 
-def _count(data: bytes) -> int:
-    at = count = 0
-    while at < len(data):
-        at += int.from_bytes(data[at : at + 4], "little")
-        count += 1
-    return count
+def _count(array: memoryview, data: bytes) -> int:
+    """How many documents an array has that are `data` without its keys.
+
+    Each has its type, its number in decimal digits and a zero before it: what the array is longer tells how many they
+    are. Stepping from one to the next takes as long as all else that is done with documents of 100 bytes.
+    """
+    left = len(array) - len(data) - 5
+    count, each, numbers = 0, 3, 10  # so many numbers take so many bytes each
+    while left > numbers * each:
+        left -= numbers * each
+        count += numbers
+        each, numbers = each + 1, count * 9
+    if left % each or bytes(array[5:7]) not in (b"0\0", b""):
+        return sum(1 for _ in document_ends(data))  # not numbered as arrays are
+    return count + left // each

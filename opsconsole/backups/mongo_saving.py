@@ -289,20 +289,20 @@ class _Saving:
         session: ClientSession,
         moment: Timestamp | None,
     ) -> None:
-        """Read the documents of a collection here while another thread hashes, packs and writes them."""
-
-        def take(piece: tuple[bytes, int]) -> None:
-            digest.add(*piece)
-            writer.add(piece[0])
-
+        """Read the documents of a collection here while a second thread digests them and a third packs and writes
+        them."""
         find: dict[str, Any] = {"find": one.entry.stored_as if self._by_name else one.uuid}
         if moment is not None:
             find["readConcern"] = {"level": "snapshot", "atClusterTime": moment}
-        with Conveyor(take, name="save") as conveyor:
+        with (
+            Conveyor[tuple[bytes, int]](lambda piece: digest.add(*piece), name="digest") as digesting,
+            Conveyor(writer.add, name="save") as saving,
+        ):
             try:
                 with contextlib.closing(raw_batches(self._client[one.entry.database], find, session)) as batches:
                     for data, count in batches:
-                        conveyor.put((data, count))
+                        saving.put(data)
+                        digesting.put((data, count))
                         self._watch.went_on(one.entry.path, count, len(data))
             except OperationFailure as error:
                 if error.code == _TOO_OLD:
