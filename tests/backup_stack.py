@@ -21,7 +21,8 @@ from opsconsole.config import load_from
 from opsconsole.model import Backup
 from opsconsole.operations import backup_acts, journal, launch, places, requests
 from opsconsole.operations.plan import Plan
-from opsconsole.operations.requests import Request, Site
+from opsconsole.operations.requests import Request
+from opsconsole.operations.site import Site
 from tests.parts import seeds
 from tests.parts.leftovers import run_name
 from tests.parts.servers import Server, start_mongod, start_redis
@@ -62,7 +63,7 @@ class BackupStack:
         return self.directory / "backups"
 
     def listed(self) -> tuple[Backup, ...]:
-        return backup_acts.listed(requests.scope_of(self.site))
+        return backup_acts.listed(self.site.scope())
 
     def good(self) -> set[str]:
         return {one.id for one in self.listed() if one.state.value == "good"}

@@ -15,7 +15,8 @@ import redis
 
 from opsconsole.operations import requests
 from opsconsole.operations.plan import Plan
-from opsconsole.operations.requests import Request, Site
+from opsconsole.operations.requests import Request
+from opsconsole.operations.site import Site
 from tests.operation_stack import OperationStack
 from tests.parts.engine import Engine
 from tests.parts.leftovers import remove, run_name

@@ -18,7 +18,8 @@ from opsconsole.model import DatabaseTarget, Snapshot, SourceError
 from opsconsole.operations import requests
 from opsconsole.operations.orders import RestoreOrder
 from opsconsole.operations.plan import Act, DataEffect, Effect, Kind, Plan, Step
-from opsconsole.operations.requests import Begun, Request, Site
+from opsconsole.operations.requests import Begun, Request
+from opsconsole.operations.site import Site
 from opsconsole.ui.app import ConsoleApp
 from tests import backup_samples
 from tests import ui_sample as sample

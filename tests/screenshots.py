@@ -28,7 +28,7 @@ from opsconsole.demo.drill_room import DrillRoom
 from opsconsole.model import BackupState, Snapshot, SourceState
 from opsconsole.monitor import Monitor
 from opsconsole.operations.plan import Plan
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from opsconsole.ui.app import ConsoleApp
 from opsconsole.ui.panes.logs import LogsPane
 from opsconsole.ui.screens.plan import PlanScreen

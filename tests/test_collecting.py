@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from opsconsole.collect_command import seconds_of
 from opsconsole.collecting import beside_console, log_files, service
 from opsconsole.collecting.occurrences import container_events, probe_events, unheard
 from opsconsole.collecting.recording import Outcome, Recording, is_gone
+from opsconsole.commands.collect import seconds_of
 from opsconsole.config.sections import LogsSection
 from opsconsole.demo import demo_sources
 from opsconsole.metrics import (

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from opsconsole.operations import journal, places
-from opsconsole.operations.requests import Request, Site, make_plan
+from opsconsole.operations.requests import Request, make_plan
+from opsconsole.operations.site import Site
 from tests.console import Console
 from tests.operation_stack import OperationStack, operation_stack
 from tests.parts.engine import Engine

@@ -24,12 +24,10 @@ FLOORS = {
     "alert_happenings": 3, "alert_own_rules": 3, "alert_marks": 3, "alert_telling": 3, "alert_keeper": 3,
     "monitor": 4, "operations": 4, "demo": 4, "applied": 4, "real_sources": 4, "doctor": 4, "schedule": 4,
     "collecting": 4, "alert_keeping": 4, "alert_watch": 4, "alert_events": 4,
-    "database_work": 1, "health": 3, "alert_limits": 3, "health_command": 5, "database_command": 5,
-    "ui": 5, "status_command": 5, "logs_command": 5, "history_command": 5, "operations_command": 5, "deploy_command": 5,
-    "backup_command": 5, "export_command": 5, "reading_line": 5, "restore_command": 5, "schedule_command": 5,
-    "collect_command": 5, "alerts_command": 5,
-    "runbook_tasks": 1, "persistence": 4, "maintenance": 4, "persistence_command": 5, "maintenance_command": 5,
-    "incident": 3, "incident_room": 4, "incident_command": 5, "drill_command": 5,
+    "database_work": 1, "health": 3, "alert_limits": 3,
+    "runbook_tasks": 1, "persistence": 4, "maintenance": 4,
+    "incident": 3, "incident_room": 4,
+    "ui": 5, "commands": 5,
     "run_operation": 6, "cli": 6, "__main__": 7, "__init__": 0,
 }  # fmt: skip
 
@@ -112,7 +110,6 @@ HEAVY = {
     ("code", "allowed"),
     [
         ("import opsconsole.cli; opsconsole.cli.build_parser().format_help()", set()),
-        ("import opsconsole.cli, opsconsole.status_command", set()),
         ("import opsconsole.monitor", set()),
         # The first paint: no client is imported before the screen is there.
         ("import opsconsole.ui.app, opsconsole.ui.panes.overview", {"textual", "rich", "humanize"}),

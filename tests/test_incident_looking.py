@@ -26,7 +26,7 @@ from opsconsole.operations import releases
 from opsconsole.operations.census import Census, DatabaseSeen, PlaceSeen
 from opsconsole.operations.journal import Result
 from opsconsole.operations.releases import KeptFile, KeptService, Release, State
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from tests import ui_sample as sample
 from tests.git_trees import git
 from tests.operation_samples import DEPLOY, LOSING, RESTART, OperationSamples, samples, step

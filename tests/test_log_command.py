@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.logs_command import BadOption, parse_since
+from opsconsole.commands.logs import BadOption, parse_since
 from tests.parts.engine import LABEL, Engine
 from tests.parts.leftovers import run_name
 from tests.parts.machine import wait_until

@@ -496,10 +496,10 @@ def test_only_what_the_plan_needs_is_imported() -> None:
 
 
 def test_a_loss_is_accepted_by_name_only() -> None:
-    from opsconsole.operations_command import NotConfirmed, _confirm
+    from opsconsole.commands.carrying_out import NotConfirmed, confirm
 
     lost = DataEffect(name="cache", what="9 Redis keys", effect=Effect.LOST, database="redis")
     made = Plan(kind=Kind.STOP, stack="shop", directory="/", data=(lost,))
     with pytest.raises(NotConfirmed, match="cache would be lost"):
-        _confirm(made, yes=True, accepted=[])
-    _confirm(made, yes=True, accepted=["cache"])
+        confirm(made, yes=True, accepted=[])
+    confirm(made, yes=True, accepted=["cache"])

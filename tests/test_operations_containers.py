@@ -13,7 +13,8 @@ from opsconsole.model import Container, Volume, VolumeKind, VolumeUse
 from opsconsole.operations import chain, container_plans, facts, journal, lock, past, places, who
 from opsconsole.operations.containers import Outcome, Verb
 from opsconsole.operations.plan import Plan
-from opsconsole.operations.requests import Request, Site, make_plan
+from opsconsole.operations.requests import Request, make_plan
+from opsconsole.operations.site import Site
 from tests.operation_stack import OperationStack, operation_stack
 from tests.parts.engine import Engine
 

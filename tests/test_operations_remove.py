@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole import operations_command
 from opsconsole.cli import main
+from opsconsole.commands import carrying_out
 from opsconsole.config import Config
 from opsconsole.model import Container, Mount, SourceError, Volume, VolumeKind, VolumeUse
 from opsconsole.operations import chain, journal, places, remove_plans
@@ -204,10 +204,10 @@ def test_on_a_terminal_the_stacks_name_is_typed(monkeypatch: pytest.MonkeyPatch)
 
     for given in (("",), ("yes",), ("shopp",), ("shop", "n")):
         answers(*given)
-        with pytest.raises(operations_command.NotConfirmed, match="nothing was done"):
-            operations_command._confirm(made, yes=False, accepted=())
+        with pytest.raises(carrying_out.NotConfirmed, match="nothing was done"):
+            carrying_out.confirm(made, yes=False, accepted=())
     answers("shop", "y")
-    operations_command._confirm(made, yes=False, accepted=())
+    carrying_out.confirm(made, yes=False, accepted=())
     assert asked[0].startswith("shop ") and "removed" in asked[0] and "Type its name to agree: " in asked[0]
 
 

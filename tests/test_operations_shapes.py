@@ -20,7 +20,8 @@ import redis
 
 from opsconsole.operations import chain, journal, places
 from opsconsole.operations.journal import Result
-from opsconsole.operations.requests import Request, Site, make_plan
+from opsconsole.operations.requests import Request, make_plan
+from opsconsole.operations.site import Site
 from tests.parts.engine import Engine
 from tests.parts.machine import wait_until
 from tests.parts.stacks import Stack, copy_stack

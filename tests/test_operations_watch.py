@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from opsconsole import history_command
+from opsconsole.commands import history
 from opsconsole.operations import journal, past
 from opsconsole.operations.attached import Attached, Standing
 from opsconsole.operations.course import Course, Mark, Part, course
@@ -158,7 +158,7 @@ def test_what_later_steps_wrote_is_not_put_to_a_step_that_ran_no_command(
     steps = [one.title for one in DEPLOY.steps]
     wanted = [f"=== {steps[0]}", "=== done: all is there", f"=== {steps[1]}", "pulled", f"=== {steps[2]}", "built"]
     assert [line.text for line in attached(place).take()] == wanted
-    assert history_command.follow(place, as_json=False) == 0
+    assert history.follow(place, as_json=False) == 0
     said = [line.split("> ")[-1].strip() for line in capsys.readouterr().out.splitlines()]
     known = (*steps, "pulled", "built")
     assert [line for line in said if line in known] == [steps[0], steps[1], "pulled", steps[2], "built"]

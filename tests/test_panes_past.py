@@ -13,7 +13,7 @@ import pytest
 from opsconsole.demo import demo_sources
 from opsconsole.metrics import Course, MetricsReader, MetricsStore, Point, Series, Value, metrics_file
 from opsconsole.model import SourceError
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from opsconsole.ui.panes import past_lines
 from opsconsole.ui.panes.metrics import MetricsPane
 from opsconsole.ui.panes.past_metrics import MOST_CONTAINERS, RANGES, Past, read_past

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from opsconsole.model import Safety, Volume, VolumeKind
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from opsconsole.persistence import kept
 from opsconsole.persistence.verdict import Check, Verdict
 from opsconsole.ui.panes.volumes import size_said, summary, worst_first

@@ -25,11 +25,11 @@ from opsconsole.config import Config
 from opsconsole.config.sections import PersistenceSection
 from opsconsole.demo.standing import proven
 from opsconsole.model import Backup, BackupPart, BackupState, DatabaseTarget, Mount
-from opsconsole.operations import journal, requests
+from opsconsole.operations import journal
 from opsconsole.operations.journal import Journal, Result
 from opsconsole.operations.orders import RestoreOrder
 from opsconsole.operations.plan import Kind, Plan
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from opsconsole.persistence import gathering, kept, report, timing
 from opsconsole.persistence.facts import Database, Facts, Home, Took
 from opsconsole.persistence.gathering import home, in_memory, is_cache, runs_here
@@ -499,7 +499,7 @@ def test_containers_are_held_against_what_their_servers_say(mps: Stack) -> None:
 
 def test_what_lies_in_memory_or_in_a_volume_without_a_name_is_not_persistent(troubled: Stack) -> None:
     site = Site(directory=troubled.directory)
-    mongod = next(one for one in requests.scope_of(site).connections if one.target.service == "forgetful")
+    mongod = next(one for one in site.scope().connections if one.target.service == "forgetful")
     wait_until(lambda: keeping(mongod).directory, 60, "forgetful does not answer")
     lost = {(one.name, one.subject): one.said for one in judge(gathering.gather(site), datetime.now(UTC)).missing}
     assert lost["place", "cache"] == "it writes /data, as it says itself: that is memory (tmpfs)"

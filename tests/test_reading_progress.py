@@ -133,7 +133,7 @@ def test_the_command_says_it_on_one_line_of_a_terminal(
 ) -> None:
     import sys
 
-    from opsconsole.reading_line import ReadingLine
+    from opsconsole.commands.reading_line import ReadingLine
 
     line = ReadingLine()
     line.hear("1 of 2, hash of a", 5_000_000, 20_000_000)

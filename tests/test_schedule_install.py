@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from opsconsole.config import Config
 from opsconsole.config.sections import MongodbSection, NotifySection
 from opsconsole.model import SourceError
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from opsconsole.schedule import crontab, systemd
 from opsconsole.schedule.job import Job, Work, job, made_for, unseen_variables
 from tests.parts.machine import wait_until

@@ -20,7 +20,7 @@ from opsconsole.backups import manifest
 from opsconsole.config import Config
 from opsconsole.config.sections import BackupsSection, NotifySection, ScheduleSection
 from opsconsole.operations import lock, who
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from opsconsole.schedule import alarm, commands, records
 from opsconsole.schedule.commands import Ended
 from opsconsole.schedule.due import Kind, Outcome, Run
@@ -278,8 +278,9 @@ def a_tick_of_its_own(directory: Path, work: str) -> subprocess.Popen[bytes]:
         import os, sys, time
         from datetime import UTC, datetime
         from pathlib import Path
-        from opsconsole.config import Config, ScheduleSection
-        from opsconsole.operations.requests import Site
+        from opsconsole.config import Config
+        from opsconsole.config.sections import ScheduleSection
+        from opsconsole.operations.site import Site
         from opsconsole.schedule.commands import Ended
         from opsconsole.schedule.tick import Around, tick
 

@@ -16,7 +16,8 @@ from opsconsole.cli import main
 from opsconsole.operations import journal, requests, tree_plans, unfinished
 from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import Act, Kind, Plan, Step
-from opsconsole.operations.requests import Request, Site
+from opsconsole.operations.requests import Request
+from opsconsole.operations.site import Site
 from opsconsole.stack import git_changes
 from opsconsole.stack.git_program import Git
 from tests.git_trees import Trees, git

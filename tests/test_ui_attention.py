@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from opsconsole.commands.status import as_text, exit_code
 from opsconsole.demo import demo_sources
 from opsconsole.model import Acknowledgement, Alert, AlertState, Severity, Silence
 from opsconsole.monitor import Monitor
-from opsconsole.status_command import as_text, exit_code
 from opsconsole.ui.app import ConsoleApp
 from opsconsole.ui.panes.attention import concerns
 from opsconsole.ui.panes.overview_frame import Frame

@@ -15,7 +15,7 @@ from opsconsole.model import Engine as EngineFacts
 from opsconsole.model import Volume, VolumeKind, VolumeUse
 from opsconsole.operations import chain, past, who
 from opsconsole.operations.containers import Target, shell_command, shell_problem
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from opsconsole.sources.engine import DockerEngine
 from opsconsole.ui.app import ConsoleApp
 from tests import ui_sample as sample

@@ -24,7 +24,8 @@ from opsconsole.incident.priority import Priority
 from opsconsole.incident_room import records
 from opsconsole.model import Alert, AlertState, BackupContents, Severity
 from opsconsole.monitor import Monitor
-from opsconsole.operations.requests import Request, Site
+from opsconsole.operations.requests import Request
+from opsconsole.operations.site import Site
 from opsconsole.ui.app import ConsoleApp
 from opsconsole.ui.operating import Operating
 from opsconsole.ui.panes.logs import LogsPane

@@ -19,7 +19,8 @@ from opsconsole.operations import journal, releases, requests
 from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import DataEffect, Effect, Plan
 from opsconsole.operations.releases import Release, State
-from opsconsole.operations.requests import Begun, Request, Site
+from opsconsole.operations.requests import Begun, Request
+from opsconsole.operations.site import Site
 from opsconsole.operations.stack_plans import NothingToDo
 from opsconsole.operations.watch import Running
 from opsconsole.ui.app import ConsoleApp

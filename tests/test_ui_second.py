@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from opsconsole.model import Backup, BackupState, MongoStatus, OplogSpan, OplogTime, Snapshot
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from opsconsole.ui.app import ConsoleApp
 from opsconsole.ui.panes.backup_rows import summary
 from opsconsole.ui.screens import moment_lines

@@ -12,7 +12,8 @@ from opsconsole import config
 from opsconsole.config import Config
 from opsconsole.operations import facts, journal, places, requests
 from opsconsole.operations.plan import Plan
-from opsconsole.operations.requests import Request, Site
+from opsconsole.operations.requests import Request
+from opsconsole.operations.site import Site
 from tests.deploy_stack import SLEEPS, SMALL
 from tests.deploy_stack import WELL as HEALTHY
 from tests.git_trees import Trees, git

@@ -24,7 +24,7 @@ from opsconsole.metrics.measuring import silent
 from opsconsole.model import SOURCE_WORDS, SourceError
 from opsconsole.monitor import Monitor
 from opsconsole.operations.places import state_directory
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from opsconsole.schedule.records import Log
 
 LOG = "collect.log"

@@ -23,7 +23,7 @@ from opsconsole.incident_room.looking import began
 from opsconsole.model import Snapshot, SourceError
 from opsconsole.operations import emergency, masking
 from opsconsole.operations.places import existing_operations
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from opsconsole.text import mask_text
 
 SECONDS = 20.0

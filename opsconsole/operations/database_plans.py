@@ -14,7 +14,8 @@ from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.journal import Result
 from opsconsole.operations.orders import BackupOrder, DatabaseOrder
 from opsconsole.operations.plan import Act, Basis, DataEffect, Effect, Kind, Plan, Step
-from opsconsole.operations.requests import Site, begin
+from opsconsole.operations.requests import begin
+from opsconsole.operations.site import Site
 from opsconsole.sources.connection import Connection
 
 WORDS = {"mongodb": "MongoDB", "redis": "Redis"}

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from opsconsole.model import SourceError
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 
 
 def remove(directory: Path, backups: Path) -> tuple[str, ...]:

@@ -14,27 +14,12 @@ import msgspec
 
 from opsconsole.model import Record, SourceError
 from opsconsole.operations.orders import BackupOrder, DatabaseOrder, ImportOrder, RestoreOrder
-from opsconsole.operations.plan import Act, Basis, Kind, Plan, Step
+from opsconsole.operations.plan import Act, Kind, Plan, Step
+from opsconsole.operations.site import Site
 
 if TYPE_CHECKING:
     from opsconsole.backups.progress import Told
-    from opsconsole.config import Config
-    from opsconsole.operations.backup_scope import Scope
     from opsconsole.operations.facts import Look
-
-
-class Site(Record, frozen=True):
-    """Which stack is operated on, and with which settings."""
-
-    directory: Path
-    project: str = ""  # its name, where the directory does not tell
-    config_file: str = ""  # settings file that was named; "" is the one in the directory
-
-    def config(self) -> Config:
-        """As it is now: the process that runs the operation reads it again, too. Raises ConfigError."""
-        from opsconsole import config
-
-        return config.load(Path(self.config_file)) if self.config_file else config.load_from(self.directory)
 
 
 class Request(Record, frozen=True):
@@ -223,79 +208,21 @@ def _previous_image(site: Site, request: Request) -> Plan:
 
 
 def _finish(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import (
-        container_plans,
-        journal,
-        releases,
-        remove_plans,
-        return_plans,
-        stack_plans,
-        unfinished,
-    )
+    from opsconsole.operations import half_done_plans
 
-    place, old = _half_done(site, request.operation)
-    if old.kind is Kind.REMOVE:
-        there = remove_plans.holdings(site.directory, site.config(), project=site.project or old.stack, old=old)
-        return remove_plans.rest(there, old, place.name)
-    records = journal.read(place)
-    if old.kind is Kind.RESTORE and any(one.event == "way-back" for one in records):
-        return _restore_undone(site, place, old, finish=True)
-    if old.basis is Basis.NAMED:
-        return container_plans.rest(old, place.name, unfinished.done_steps(records))
-    if any(one.event == "way-back" for one in records):
-        kept = releases.all_releases(site.directory)
-        return return_plans.undone(_look_back(site, old), old, place.name, kept, finish=True)
-    look = _look_again(site, old)
-    return stack_plans.rest(look, old, place.name, unfinished.done_steps(records))
-
-
-def _restore_undone(site: Site, place: Path, old: Plan, *, finish: bool = False) -> Plan:
-    from opsconsole.operations import restore_plans, restore_state
-
-    settled = restore_state.settled(restore_state.home(place))
-    return restore_plans.undone(old, scope_of(site), place.name, settled=settled, finish=finish)
+    return half_done_plans.finish(site, request.operation)
 
 
 def _undo(site: Site, request: Request) -> Plan:
-    from opsconsole.operations import container_plans, releases, remove_plans, return_plans, stack_plans
+    from opsconsole.operations import half_done_plans
 
-    place, old = _half_done(site, request.operation)
-    if old.kind in (Kind.DEPLOY, Kind.UPDATE, Kind.ROLLBACK, Kind.REPLICA_SET):
-        kept = releases.all_releases(site.directory)
-        return return_plans.undone(_look_back(site, old), old, place.name, kept)
-    if old.kind is Kind.RESTORE:
-        return _restore_undone(site, place, old)
-    if old.kind in (Kind.BACKUP, Kind.VERIFY, Kind.PRUNE, Kind.COPY):
-        raise SourceError(
-            f"a {old.kind.value} that was cut off has nothing to undo",
-            f"`opsconsole operations finish {place.name}` does it again; what it left is removed by the next backup.",
-        )
-    if old.kind in (Kind.ABORT, Kind.VALIDATE, Kind.REBUILD_INDEX, Kind.FLUSH):
-        raise SourceError(
-            f"a {old.kind.value} that was cut off is not undone by itself",
-            f"`opsconsole operations finish {place.name}` does the rest of it."
-            + (" The safety backup holds the keys that were there." if old.kind is Kind.FLUSH else ""),
-        )
-    if old.kind is Kind.IMPORT:
-        raise SourceError(
-            "an import that was cut off is not undone by itself",
-            "Its safety backup holds what was there before: `opsconsole restore ID --collection "
-            f"{old.imports.database}.{old.imports.collection}`."
-            if old.imports
-            else "",
-        )
-    look = _look_again(site, old)
-    if old.kind is Kind.REMOVE:
-        return remove_plans.back(look, old, place.name)
-    if old.basis is Basis.NAMED:
-        return container_plans.back(look, old, place.name)
-    return stack_plans.back(look, old, place.name)
+    return half_done_plans.undo(site, request.operation)
 
 
 def _backup(site: Site, request: Request) -> Plan:
     from opsconsole.operations import backup_plans
 
-    return backup_plans.backup(scope_of(site), site.config(), request.backup or BackupOrder())
+    return backup_plans.backup(site.scope(), site.config(), request.backup or BackupOrder())
 
 
 def _verify(site: Site, request: Request) -> Plan:
@@ -303,7 +230,7 @@ def _verify(site: Site, request: Request) -> Plan:
     from opsconsole.backups.verifying import Level
     from opsconsole.operations import backup_acts, backup_plans
 
-    found = scope_of(site)
+    found = site.scope()
     backups = backup_acts.listed(found)
     wanted = [named(backups, one) for one in request.backups or ("latest",)]
     return backup_plans.verify(found, wanted, Level(request.level))
@@ -313,7 +240,7 @@ def _copy(site: Site, request: Request) -> Plan:
     from opsconsole.backups.naming import named
     from opsconsole.operations import backup_acts, backup_plans
 
-    found = scope_of(site)
+    found = site.scope()
     backups = backup_acts.listed(found)
     return backup_plans.copy(found, site.config(), [named(backups, one) for one in request.backups or ("latest",)])
 
@@ -321,7 +248,7 @@ def _copy(site: Site, request: Request) -> Plan:
 def _prune(site: Site, request: Request) -> Plan:
     from opsconsole.operations import backup_acts, backup_plans
 
-    found = scope_of(site)
+    found = site.scope()
     return backup_plans.prune(found, backup_acts.listed(found), site.config())
 
 
@@ -329,7 +256,7 @@ def _restore(site: Site, request: Request, told: Told = _unheard) -> Plan:
     from opsconsole.backups.naming import named
     from opsconsole.operations import backup_acts, restore_plans
 
-    found, order = scope_of(site), request.restore
+    found, order = site.scope(), request.restore
     assert order is not None
     backups = backup_acts.listed(found)
     if order.at is not None:
@@ -342,7 +269,7 @@ def _import(site: Site, request: Request) -> Plan:
     from opsconsole.operations import exporting
 
     assert request.imports is not None
-    return exporting.import_plan(scope_of(site), request.imports)
+    return exporting.import_plan(site.scope(), request.imports)
 
 
 def _database(make: str) -> Callable[[Site, Request], Plan]:
@@ -350,7 +277,7 @@ def _database(make: str) -> Callable[[Site, Request], Plan]:
         from opsconsole.operations import database_plans
 
         assert request.database is not None
-        made: Plan = getattr(database_plans, make)(scope_of(site), request.database)
+        made: Plan = getattr(database_plans, make)(site.scope(), request.database)
         return made
 
     return plan
@@ -367,13 +294,13 @@ def _undo_restore(site: Site, request: Request, told: Told = _unheard) -> Plan:
 def _replica_set(site: Site, request: Request) -> Plan:
     from opsconsole.operations import set_plans
 
-    return set_plans.convert(scope_of(site), site.config(), request.server)
+    return set_plans.convert(site.scope(), site.config(), request.server)
 
 
 def _undo_replica_set(site: Site, request: Request) -> Plan:
     from opsconsole.operations import set_plans
 
-    return set_plans.undo(scope_of(site), site.config(), request.operation)
+    return set_plans.undo(site.scope(), site.config(), request.operation)
 
 
 PLANS: dict[str, Callable[[Site, Request], Plan]] = {
@@ -405,13 +332,6 @@ PLANS: dict[str, Callable[[Site, Request], Plan]] = {
 }
 
 
-def scope_of(site: Site) -> Scope:
-    """What belongs into a backup of the stack. Raises SourceError."""
-    from opsconsole.operations import backup_scope
-
-    return backup_scope.scope(site.directory, site.config(), project=site.project)
-
-
 def _safety(site: Site, request: Request) -> tuple[Step, ...]:
     """The step of a safety backup, before something is changed that may cost data."""
     from opsconsole.model import BackupClass
@@ -420,45 +340,10 @@ def _safety(site: Site, request: Request) -> tuple[Step, ...]:
     if not request.safety:
         return ()
     order = BackupOrder(backup_class=BackupClass.SAFETY)
-    return (backup_plans.save_step(scope_of(site), order, act=Act.SAFETY_BACKUP),)
+    return (backup_plans.save_step(site.scope(), order, act=Act.SAFETY_BACKUP),)
 
 
 def _look(site: Site) -> Look:
     from opsconsole.operations import facts
 
     return facts.look(site.directory, site.config(), project=site.project)
-
-
-def _half_done(site: Site, operation: str) -> tuple[Path, Plan]:
-    """The half-done operation and its plan."""
-    from opsconsole.operations import journal, unfinished
-    from opsconsole.operations.places import operation_directory
-
-    place = operation_directory(site.directory, operation)
-    if place.name not in {one.operation for one in unfinished.unfinished(site.directory)}:
-        raise SourceError(f"{place.name} is not half done", "See `opsconsole operations`.")
-    return place, journal.read_plan(place)
-
-
-def _look_back(site: Site, old: Plan) -> Look:
-    """The same for a way back to a release, a commit or files that are kept: none of it needs today's files."""
-    from opsconsole.operations import facts
-
-    try:
-        return _look_again(site, old)
-    except SourceError:
-        return facts.engine_look(site.directory, site.config(), project=site.project or old.stack)
-
-
-def _look_again(site: Site, old: Plan) -> Look:
-    """How the stack is now. What works with a broken compose file is finished and undone with a broken one."""
-    from opsconsole.operations import facts
-
-    project = site.project or old.stack
-    if old.kind is not Kind.EMERGENCY_STOP and old.basis is not Basis.NAMED:
-        try:
-            return facts.look(site.directory, site.config(), project=project)
-        except SourceError:
-            if old.basis is Basis.STACK:
-                raise
-    return facts.engine_look(site.directory, site.config(), project=project)

@@ -15,9 +15,9 @@ from opsconsole.backups.proof import LiveServer
 from opsconsole.backups.twin import ROOM, Twin, survives_restart
 from opsconsole.config import Config
 from opsconsole.model import Backup, Container, DatabaseTarget, SourceError
-from opsconsole.operations import backup_acts, requests, saving
+from opsconsole.operations import backup_acts, saving
 from opsconsole.operations.backup_scope import Scope
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from opsconsole.persistence import timing
 from opsconsole.persistence.facts import Database, Facts, Home
 from opsconsole.sources.connection import Connection
@@ -37,7 +37,7 @@ def gather(site: Site, told: Told = lambda what: None) -> Facts:
     """Takes some seconds for each database. Raises SourceError when the stack cannot be looked at."""
     config = site.config()
     told("looking at the stack")
-    found = requests.scope_of(site)
+    found = site.scope()
     backups, problem = _backups(found)
     servers = {_named(one.connection): one for one in backup_acts.live_servers(found)}
     return Facts(

@@ -12,7 +12,7 @@ import msgspec
 from opsconsole.config import Config
 from opsconsole.model import BackupState, SourceError
 from opsconsole.notifying import Event
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from opsconsole.schedule import records
 from opsconsole.schedule.due import FUTURE
 from opsconsole.schedule.records import Alarm

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from opsconsole.model import Record
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from opsconsole.schedule.due import Kind
 from opsconsole.schedule.records import Log
 

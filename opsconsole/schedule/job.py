@@ -16,7 +16,7 @@ from pathlib import Path
 
 from opsconsole.config import Config
 from opsconsole.model import Record, SourceError
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from opsconsole.stack import envfile
 from opsconsole.text import printable
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from opsconsole.config import Config
 from opsconsole.model import Record, SourceError
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from opsconsole.schedule import installing, records
 from opsconsole.schedule.due import Due, Kind, Outcome, Run, coming, went_back
 from opsconsole.schedule.job import MINUTES

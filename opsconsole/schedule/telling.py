@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from opsconsole.config import Config
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from opsconsole.schedule.records import Log
 
 

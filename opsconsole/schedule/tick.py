@@ -16,7 +16,7 @@ import msgspec
 
 from opsconsole.config import Config
 from opsconsole.operations import left_behind, lock
-from opsconsole.operations.requests import Site
+from opsconsole.operations.site import Site
 from opsconsole.schedule import alarm, records
 from opsconsole.schedule.commands import COMMANDS, NAMES, RunOne, run_command
 from opsconsole.schedule.due import Due, Kind, Outcome, Run, Situation, credible, due, went_back

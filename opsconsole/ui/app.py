@@ -44,7 +44,7 @@ from opsconsole.ui.wording import ASCII, UNICODE, Tone
 if TYPE_CHECKING:
     from opsconsole.incident_room.room import Room
     from opsconsole.monitor import Monitor
-    from opsconsole.operations.requests import Site
+    from opsconsole.operations.site import Site
     from opsconsole.sources import Sources
 
 T = TypeVar("T")

@@ -22,7 +22,8 @@ from opsconsole.ui.wording import Tone, plural
 if TYPE_CHECKING:
     from opsconsole.operations.course import Course
     from opsconsole.operations.plan import Plan
-    from opsconsole.operations.requests import Begun, Request, Site
+    from opsconsole.operations.requests import Begun, Request
+    from opsconsole.operations.site import Site
     from opsconsole.operations.unfinished import HalfDone
     from opsconsole.operations.watch import Running, Seen, Watch
     from opsconsole.ui.app import ConsoleApp
@@ -177,14 +178,14 @@ class Operating:
             return
 
         def write() -> tuple[str, Tone]:
-            from opsconsole.operations import exporting, requests
+            from opsconsole.operations import exporting
 
             where = Path(directory).expanduser().absolute()
             if not where.is_dir():
                 return f"{where} is no directory; nothing was exported.", Tone.BAD
             wanted = exporting.Wanted(backup=backup.id, paths=tuple(collections))
             try:
-                done = exporting.export(requests.scope_of(site), site.config(), wanted, where)
+                done = exporting.export(site.scope(), site.config(), wanted, where)
             except SourceError as error:
                 return f"Nothing was exported: {error.problem}. {error.hint}", Tone.BAD
             documents = sum(one.documents for _, one in done.values())

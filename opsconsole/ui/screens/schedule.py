@@ -15,7 +15,7 @@ from opsconsole.ui.widgets.lines import fact, fit, section, wrapped
 from opsconsole.ui.wording import Glyphs, Tone, age, ago, sign
 
 if TYPE_CHECKING:
-    from opsconsole.operations.requests import Site
+    from opsconsole.operations.site import Site
     from opsconsole.schedule.state import ScheduleState
 
 _KIND = 13  # cells

@@ -1,6 +1,6 @@
 """`opsconsole deploy`, `update`, `rollback`, `releases`: what runs, what is to run, and the way back.
 
-Exit codes beside those of `operations_command`: 3 it failed and what ran before runs again, 4 it failed and so did
+Exit codes beside those of `operations`: 3 it failed and what ran before runs again, 4 it failed and so did
 the way back; the commands to run by hand are printed.
 """
 
@@ -9,23 +9,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from opsconsole.commands.carrying_out import add_plan_options, ask_for, failing, say_unfinished
+from opsconsole.commands.chosen_stack import add_stack_options, site_of, stack_of
+from opsconsole.commands.operations import run_emergency_stop
 from opsconsole.model import SourceError
-from opsconsole.operations_command import (
-    AddOptions,
-    Find,
-    add_plan_options,
-    ask_for,
-    failing,
-    run_emergency_stop,
-    say_unfinished,
-    site_of,
-)
 from opsconsole.text import printable
 
 if TYPE_CHECKING:
+    from opsconsole.commands import Commands
     from opsconsole.operations.releases import Release
-
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 TARGETS = {
     "previous-image": "the release before the one that runs, or the one that --to names: images and configuration",
@@ -36,14 +28,14 @@ TARGETS = {
 }
 
 
-def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
-    _add_deploy(commands, add_stack_options, find)
-    _add_update(commands, add_stack_options, find)
-    _add_rollback(commands, add_stack_options, find)
-    _add_releases(commands, add_stack_options, find)
+def add_commands(commands: Commands) -> None:
+    _add_deploy(commands)
+    _add_update(commands)
+    _add_rollback(commands)
+    _add_releases(commands)
 
 
-def _add_deploy(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def _add_deploy(commands: Commands) -> None:
     parser = commands.add_parser(
         "deploy",
         help="pull and build everything, then recreate what changed; goes back when it does not get well",
@@ -54,10 +46,10 @@ def _add_deploy(commands: Commands, add_stack_options: AddOptions, find: Find) -
     add_stack_options(parser)
     parser.add_argument("--no-cache", action="store_true", help="build without the cache")
     add_plan_options(parser)
-    parser.set_defaults(run=lambda arguments: run_deploy(arguments, find))
+    parser.set_defaults(run=run_deploy)
 
 
-def _add_update(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def _add_update(commands: Commands) -> None:
     parser = commands.add_parser(
         "update",
         help="fetch, show what comes in, fast-forward and deploy; goes back when it does not get well",
@@ -70,10 +62,10 @@ def _add_update(commands: Commands, add_stack_options: AddOptions, find: Find) -
     _add_no_backup(parser)
     parser.add_argument("--no-fetch", action="store_true", help="do not ask the remote: take what was fetched before")
     add_plan_options(parser)
-    parser.set_defaults(run=lambda arguments: run_update(arguments, find))
+    parser.set_defaults(run=run_update)
 
 
-def _add_rollback(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def _add_rollback(commands: Commands) -> None:
     parser = commands.add_parser(
         "rollback",
         help=", ".join(TARGETS),
@@ -91,14 +83,14 @@ def _add_rollback(commands: Commands, add_stack_options: AddOptions, find: Find)
     parser.add_argument("--operation", default="", metavar="ID", help="with --undo: this one, as in `history`")
     _add_no_backup(parser)
     add_plan_options(parser)
-    parser.set_defaults(run=lambda arguments: run_rollback(arguments, find))
+    parser.set_defaults(run=run_rollback)
 
 
 def _add_no_backup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-backup", action="store_true", help="take no safety backup first")
 
 
-def _add_releases(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def _add_releases(commands: Commands) -> None:
     parser = commands.add_parser(
         "releases",
         help="what was deployed and is kept to go back to",
@@ -106,28 +98,28 @@ def _add_releases(commands: Commands, add_stack_options: AddOptions, find: Find)
     )
     add_stack_options(parser)
     parser.add_argument("--json", action="store_true", help="as JSON, one object per line")
-    parser.set_defaults(run=lambda arguments: run_releases(arguments, find))
+    parser.set_defaults(run=run_releases)
 
 
-def run_deploy(arguments: argparse.Namespace, find: Find) -> int:
+def run_deploy(arguments: argparse.Namespace) -> int:
     from opsconsole.operations.requests import Request
 
-    site = site_of(arguments, find)
+    site = site_of(arguments)
     say_unfinished(site.directory)
     return ask_for(site, Request(what="deploy", no_cache=arguments.no_cache), arguments)
 
 
-def run_update(arguments: argparse.Namespace, find: Find) -> int:
+def run_update(arguments: argparse.Namespace) -> int:
     from opsconsole.operations.requests import Request
 
-    site = site_of(arguments, find)
+    site = site_of(arguments)
     say_unfinished(site.directory)
     # A fetch writes into .git: who may only look sees what was fetched before.
     fetch = not (arguments.no_fetch or arguments.read_only)
     return ask_for(site, Request(what="update", fetch=fetch, safety=not arguments.no_backup), arguments)
 
 
-def run_rollback(arguments: argparse.Namespace, find: Find) -> int:
+def run_rollback(arguments: argparse.Namespace) -> int:
     from opsconsole.operations.requests import Request
 
     if arguments.to and arguments.target not in ("previous-image", "config"):
@@ -137,8 +129,8 @@ def run_rollback(arguments: argparse.Namespace, find: Find) -> int:
     if arguments.undo and (arguments.target != "config" or arguments.to or arguments.commit):
         raise SourceError("--undo belongs to config, and not beside --to and --commit", "See `rollback --help`.")
     if arguments.target == "emergency-stop":
-        return run_emergency_stop(arguments, find)
-    site = site_of(arguments, find)
+        return run_emergency_stop(arguments)
+    site = site_of(arguments)
     say_unfinished(site.directory)
     if arguments.target == "last-backup":
         from opsconsole.operations.orders import RestoreOrder
@@ -155,12 +147,12 @@ def run_rollback(arguments: argparse.Namespace, find: Find) -> int:
     return ask_for(site, request, arguments)
 
 
-def run_releases(arguments: argparse.Namespace, find: Find) -> int:
+def run_releases(arguments: argparse.Namespace) -> int:
     import msgspec
 
     from opsconsole.operations import facts, releases
 
-    directory, project, config = find(arguments)
+    directory, project, config = stack_of(arguments)
     kept = releases.all_releases(directory)
     try:
         containers = facts.observe(directory, config, project=project)[0]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from opsconsole.commands.carrying_out import say_unfinished
+from opsconsole.commands.chosen_stack import add_stack_options, looking_monitor
 from opsconsole.model import (
     SOURCE_WORDS,
     Alert,
@@ -25,7 +29,42 @@ from opsconsole.model import (
 )
 from opsconsole.text import printable
 
+if TYPE_CHECKING:
+    from opsconsole.commands import Commands
+    from opsconsole.monitor import Monitor
+
+
 ALL_WELL, NEEDS_ATTENTION, COULD_NOT_LOOK = 0, 1, 2
+
+
+def add_commands(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "status", help="print one look at the stack", description="Print one look at the stack."
+    )
+    add_stack_options(parser)
+    parser.add_argument("--json", action="store_true", help="the whole Snapshot as JSON")
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of --json and end")
+    parser.add_argument(
+        "--timeout", type=float, default=20.0, metavar="SECONDS", help="wait this long at most (default 20)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.schema:
+        print(schema(), end="")
+        return 0
+    monitor, directory, _ = looking_monitor(arguments)
+    say_unfinished(directory)
+    return print_status(monitor, json_wanted=arguments.json, seconds=arguments.timeout)
+
+
+def print_status(monitor: Monitor, *, json_wanted: bool, seconds: float) -> int:
+    monitor.start()
+    snapshot = monitor.wait_until_settled(seconds)
+    monitor.stop()
+    print(as_json(snapshot) if json_wanted else as_text(snapshot), end="")
+    return exit_code(snapshot)
 
 
 def exit_code(snapshot: Snapshot) -> int:

@@ -14,20 +14,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsconsole.commands.carrying_out import NotConfirmed
+from opsconsole.commands.chosen_stack import add_stack_options, make_monitor, site_of
+from opsconsole.commands.schedule import agree, show_change, take_away
 from opsconsole.model import Record, SourceError
-from opsconsole.operations_command import AddOptions, Find, NotConfirmed, site_of
-from opsconsole.schedule_command import agree, show_change, take_away
 from opsconsole.text import printable
 
 if TYPE_CHECKING:
     from opsconsole.collecting.log_files import Kept
+    from opsconsole.commands import Commands
     from opsconsole.config import Config
     from opsconsole.metrics import Lease, Stored
     from opsconsole.monitor import Monitor
-    from opsconsole.operations.requests import Site
+    from opsconsole.operations.site import Site
     from opsconsole.schedule.job import Job
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
     Make = Callable[[Path, str, Config], Monitor]
 
 _EVERY = "10s"
@@ -41,7 +42,7 @@ _WHAT = {
 }
 
 
-def add_command(commands: Commands, add_stack_options: AddOptions, find: Find, make: Make) -> None:
+def add_commands(commands: Commands) -> None:
     parser = commands.add_parser(
         "collect",
         help="keep metrics and events without a console: once, --every 10s, --install; collect status",
@@ -65,14 +66,14 @@ def add_command(commands: Commands, add_stack_options: AddOptions, find: Find, m
     parser.add_argument("--plan", action="store_true", help="--install, --remove: say what would be done, do nothing")
     parser.add_argument("-y", "--yes", action="store_true", help="--install, --remove: answer the question")
     parser.add_argument("--json", action="store_true", help="status: as JSON")
-    parser.set_defaults(run=lambda arguments: run(arguments, find, make))
+    parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace, find: Find, make: Make) -> int:
+def run(arguments: argparse.Namespace) -> int:
     if arguments.what == "names":
         return print_names()
     seconds_of(arguments.every or _EVERY)  # a mistake is told before anything is looked at
-    site = site_of(arguments, find)
+    site = site_of(arguments)
     if arguments.what == "status":
         return run_status(arguments, site, site.config())
     if arguments.install and arguments.remove:
@@ -87,7 +88,7 @@ def run(arguments: argparse.Namespace, find: Find, make: Make) -> int:
         return run_rotate(site, site.config())
     if arguments.what == "cleanup":
         return run_cleanup(site, site.config())
-    return run_collect(arguments, site, make)
+    return run_collect(arguments, site)
 
 
 def print_names() -> int:
@@ -111,11 +112,11 @@ def seconds_of(text: str) -> int:
 # --- collecting ------------------------------------------------------------------------------------
 
 
-def run_collect(arguments: argparse.Namespace, site: Site, make: Make) -> int:
+def run_collect(arguments: argparse.Namespace, site: Site) -> int:
     from opsconsole.collecting import service
 
     def made(site: Site, config: Config) -> Monitor:
-        return make(site.directory, site.project or config.stack.name, config)
+        return make_monitor(site.directory, site.project or config.stack.name, config)
 
     text_file = Path(arguments.prometheus).expanduser().absolute() if arguments.prometheus else None
     if arguments.every:

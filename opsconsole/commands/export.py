@@ -7,20 +7,20 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsconsole.commands.carrying_out import add_plan_options, ask_for, failing, say_unfinished
+from opsconsole.commands.chosen_stack import add_stack_options, site_of
 from opsconsole.model import SourceError
-from opsconsole.operations_command import AddOptions, Find, add_plan_options, ask_for, failing, say_unfinished, site_of
 from opsconsole.text import printable
 
 if TYPE_CHECKING:
     from opsconsole.backups.mongo_json import Exported
-
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from opsconsole.commands import Commands
 
 LIVE = "live"
 MODES = ("new", "add", "upsert")
 
 
-def add_commands(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def add_commands(what: Commands) -> None:
     """Below `opsconsole backup`."""
     parser = what.add_parser(
         "export",
@@ -37,7 +37,7 @@ def add_commands(what: Commands, add_stack_options: AddOptions, find: Find) -> N
     parser.add_argument("--json-array", action="store_true", help="one array in place of one document in a line")
     parser.add_argument("--canonical", action="store_true", help="every type is written out: it comes back as it was")
     parser.add_argument("--replace", action="store_true", help="replace a file that is there")
-    parser.set_defaults(run=lambda arguments: run_export(arguments, find))
+    parser.set_defaults(run=run_export)
     parser = what.add_parser(
         "import",
         help="documents of a JSON file into a collection",
@@ -55,7 +55,7 @@ def add_commands(what: Commands, add_stack_options: AddOptions, find: Find) -> N
         help="new: it must have no documents (default); add: beside those; upsert: in place of those with the same _id",
     )
     add_plan_options(parser)
-    parser.set_defaults(run=lambda arguments: run_import(arguments, find))
+    parser.set_defaults(run=run_import)
 
 
 def _add_server(parser: argparse.ArgumentParser) -> None:
@@ -67,14 +67,14 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_export(arguments: argparse.Namespace, find: Find) -> int:
+def run_export(arguments: argparse.Namespace) -> int:
     from opsconsole.backups.mongo_json import Form
-    from opsconsole.operations import exporting, requests
+    from opsconsole.operations import exporting
 
     paths = tuple(dict.fromkeys(_path(one) for one in arguments.collection))
     if arguments.out == "-" and len(paths) > 1:
         raise SourceError("only one collection can be printed", "Name a directory with --out.")
-    site = site_of(arguments, find)
+    site = site_of(arguments)
     form = Form(canonical=arguments.canonical, array=arguments.json_array)
     where = sys.stdout.buffer if arguments.out == "-" else Path(arguments.out or ".").absolute()
     wanted = exporting.Wanted(
@@ -85,7 +85,7 @@ def run_export(arguments: argparse.Namespace, find: Find) -> int:
         replace=arguments.replace,
     )
     with failing():
-        done = exporting.export(requests.scope_of(site), site.config(), wanted, where)
+        done = exporting.export(site.scope(), site.config(), wanted, where)
     for path, (file, one) in done.items():
         print(printable(_said(path, file, one)), file=sys.stderr)
     return 0
@@ -96,13 +96,13 @@ def _said(path: str, file: str, one: Exported) -> str:
     return f"{path}: {one.documents:,} documents, {one.size:,} bytes of JSON{exact}" + (f" -> {file}" if file else "")
 
 
-def run_import(arguments: argparse.Namespace, find: Find) -> int:
+def run_import(arguments: argparse.Namespace) -> int:
     from opsconsole.operations.orders import ImportOrder
     from opsconsole.operations.requests import Request
 
     database, _, name = _path(arguments.collection).partition(".")
     file = Path(arguments.file).absolute()
-    site = site_of(arguments, find)
+    site = site_of(arguments)
     say_unfinished(site.directory)
     order = ImportOrder(
         path=str(file), database=database, collection=name, mode=arguments.mode, server=arguments.server

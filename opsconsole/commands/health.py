@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsconsole.commands.carrying_out import say_unfinished
+from opsconsole.commands.chosen_stack import add_stack_options, looking_monitor
 from opsconsole.model import to_json
 
 if TYPE_CHECKING:
-    from opsconsole.monitor import Monitor
+    from opsconsole.commands import Commands
 
 
-def add_command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    add_stack_options: Callable[[argparse.ArgumentParser], None],
-    monitor_of: Callable[[argparse.Namespace], Monitor],
-) -> None:
+def add_commands(commands: Commands) -> None:
     parser = commands.add_parser(
         "health",
         help="is all well: each thing with its number, its limit and what to do",
@@ -31,9 +27,26 @@ def add_command(
     parser.add_argument(
         "--timeout", type=float, default=20.0, metavar="SECONDS", help="wait this long at most (default 20)"
     )
-    parser.set_defaults(
-        run=lambda arguments: print_schema() if arguments.schema else run(arguments, monitor_of(arguments))
-    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look once and print. Returns the exit code."""
+    if arguments.schema:
+        return print_schema()
+    from opsconsole.health import check
+    from opsconsole.health.latencies import with_kept
+    from opsconsole.health.page import as_text
+
+    monitor, directory, _ = looking_monitor(arguments)
+    say_unfinished(directory)
+    monitor.start()
+    snapshot = monitor.wait_until_settled(arguments.timeout)
+    monitor.stop()
+    snapshot = with_kept(snapshot, directory)
+    found = check(snapshot, monitor.thresholds)
+    print(to_json(found) if arguments.json else as_text(found, snapshot, verbose=arguments.verbose), end="")
+    return found.exit_code
 
 
 def print_schema() -> int:
@@ -45,18 +58,3 @@ def print_schema() -> int:
 
     print(json.dumps(msgspec.json.schema(Health), indent=2))
     return 0
-
-
-def run(arguments: argparse.Namespace, monitor: Monitor) -> int:
-    """Look once and print. Returns the exit code."""
-    from opsconsole.health import check
-    from opsconsole.health.latencies import with_kept
-    from opsconsole.health.page import as_text
-
-    monitor.start()
-    snapshot = monitor.wait_until_settled(arguments.timeout)
-    monitor.stop()
-    snapshot = with_kept(snapshot, Path(monitor.directory))
-    found = check(snapshot, monitor.thresholds)
-    print(to_json(found) if arguments.json else as_text(found, snapshot, verbose=arguments.verbose), end="")
-    return found.exit_code

@@ -12,18 +12,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsconsole.commands.carrying_out import NotConfirmed
+from opsconsole.commands.chosen_stack import add_stack_options, site_of
 from opsconsole.model import SourceError
-from opsconsole.operations_command import AddOptions, Find, NotConfirmed, site_of
 from opsconsole.text import printable
 
 if TYPE_CHECKING:
+    from opsconsole.commands import Commands
     from opsconsole.config import Config
-    from opsconsole.operations.requests import Site
+    from opsconsole.operations.site import Site
     from opsconsole.schedule.installing import Change, Installed
     from opsconsole.schedule.job import Job, Work
     from opsconsole.schedule.state import ScheduleState
-
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _WHAT = {
     "install": "a systemd timer where systemd runs, else lines in the crontab; shown before they are written",
@@ -34,7 +34,7 @@ _WHAT = {
 }
 
 
-def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def add_commands(commands: Commands) -> None:
     parser = commands.add_parser(
         "schedule",
         help="backups by themselves: install, show or remove the job that makes them",
@@ -47,13 +47,13 @@ def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) 
     parser.add_argument("-y", "--yes", action="store_true", help="install, remove: answer the question")
     parser.add_argument("--plan", action="store_true", help="install, remove, run: say what would be done, do nothing")
     parser.add_argument("--json", action="store_true", help="show: as JSON")
-    parser.set_defaults(run=lambda arguments: run(arguments, find))
+    parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace, find: Find) -> int:
+def run(arguments: argparse.Namespace) -> int:
     if arguments.what == "run":
-        return run_due(arguments, find)
-    site = site_of(arguments, find)
+        return run_due(arguments)
+    site = site_of(arguments)
     config = site.config()
     return {"install": run_install, "show": run_show, "remove": run_remove, "test-notify": run_test_notify}[
         arguments.what
@@ -63,11 +63,11 @@ def run(arguments: argparse.Namespace, find: Find) -> int:
 # --- the job itself --------------------------------------------------------------------------------
 
 
-def run_due(arguments: argparse.Namespace, find: Find) -> int:
+def run_due(arguments: argparse.Namespace) -> int:
     """Nothing is printed when all goes well: cron mails what is."""
     from opsconsole.schedule import records, tick
 
-    site = _site_of_job(arguments, find)
+    site = _site_of_job(arguments)
     if arguments.plan:
         return _print_due(site, site.config())
     try:
@@ -85,13 +85,13 @@ def run_due(arguments: argparse.Namespace, find: Find) -> int:
     return code
 
 
-def _site_of_job(arguments: argparse.Namespace, find: Find) -> Site:
+def _site_of_job(arguments: argparse.Namespace) -> Site:
     """The installed job names its directory in full: then nothing is searched, 144 times a day."""
-    from opsconsole.operations.requests import Site
+    from opsconsole.operations.site import Site
 
     named = Path(arguments.stack or "")
     if not named.is_absolute() or not named.is_dir():
-        return site_of(arguments, find)
+        return site_of(arguments)
     config = str(Path(arguments.config).expanduser().absolute()) if arguments.config else ""
     return Site(directory=named, config_file=config)
 

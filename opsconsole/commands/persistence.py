@@ -11,18 +11,18 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from opsconsole.commands.carrying_out import NotConfirmed, ask_for, say_unfinished
+from opsconsole.commands.chosen_stack import add_stack_options, site_of
 from opsconsole.model import SourceError, to_json
-from opsconsole.operations_command import AddOptions, Find, NotConfirmed, ask_for, say_unfinished, site_of
 from opsconsole.text import printable
 
 if TYPE_CHECKING:
-    from opsconsole.operations.requests import Site
+    from opsconsole.commands import Commands
+    from opsconsole.operations.site import Site
     from opsconsole.persistence.verdict import Verdict
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-
-def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def add_commands(commands: Commands) -> None:
     parser = commands.add_parser(
         "verify-persistence",
         help="will the data be there tomorrow? A score whose every point is a proof",
@@ -38,13 +38,13 @@ def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) 
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as JSON")
     form.add_argument("--markdown", action="store_true", help="as a report in Markdown")
-    parser.set_defaults(run=lambda arguments: run(arguments, find))
+    parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace, find: Find) -> int:
+def run(arguments: argparse.Namespace) -> int:
     from opsconsole.persistence import report
 
-    site = site_of(arguments, find)
+    site = site_of(arguments)
     say_unfinished(site.directory)
     if arguments.prove:
         _prove(site, arguments)

@@ -7,23 +7,21 @@ Acknowledging and silencing change nothing of the stack: they take no lock and g
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from opsconsole.model import Acknowledgement, Alert, AlertState, Record, Severity, Silence, Snapshot, SourceError
-from opsconsole.operations_command import AddOptions, Find, NotConfirmed
+from opsconsole.commands.carrying_out import NotConfirmed
+from opsconsole.commands.chosen_stack import add_stack_options, look_once, stack_of
+from opsconsole.model import Acknowledgement, Alert, AlertState, Record, Severity, Silence, SourceError
 from opsconsole.text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from opsconsole.alert_keeper import AlertKeeper
+    from opsconsole.commands import Commands
     from opsconsole.config import Config
-
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
-Look = Callable[[argparse.Namespace], Snapshot]
 
 WELL, FIRING, COULD_NOT = 0, 1, 2
 
@@ -45,7 +43,7 @@ class Listed(Record, frozen=True):
     silences: tuple[Silence, ...] = ()
 
 
-def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find, look: Look) -> None:
+def add_commands(commands: Commands) -> None:
     parser = commands.add_parser(
         "alerts",
         help="alerts: list, acknowledge, silence, history, rules",
@@ -62,14 +60,14 @@ def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find, 
     parser.add_argument("--undo", action="store_true", help="ack: nobody sees to it; silence: end it")
     parser.add_argument("--since", metavar="WHEN", default="24h", help="history: 24h (default), 7d, or a time")
     parser.add_argument("--json", action="store_true", help="list, history, rules: as JSON")
-    parser.set_defaults(run=lambda arguments: run(arguments, find, look))
+    parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace, find: Find, look: Look) -> int:
-    directory, _, config = find(arguments)
+def run(arguments: argparse.Namespace) -> int:
+    directory, _, config = stack_of(arguments)
     now = datetime.now(UTC)
     if arguments.what == "list":
-        return run_list(arguments, directory, look, now)
+        return run_list(arguments, directory, now)
     if arguments.what == "history":
         return run_history(arguments, directory, now)
     if arguments.what == "rules":
@@ -84,13 +82,13 @@ def run(arguments: argparse.Namespace, find: Find, look: Look) -> int:
     if not arguments.undo:
         _know(arguments.rule, config)
     act = run_ack if arguments.what == "ack" else run_silence
-    return act(arguments, alert_keeper(directory, config, writes=True), directory, look, who.current().words(), now)
+    return act(arguments, alert_keeper(directory, config, writes=True), directory, who.current().words(), now)
 
 
 # --- looking -----------------------------------------------------------------------------------------
 
 
-def current(arguments: argparse.Namespace, directory: Path, look: Look, now: datetime) -> Listed:
+def current(arguments: argparse.Namespace, directory: Path, now: datetime) -> Listed:
     """The alerts as a collector or a console found them a moment ago; where neither runs, of a look of our own."""
     from opsconsole import alert_marks, alert_telling, alerts
     from opsconsole.alert_keeping import MARKS, MEMORY, TELLING, Kept, judges
@@ -113,16 +111,16 @@ def current(arguments: argparse.Namespace, directory: Path, look: Look, now: dat
         found = (*alerts.alerts_of(kept.memory), *((untold,) if untold else ()))
         at, judged_by, shown = kept.at, kept.by, alert_marks.marked(found, marks, now)
     else:
-        snapshot = look(arguments)
+        snapshot = look_once(arguments)
         at, judged_by, shown = snapshot.sampled_at, "", snapshot.alerts
     silences = tuple(one for one in marks.silences if now < one.until)
     return Listed(at=at, judged_by=judged_by, alerts=shown, silences=silences)
 
 
-def run_list(arguments: argparse.Namespace, directory: Path, look: Look, now: datetime) -> int:
+def run_list(arguments: argparse.Namespace, directory: Path, now: datetime) -> int:
     from opsconsole.model import to_json
 
-    found = current(arguments, directory, look, now)
+    found = current(arguments, directory, now)
     if arguments.json:
         print(to_json(found), end="")
     else:
@@ -159,7 +157,7 @@ def _list_lines(found: Listed, now: datetime) -> list[str]:
 
 def run_history(arguments: argparse.Namespace, directory: Path, now: datetime) -> int:
     from opsconsole import alert_events
-    from opsconsole.logs_command import parse_since
+    from opsconsole.commands.logs import parse_since
     from opsconsole.metrics import MetricsReader, metrics_file
     from opsconsole.model import to_json
 
@@ -229,10 +227,8 @@ def _said(own: object) -> str:
 # --- deciding ----------------------------------------------------------------------------------------
 
 
-def run_ack(
-    arguments: argparse.Namespace, keeper: AlertKeeper, directory: Path, look: Look, who: str, now: datetime
-) -> int:
-    alert = _chosen(current(arguments, directory, look, now).alerts, arguments.rule, arguments.subject)
+def run_ack(arguments: argparse.Namespace, keeper: AlertKeeper, directory: Path, who: str, now: datetime) -> int:
+    alert = _chosen(current(arguments, directory, now).alerts, arguments.rule, arguments.subject)
     if arguments.undo:
         if alert.acknowledged is None:
             raise SourceError(f"nobody sees to {alert.rule} of {alert.subject}", "See `opsconsole alerts list`.")
@@ -258,9 +254,7 @@ def _chosen(found: Sequence[Alert], rule: str, subject: str | None) -> Alert:
     raise SourceError(f"no alert {rule}{about}", "See `opsconsole alerts list`.")
 
 
-def run_silence(
-    arguments: argparse.Namespace, keeper: AlertKeeper, directory: Path, look: Look, who: str, now: datetime
-) -> int:
+def run_silence(arguments: argparse.Namespace, keeper: AlertKeeper, directory: Path, who: str, now: datetime) -> int:
     from opsconsole.alert_keeping import MARKS
     from opsconsole.alert_marks import ANY, Marks
     from opsconsole.metrics import MetricsReader, metrics_file

@@ -14,14 +14,24 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from zlib import crc32
 
+from opsconsole.commands.chosen_stack import (
+    add_stack_options,
+    known_project,
+    looking_monitor,
+)
 from opsconsole.log_filter import LogFilter, Pattern, pattern
 from opsconsole.log_levels import RANK, LevelReader
 from opsconsole.log_names import labels_of, service_of
 from opsconsole.model import Container, LogLevel, LogLine, SourceError
 from opsconsole.sources import LogRange, LogStream, Sources
 from opsconsole.text import printable
+
+if TYPE_CHECKING:
+    from opsconsole.commands import Commands
+
 
 DEFAULT_TAIL = 200
 _IDLE = 0.02  # seconds between two looks when nothing came
@@ -35,7 +45,38 @@ class BadOption(SourceError):
     """An option that cannot be understood: one line, exit code 2."""
 
 
-def run(sources: Sources, *, directory: str, project: str, arguments: argparse.Namespace) -> int:
+def add_commands(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "logs", help="print or follow logs", description="Print or follow the logs of services."
+    )
+    add_stack_options(parser)
+    parser.add_argument("services", nargs="*", metavar="SERVICE", help="these services only (default: all)")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with new lines until Ctrl+C")
+    parser.add_argument("--since", metavar="WHEN", help="5m, 2h, 1d or a time such as 2026-01-31T02:00:00Z")
+    parser.add_argument(
+        "--tail", type=int, metavar="N", help="the last N lines of each container (default 200; with --since all)"
+    )
+    parser.add_argument("--grep", metavar="REGEX", help="only lines that match")
+    parser.add_argument("--invert", action="store_true", help="only lines that do not match --grep")
+    parser.add_argument(
+        "--level", metavar="LEVEL", help="this level and above: trace, debug, info, warning, error, fatal"
+    )
+    parser.add_argument("--timestamps", action="store_true", help="begin each line with its time (UTC)")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    parser.add_argument("--no-color", action="store_true", help="no colours on a terminal either")
+    parser.add_argument(
+        "--raw", action="store_true", help="do not make control characters visible (dangerous on a terminal)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    monitor, directory, project = looking_monitor(arguments)
+    project = known_project(monitor, directory, project)
+    return print_logs(monitor.sources, directory=str(directory), project=project, arguments=arguments)
+
+
+def print_logs(sources: Sources, *, directory: str, project: str, arguments: argparse.Namespace) -> int:
     """Print what was asked for. Raises SourceError when the engine does not answer or an option is wrong."""
     shown = _filter(arguments)
     wanted = _range(arguments)

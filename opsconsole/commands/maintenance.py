@@ -11,22 +11,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsconsole.commands.carrying_out import NotConfirmed
+from opsconsole.commands.chosen_stack import add_stack_options, looking_monitor, site_of
 from opsconsole.model import to_json
-from opsconsole.operations_command import AddOptions, Find, NotConfirmed, site_of
 from opsconsole.text import printable
 
 if TYPE_CHECKING:
+    from opsconsole.commands import Commands
     from opsconsole.maintenance.due import Row
     from opsconsole.maintenance.listing import Listing
     from opsconsole.monitor import Monitor
-
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 LookingMonitor = Callable[[argparse.Namespace], "tuple[Monitor, Path, str]"]
 SECONDS = 20.0
 
 
-def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find, looking: LookingMonitor) -> None:
+def add_commands(commands: Commands) -> None:
     parser = commands.add_parser(
         "maintenance",
         help="the runbook's tasks: what is proven, what is due; tick them",
@@ -41,22 +41,22 @@ def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find, 
     parser.add_argument("--by", default="", metavar="NAME", help="tick: who did it (default: who is logged in)")
     parser.add_argument("--due", action="store_true", help="list: only what is due")
     parser.add_argument("--json", action="store_true", help="as JSON")
-    parser.set_defaults(run=lambda arguments: run(arguments, find, looking))
+    parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace, find: Find, looking: LookingMonitor) -> int:
+def run(arguments: argparse.Namespace) -> int:
     if arguments.what in ("tick", "untick"):
-        return run_tick(arguments, find)
-    return run_list(arguments, find, looking)
+        return run_tick(arguments)
+    return run_list(arguments)
 
 
-def run_list(arguments: argparse.Namespace, find: Find, looking: LookingMonitor) -> int:
+def run_list(arguments: argparse.Namespace) -> int:
     from opsconsole.maintenance import listing
     from opsconsole.maintenance.ticks import Ledger
     from opsconsole.persistence import kept
 
-    site = site_of(arguments, find)
-    monitor, directory, _ = looking(arguments)
+    site = site_of(arguments)
+    monitor, directory, _ = looking_monitor(arguments)
     monitor.start()
     snapshot = monitor.wait_until_settled(SECONDS)
     monitor.stop()
@@ -70,13 +70,13 @@ def run_list(arguments: argparse.Namespace, find: Find, looking: LookingMonitor)
     return 1 if found.due else 0
 
 
-def run_tick(arguments: argparse.Namespace, find: Find) -> int:
+def run_tick(arguments: argparse.Namespace) -> int:
     from opsconsole.maintenance import listing
     from opsconsole.maintenance.ticks import Ledger
     from opsconsole.model import SourceError
     from opsconsole.operations.who import current
 
-    site = site_of(arguments, find)
+    site = site_of(arguments)
     if arguments.read_only:
         raise NotConfirmed(f"{arguments.read_only} refuses everything that is written")
     if not arguments.tasks:

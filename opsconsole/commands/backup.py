@@ -9,50 +9,41 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from opsconsole import export_command
+from opsconsole.commands import export
+from opsconsole.commands.carrying_out import REFUSED, NotConfirmed, add_plan_options, ask_for, say_unfinished
+from opsconsole.commands.chosen_stack import add_stack_options, site_of
 from opsconsole.model import BackupClass, BackupState
-from opsconsole.operations_command import (
-    REFUSED,
-    AddOptions,
-    Find,
-    NotConfirmed,
-    add_plan_options,
-    ask_for,
-    say_unfinished,
-    site_of,
-)
 from opsconsole.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from opsconsole.commands import Commands
     from opsconsole.model import Backup
-    from opsconsole.operations.requests import Site
-
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    from opsconsole.operations.site import Site
 
 KINDS = ("mongo", "redis", "files", "config")
 ID = "its directory, a file's name with or without its suffix, its number in `backup list`, or `latest`"
 
 
-def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def add_commands(commands: Commands) -> None:
     parser = commands.add_parser(
         "backup",
         help="make, list, verify, pin and remove backups of databases, files and configuration",
         description="Backups of the whole stack: MongoDB, Redis, directories with data, configuration.",
     )
     what = parser.add_subparsers(title="what", metavar="WHAT", required=True)
-    _add_create(what, add_stack_options, find)
-    _add_list(what, add_stack_options, find)
-    _add_verify(what, add_stack_options, find)
-    _add_prune(what, add_stack_options, find)
-    _add_copy(what, add_stack_options, find)
-    _add_pins(what, add_stack_options, find)
-    export_command.add_commands(what, add_stack_options, find)
-    _add_replica_set(what, add_stack_options, find)
+    _add_create(what)
+    _add_list(what)
+    _add_verify(what)
+    _add_prune(what)
+    _add_copy(what)
+    _add_pins(what)
+    export.add_commands(what)
+    _add_replica_set(what)
 
 
-def _add_create(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def _add_create(what: Commands) -> None:
     parser = what.add_parser(
         "create",
         help="make one now",
@@ -78,17 +69,17 @@ def _add_create(what: Commands, add_stack_options: AddOptions, find: Find) -> No
     parser.add_argument("--critical", action="store_true", help="keep it for ever")
     parser.add_argument("--why", default="", metavar="TEXT", help="a word about it, kept in its manifest")
     add_plan_options(parser)
-    parser.set_defaults(run=lambda arguments: run_create(arguments, find))
+    parser.set_defaults(run=run_create)
 
 
-def _add_list(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def _add_list(what: Commands) -> None:
     parser = what.add_parser("list", help="which there are, how good and why kept", description="List the backups.")
     add_stack_options(parser)
     parser.add_argument("--json", action="store_true", help="as JSON")
-    parser.set_defaults(run=lambda arguments: run_list(arguments, find))
+    parser.set_defaults(run=run_list)
 
 
-def _add_verify(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def _add_verify(what: Commands) -> None:
     parser = what.add_parser(
         "verify",
         help="whether one is what it says it is",
@@ -99,10 +90,10 @@ def _add_verify(what: Commands, add_stack_options: AddOptions, find: Find) -> No
     parser.add_argument("backups", nargs="*", metavar="ID", help=f"{ID} (default: latest)")
     parser.add_argument("--level", type=int, choices=range(4), default=2, help="0 to 3 (default 2)")
     add_plan_options(parser)
-    parser.set_defaults(run=lambda arguments: run_verify(arguments, find))
+    parser.set_defaults(run=run_verify)
 
 
-def _add_prune(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def _add_prune(what: Commands) -> None:
     parser = what.add_parser(
         "prune",
         help="remove those that no rule keeps",
@@ -111,10 +102,10 @@ def _add_prune(what: Commands, add_stack_options: AddOptions, find: Find) -> Non
     )
     add_stack_options(parser)
     add_plan_options(parser)
-    parser.set_defaults(run=lambda arguments: run_prune(arguments, find))
+    parser.set_defaults(run=run_prune)
 
 
-def _add_copy(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def _add_copy(what: Commands) -> None:
     parser = what.add_parser(
         "copy",
         help="copy one to the place that [copy] names, and compare",
@@ -123,10 +114,10 @@ def _add_copy(what: Commands, add_stack_options: AddOptions, find: Find) -> None
     add_stack_options(parser)
     parser.add_argument("backups", nargs="*", metavar="ID", help=f"{ID} (default: latest)")
     add_plan_options(parser)
-    parser.set_defaults(run=lambda arguments: run_copy(arguments, find))
+    parser.set_defaults(run=run_copy)
 
 
-def _add_replica_set(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def _add_replica_set(what: Commands) -> None:
     parser = what.add_parser(
         "replica-set",
         help="make a standalone MongoDB a replica set of one node, which incremental backups take; --undo",
@@ -144,27 +135,27 @@ def _add_replica_set(what: Commands, add_stack_options: AddOptions, find: Find) 
     parser.add_argument("--undo", action="store_true", help="a standalone again after the last conversion")
     parser.add_argument("--operation", default="", metavar="ID", help="with --undo: this one, as in `history`")
     add_plan_options(parser)
-    parser.set_defaults(run=lambda arguments: run_replica_set(arguments, find))
+    parser.set_defaults(run=run_replica_set)
 
 
-def _add_pins(what: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def _add_pins(what: Commands) -> None:
     for verb, words in {"pin": "keep one until it is unpinned", "unpin": "let retention decide again"}.items():
         parser = what.add_parser(verb, help=words, description=f"{words[0].upper()}{words[1:]}.")
         add_stack_options(parser)
         parser.add_argument("backup", metavar="ID", help=ID)
         if verb == "pin":
             parser.add_argument("--why", default="", metavar="TEXT", help="what it is kept for")
-        parser.set_defaults(run=lambda arguments, verb=verb: run_pin(arguments, find, pinned=verb == "pin"))
+        parser.set_defaults(run=lambda arguments, verb=verb: run_pin(arguments, pinned=verb == "pin"))
 
 
 # --- commands --------------------------------------------------------------------------------------
 
 
-def run_create(arguments: argparse.Namespace, find: Find) -> int:
+def run_create(arguments: argparse.Namespace) -> int:
     from opsconsole.operations.orders import BackupOrder
     from opsconsole.operations.requests import Request
 
-    site = site_of(arguments, find)
+    site = site_of(arguments)
     say_unfinished(site.directory)
     order = BackupOrder(
         backup_class=BackupClass(arguments.backup_class),
@@ -176,12 +167,12 @@ def run_create(arguments: argparse.Namespace, find: Find) -> int:
     return ask_for(site, Request(what="backup", backup=order), arguments)
 
 
-def run_list(arguments: argparse.Namespace, find: Find) -> int:
+def run_list(arguments: argparse.Namespace) -> int:
     import msgspec
 
     from opsconsole.backups import oplog_ranges, seconds
 
-    site = site_of(arguments, find)
+    site = site_of(arguments)
     _remove_left_behind(site, read_only=bool(arguments.read_only))
     backups = _backups(site)
     if arguments.json:
@@ -200,36 +191,36 @@ def run_list(arguments: argparse.Namespace, find: Find) -> int:
     return 0
 
 
-def run_verify(arguments: argparse.Namespace, find: Find) -> int:
+def run_verify(arguments: argparse.Namespace) -> int:
     from opsconsole.operations.requests import Request
 
-    site = site_of(arguments, find)
+    site = site_of(arguments)
     arguments.yes = True  # nothing but what is known of the backup is written
     request = Request(what="verify", backups=tuple(arguments.backups), level=arguments.level)
     return ask_for(site, request, arguments)
 
 
-def run_copy(arguments: argparse.Namespace, find: Find) -> int:
+def run_copy(arguments: argparse.Namespace) -> int:
     from opsconsole.operations.requests import Request
 
-    site = site_of(arguments, find)
+    site = site_of(arguments)
     say_unfinished(site.directory)
     return ask_for(site, Request(what="copy", backups=tuple(arguments.backups)), arguments)
 
 
-def run_prune(arguments: argparse.Namespace, find: Find) -> int:
+def run_prune(arguments: argparse.Namespace) -> int:
     from opsconsole.operations.requests import Request
 
-    site = site_of(arguments, find)
+    site = site_of(arguments)
     say_unfinished(site.directory)
     return ask_for(site, Request(what="prune"), arguments)
 
 
-def run_pin(arguments: argparse.Namespace, find: Find, *, pinned: bool) -> int:
+def run_pin(arguments: argparse.Namespace, *, pinned: bool) -> int:
     from opsconsole.backups import marks
     from opsconsole.backups.naming import named
 
-    site = site_of(arguments, find)
+    site = site_of(arguments)
     if site.config().console.read_only:
         raise NotConfirmed("this stack's settings refuse everything that changes something")
     one = named(_backups(site), arguments.backup)
@@ -238,12 +229,12 @@ def run_pin(arguments: argparse.Namespace, find: Find, *, pinned: bool) -> int:
     return 0
 
 
-def run_replica_set(arguments: argparse.Namespace, find: Find) -> int:
+def run_replica_set(arguments: argparse.Namespace) -> int:
     from opsconsole.operations import replica_sets, requests, set_plans
 
-    site = site_of(arguments, find)
+    site = site_of(arguments)
     if arguments.guide:
-        print(replica_sets.guide_of(requests.scope_of(site), arguments.server), end="")
+        print(replica_sets.guide_of(site.scope(), arguments.server), end="")
         return 0
     say_unfinished(site.directory)
     what = "undo-replica-set" if arguments.undo else "replica-set"
@@ -263,9 +254,9 @@ def run_replica_set(arguments: argparse.Namespace, find: Find) -> int:
 
 def _backups(site: Site) -> Sequence[Backup]:
     from opsconsole.backups.policy import policy_of
-    from opsconsole.operations import backup_acts, requests
+    from opsconsole.operations import backup_acts
 
-    return backup_acts.listed(requests.scope_of(site), policy_of(site.config()))
+    return backup_acts.listed(site.scope(), policy_of(site.config()))
 
 
 def _remove_left_behind(site: Site, *, read_only: bool) -> None:

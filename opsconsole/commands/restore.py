@@ -9,27 +9,19 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from opsconsole.backup_command import ID, KINDS
+from opsconsole.commands.backup import ID, KINDS
+from opsconsole.commands.carrying_out import add_plan_options, ask_for, failing, say_unfinished
+from opsconsole.commands.chosen_stack import add_stack_options, site_of
 from opsconsole.model import SourceError
-from opsconsole.operations_command import (
-    AddOptions,
-    Find,
-    add_plan_options,
-    ask_for,
-    failing,
-    say_unfinished,
-    site_of,
-)
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from opsconsole.commands import Commands
     from opsconsole.operations.orders import RestoreOrder
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-
-def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def add_commands(commands: Commands) -> None:
     parser = commands.add_parser(
         "restore",
         help="put back what a backup holds, whole or in part; --undo brings back what was there before",
@@ -73,14 +65,14 @@ def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) 
     )
     parser.add_argument("--users", action="store_true", help="users and roles of MongoDB, too")
     add_plan_options(parser)
-    parser.set_defaults(run=lambda arguments: run_restore(arguments, find))
+    parser.set_defaults(run=run_restore)
 
 
-def run_restore(arguments: argparse.Namespace, find: Find) -> int:
+def run_restore(arguments: argparse.Namespace) -> int:
     from opsconsole.operations.requests import Request
 
     order = _order(arguments)
-    site = site_of(arguments, find)
+    site = site_of(arguments)
     say_unfinished(site.directory)
     with failing():
         if arguments.undo:

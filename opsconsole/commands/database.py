@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from opsconsole.operations_command import AddOptions, Find, add_plan_options, ask_for, say_unfinished, site_of
+from opsconsole.commands.carrying_out import add_plan_options, ask_for, say_unfinished
+from opsconsole.commands.chosen_stack import add_stack_options, site_of
 
 if TYPE_CHECKING:
+    from opsconsole.commands import Commands
     from opsconsole.operations.orders import DatabaseOrder
 
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-
-def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) -> None:
+def add_commands(commands: Commands) -> None:
     parser = commands.add_parser(
         "database",
         help="validate collections, build an index anew, empty Redis: each by a plan",
@@ -50,13 +50,13 @@ def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find) 
         add_stack_options(one)
         one.add_argument("--server", default="", metavar="NAME", help="where the stack has several of its kind")
         add_plan_options(one)
-        one.set_defaults(run=lambda arguments, name=name: run(arguments, name, find))
+        one.set_defaults(run=lambda arguments, name=name: run(arguments, name))
 
 
-def run(arguments: argparse.Namespace, what: str, find: Find) -> int:
+def run(arguments: argparse.Namespace, what: str) -> int:
     from opsconsole.operations.requests import Request
 
-    site = site_of(arguments, find)
+    site = site_of(arguments)
     say_unfinished(site.directory)
     return ask_for(site, Request(what=what, database=_order(arguments, what)), arguments)
 

@@ -12,20 +12,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from opsconsole.commands.carrying_out import NotConfirmed
+from opsconsole.commands.chosen_stack import add_stack_options, looking_monitor, site_of
 from opsconsole.model import AlertState, Snapshot, SourceError, to_json
-from opsconsole.operations_command import AddOptions, Find, NotConfirmed, site_of
 from opsconsole.text import printable
 
 if TYPE_CHECKING:
+    from opsconsole.commands import Commands
     from opsconsole.incident.course import Incident
     from opsconsole.incident.evidence import Evidence
     from opsconsole.incident_room.room import Room
-    from opsconsole.monitor import Monitor
-    from opsconsole.operations.requests import Site
-
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
-Look = Callable[[argparse.Namespace], "tuple[Monitor, Path, str]"]
+    from opsconsole.operations.site import Site
 
 RED = 1
 _SECONDS = 20.0
@@ -33,7 +30,7 @@ _SHOWN_CHANGES = 20
 _PRIORITIES = ("P1", "P2", "P3", "P4")
 
 
-def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find, look: Look) -> None:
+def add_commands(commands: Commands) -> None:
     parser = commands.add_parser(
         "incident",
         help="what is red, what changed, what the runbook answers; the record, the report and the bundle",
@@ -46,7 +43,7 @@ def add_commands(commands: Commands, add_stack_options: AddOptions, find: Find, 
     def part(name: str, words: str, run: Callable[[argparse.Namespace, Site], int]) -> argparse.ArgumentParser:
         made = parts.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.")
         add_stack_options(made)
-        made.set_defaults(run=lambda arguments: run(arguments, site_of(arguments, find)), look=look)
+        made.set_defaults(run=lambda arguments: run(arguments, site_of(arguments)))
         return made
 
     one = part("declare", "open an incident; without a priority the one that fits what is red", _declare)
@@ -328,7 +325,7 @@ def _looking(arguments: argparse.Namespace, site: Site) -> Iterator[tuple[Snapsh
     """One look at the stack, with the alerts that are kept, and the room for it."""
     from opsconsole.incident_room.room import Room
 
-    monitor: Monitor = arguments.look(arguments)[0]
+    monitor, _, _ = looking_monitor(arguments)
     monitor.start()
     try:
         snapshot = monitor.wait_until_settled(_SECONDS)
