@@ -141,7 +141,7 @@ def _subject(labels: Mapping[str, str], shared: Mapping[str, int]) -> str:
     if "container" in labels:
         service = labels.get("service", "")
         return service if service and shared[service] == 1 else labels["container"]
-    parts = ("mount", "endpoint", "service", "server", "database")
+    parts = ("mount", "endpoint", "service", "server", "database", "collection")
     return " ".join(labels[name] for name in parts if name in labels)
 
 

@@ -63,14 +63,14 @@ class Index(Record, frozen=True):
 
 
 class Growth(Record, frozen=True):
-    """How a collection grew since a backup."""
+    """How a collection grew since it was first sampled in the last week, or since a backup."""
 
     path: str  # "database.collection"
     size_bytes: int | None  # of its documents, now
     documents: int | None
     grown_bytes: int
     grown_documents: int | None
-    seconds: float  # between the backup and now
+    seconds: float  # between then and now
 
 
 class RedisClient(Record, frozen=True):

@@ -31,13 +31,16 @@ from opsconsole.metrics import (
     metrics_file,
 )
 from opsconsole.metrics.catalogue import MEASURES
-from opsconsole.metrics.measuring import measure, silent
+from opsconsole.metrics.measuring import MOST_COLLECTIONS, measure, silent
 from opsconsole.metrics.openmetrics import exposition, write
 from opsconsole.metrics.records import Value
 from opsconsole.model import (
+    Collection,
     Container,
     Endpoint,
     LogLine,
+    MongoDatabase,
+    MongoStatus,
     Probe,
     Reading,
     Snapshot,
@@ -134,6 +137,40 @@ def test_a_stopped_container_is_down_and_uses_nothing() -> None:
     values = measure(msgspec.structs.replace(snapshot, containers=(stopped,)))
     found = {value.name: value.value for value in values if dict(value.labels).get("container") == "gone-1"}
     assert found == {"container_up": 0, "container_restarts": 2}
+
+
+def test_of_the_collections_of_a_server_the_largest_are_measured() -> None:
+    snapshot = pane_samples.well()
+    status = next(one for one in snapshot.databases if isinstance(one, MongoStatus))
+    many = tuple(
+        Collection(name=f"c{number}", documents=1, data_bytes=number) for number in range(MOST_COLLECTIONS + 9)
+    )
+    shop = MongoDatabase(name="shop", collections=(*many, Collection(name="view", kind="view")))
+    full = msgspec.structs.replace(status, databases=(shop,))
+    found = [
+        value
+        for value in measure(msgspec.structs.replace(snapshot, databases=(full,)))
+        if value.name == "mongodb_collection_bytes"
+    ]
+    assert len(found) == MOST_COLLECTIONS and {value.value for value in found} == set(range(9, MOST_COLLECTIONS + 9))
+
+
+def test_sizes_of_collections_are_kept_once_in_each_hour(monitor: Monitor, clock: Clock, tmp_path: Path) -> None:
+    one, another = recording(monitor, tmp_path), recording(monitor, tmp_path)
+    for _ in range(3):
+        assert one.tick() is Outcome.STORED
+        clock.pass_(minutes=19, seconds=50)
+    one.store.give_lease_back(one.holder)
+    assert another.tick() is Outcome.STORED, "the same hour, another process"
+    clock.pass_(minutes=1)
+    assert another.tick() is Outcome.STORED
+    reader = MetricsReader(metrics_file(tmp_path))
+    names = ["mongodb_collection_bytes", "mongodb_connections"]
+    counts = {
+        course.series.name: sum(point.count for point in course.points if point is not None)
+        for course in reader.courses(names, NOW, clock.now + timedelta(minutes=1), steps=1000)
+    }
+    assert counts == {"mongodb_collection_bytes": 2, "mongodb_connections": 5}
 
 
 # --- OpenMetrics -----------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ from opsconsole.backups.redis_link import linked
 from opsconsole.cli import main
 from opsconsole.database_work import Index, RedisClient, View, Work
 from opsconsole.demo import demo_sources
+from opsconsole.metrics.growth import growth as kept_growth
+from opsconsole.metrics.records import Course, Point, Series
 from opsconsole.model import (
     BackupContents,
     Collection,
@@ -216,6 +218,32 @@ class Standing:
 
     def subscribe(self, callback: object) -> Callable[[], None]:
         return lambda: None
+
+
+def test_growth_is_told_by_what_the_collector_kept() -> None:
+    def course(name: str, collection: str, hours: float, value: float) -> Course:
+        labels = (("collection", collection), ("database", "shop"), ("server", "mongodb"))
+        gap, one = (None,) * 3, Point(low=value, mean=value, high=value, count=1)
+        begins = NOW - timedelta(hours=hours + 3)
+        return Course(
+            series=Series(name=name, labels=labels), begins=begins, step_seconds=3600, points=(*gap, one, one)
+        )
+
+    kept = [
+        course("mongodb_collection_bytes", "a", 30, 100),
+        course("mongodb_collection_documents", "a", 30, 5),
+        course("mongodb_collection_bytes", "b", 20, 900),
+        course("mongodb_collection_bytes", "gone", 30, 1),
+    ]
+    now = (Collection(name="a", documents=9, data_bytes=180), Collection(name="b", documents=1, data_bytes=1500),
+           Collection(name="never kept", documents=1, data_bytes=7))  # fmt: skip
+    shop = MongoDatabase(name="shop", collections=now)
+    found = kept_growth([shop], kept, NOW)
+    assert [(one.path, one.grown_bytes, one.grown_documents, one.seconds) for one in found] == [
+        ("shop.b", 600, None, 20 * 3600),
+        ("shop.a", 80, 4, 30 * 3600),
+    ]
+    assert kept_growth([shop], [course("mongodb_collection_bytes", "a", 11, 100)], NOW) == (), "that is too little"
 
 
 async def test_every_view_of_every_server_is_asked_when_it_is_looked_at_and_not_before() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from opsconsole.collecting.occurrences import Operations, container_events, probe_events, unheard
 from opsconsole.metrics import Event, MetricsStore, Value, Writing
+from opsconsole.metrics.catalogue import MEASURES
 from opsconsole.metrics.measuring import measure
 from opsconsole.metrics.openmetrics import exposition, write
 from opsconsole.model import Snapshot, SourceError, SourceState
@@ -29,7 +30,7 @@ Watcher = Callable[[Writing, Snapshot, datetime], object]
 """Called within the transaction of each sample that we store, as the alerts are: what it writes is there with the
 sample, or neither is. It raises nothing and is quick."""
 
-_PROBES, _HEARD = "probes", "events-heard"
+_PROBES, _HEARD, _HOURLY = "probes", "events-heard", "hourly"
 _MOST_WAITING = 1000
 _LONGEST_PAST = timedelta(hours=12)
 _SHORTEST_LEASE = 30.0
@@ -53,6 +54,16 @@ def is_gone(holder: str) -> bool:
     host, _, process = holder.rpartition(" pid ")
     pid, _, started = process.partition(".")
     return host == socket.gethostname() and pid.isdigit() and str(start_ticks(int(pid))) != started.split()[0]
+
+
+def _split(values: Sequence[Value], last: datetime | None, now: datetime) -> tuple[Sequence[Value], Sequence[Value]]:
+    """What each sample has, and what one in each hour of the clock has: () when that has been."""
+    hourly = [value for value in values if MEASURES[value.name].hourly]
+    if not hourly:
+        return values, ()
+    always = [value for value in values if not MEASURES[value.name].hourly]
+    been = last is not None and last.timestamp() // 3600 == now.timestamp() // 3600
+    return always, () if been else hourly
 
 
 class Recording:
@@ -138,7 +149,10 @@ class Recording:
         events += self._operation_events(now)
         try:
             with self.store.writing() as writing:
-                stored = writing.add_sample(now, values, spacing=self.every, writer=self.holder)
+                due, hourly = _split(values, writing.state(_HOURLY, datetime), now)
+                stored = writing.add_sample(now, [*due, *hourly], spacing=self.every, writer=self.holder)
+                if hourly and stored:
+                    writing.set_state(_HOURLY, now, now)
                 changed, answers = probe_events(writing.state(_PROBES, dict[str, bool]) or {}, snapshot.probes)
                 writing.add_events([*events, *changed])
                 writing.set_state(_PROBES, answers, now)

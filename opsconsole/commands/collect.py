@@ -96,7 +96,8 @@ def print_names() -> int:
 
     for measure in MEASURES.values():
         labels = f"{{{', '.join(measure.labels)}}}" if measure.labels else ""
-        print(f"{measure.name + labels:<60} {measure.help}")
+        hourly = " Once an hour, of the largest." if measure.hourly else ""
+        print(f"{measure.name + labels:<60} {measure.help}{hourly}")
     return 0
 
 

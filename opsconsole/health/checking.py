@@ -99,13 +99,16 @@ def _tell(alert: Alert, found: list[HealthLine], loud: set[int]) -> None:
     until = alert.silenced.until if alert.silenced is not None else None
     ill = [at for at in own if found[at].verdict not in (Verdict.WELL, Verdict.NOTHING)]
     if not ill:
-        ill = [own[0] if own else len(found)]
+        # In the place of the line that it is about, where that is known: any other would be lost.
+        known = bool(own) and (len(own) == 1 or alert.rule in LOOKED_AT)
+        ill = [own[0] if known else len(found)]
         said = HealthLine(
             area=found[own[0]].area if own else "alerts",
             subject=found[own[0]].subject if own else alert.subject,
             verdict=Verdict.CRITICAL if alert.severity is Severity.CRITICAL else Verdict.ATTENTION,
             looked_at=f"the alert rule {alert.rule}",
-            number=alert.message,  # tells of the time, which one Snapshot does not know
+            # It tells of the time, which one Snapshot does not know.
+            number=alert.message.removeprefix(f"{alert.subject}: "),
             action=alert.action,
         )
         found[ill[0] : ill[0] + 1] = [said]

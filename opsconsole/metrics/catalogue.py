@@ -19,7 +19,10 @@ class Measure(NamedTuple):
     help: str  # one sentence without a line break
     labels: tuple[str, ...] = ()
     kind: Kind = Kind.GAUGE
+    hourly: bool = False  # kept once an hour: it changes slowly, and there are many of it
 
+
+_COLLECTION = ("server", "database", "collection")
 
 _MEASURES = (
     Measure("host_cpu_percent", "CPU of the host in use, all cores together."),
@@ -62,6 +65,8 @@ _MEASURES = (
     Measure("mongodb_data_bytes", "Data of a database, uncompressed.", ("server", "database")),
     Measure("mongodb_storage_bytes", "Data of a database on the disk.", ("server", "database")),
     Measure("mongodb_index_bytes", "Indexes of a database on the disk.", ("server", "database")),
+    Measure("mongodb_collection_bytes", "Documents of a collection, uncompressed.", _COLLECTION, hourly=True),
+    Measure("mongodb_collection_documents", "Documents in a collection.", _COLLECTION, hourly=True),
     Measure("redis_up", "1 when the server answers and lets us in.", ("server",)),
     Measure("redis_memory_bytes", "Memory of the data.", ("server",)),
     Measure("redis_memory_percent", "Memory of the data, of maxmemory.", ("server",)),

@@ -22,6 +22,9 @@ from opsconsole.model import (
 STALE = timedelta(seconds=90)
 """What a source said longer ago is not what is so now. The slowest of those that are measured is asked every 60 s."""
 
+MOST_COLLECTIONS = 50
+"""Of a server, the largest ones: a server may have thousands, and each is two series."""
+
 _Found = Iterable[tuple[str, float | int | None]]
 
 
@@ -174,6 +177,15 @@ def _mongodb(status: MongoStatus) -> Iterator[Value]:
             server=server,
             database=database.name,
         )
+    yield from _collections(status)
+
+
+def _collections(status: MongoStatus) -> Iterator[Value]:
+    known = [(database.name, one) for database in status.databases for one in database.collections]
+    known = [(name, one) for name, one in known if one.data_bytes is not None]
+    for name, one in sorted(known, key=lambda pair: -(pair[1].data_bytes or 0))[:MOST_COLLECTIONS]:
+        found = [("mongodb_collection_bytes", one.data_bytes), ("mongodb_collection_documents", one.documents)]
+        yield from _values(found, server=status.target.name, database=name, collection=one.name)
 
 
 def _redis(status: RedisStatus) -> Iterator[Value]:

@@ -12,7 +12,7 @@ from opsconsole.model import Snapshot, SourceState
 from opsconsole.ui.keys import Action
 from opsconsole.ui.panes import host_lines, past_lines, stack_lines
 from opsconsole.ui.panes.base import Pane
-from opsconsole.ui.panes.past_metrics import RANGES, Kept, Past, read_past
+from opsconsole.ui.panes.past_metrics import RANGES, Past, kept_metrics, read_past
 from opsconsole.ui.widgets.scrolled import Scrolled
 from opsconsole.ui.widgets.sheet import Painter, Sheet
 from opsconsole.ui.widgets.side_by_side import SideBySide
@@ -103,7 +103,7 @@ class MetricsPane(Pane):
         past, now = self._past, snapshot.sampled_at
         if not self._reads and (past is None or not timedelta(0) <= now - past.until < past.stale_after):
             self._reads = True
-            wanted, kept = RANGES[self._range], self._kept()
+            wanted, kept = RANGES[self._range], kept_metrics(self.console_app)
             self.console_app.aside(lambda: read_past(kept, wanted, now), self._have_read, "history")
         self._paint_past()
 
@@ -128,16 +128,6 @@ class MetricsPane(Pane):
                 "containers": lambda width: past_lines.containers(past, width, glyphs),
             }
         )
-
-    def _kept(self) -> Kept | None:
-        """Where metrics are kept: beside the stack, or made up for the demo."""
-        app = self.console_app
-        made_up: Kept | None = getattr(app.monitor and app.sources, "kept", None)
-        if made_up is not None or app.operating.site is None:
-            return made_up
-        from opsconsole.metrics import MetricsReader, metrics_file
-
-        return MetricsReader(metrics_file(app.operating.site.directory))
 
     def _paint(self, painters: dict[str, Painter]) -> None:
         room = self.room

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from opsconsole.metrics.records import Course, Series
 from opsconsole.model import Record, SourceError
+
+if TYPE_CHECKING:
+    from opsconsole.ui.app import ConsoleApp
 
 STEPS = 360
 """Steps of a course: more than a chart has columns on most screens, so that each of these is one of its own."""
@@ -64,6 +67,16 @@ class Kept(Protocol):
         steps: int,
         among: Callable[[Series], bool] = ...,
     ) -> tuple[Course, ...]: ...
+
+
+def kept_metrics(app: ConsoleApp) -> Kept | None:
+    """Where metrics are kept: beside the stack, or made up for the demo."""
+    made_up: Kept | None = getattr(app.monitor and app.sources, "kept", None)
+    if made_up is not None or app.operating.site is None:
+        return made_up
+    from opsconsole.metrics import MetricsReader, metrics_file
+
+    return MetricsReader(metrics_file(app.operating.site.directory))
 
 
 class Past(Record, frozen=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import ClassVar, NamedTuple
 
 from textual.containers import Container as Box
@@ -12,18 +13,27 @@ from textual.widget import Widget
 
 from opsconsole.backups.growth import growth, to_compare_with
 from opsconsole.database_work import VIEWS, Growth, Index, RedisClient, View, Work
-from opsconsole.model import Backup, DatabaseTarget, MongoStatus, RunningOperation, Snapshot, SourceError
+from opsconsole.model import (
+    Backup,
+    DatabaseTarget,
+    MongoDatabase,
+    MongoStatus,
+    RunningOperation,
+    Snapshot,
+    SourceError,
+)
 from opsconsole.operations.orders import DatabaseOrder
 from opsconsole.operations.requests import Request
 from opsconsole.text import mask_text, printable
 from opsconsole.ui.keys import Action
+from opsconsole.ui.panes.past_metrics import Kept, kept_metrics
 from opsconsole.ui.panes.work_rows import WorkRow, columns, detail, rows, summary
 from opsconsole.ui.screens.acting import ON_TOP, ActingScreen
 from opsconsole.ui.screens.confirm import ConfirmScreen
 from opsconsole.ui.widgets.row_table import RowTable
 from opsconsole.ui.widgets.scrolled import Detail
 from opsconsole.ui.widgets.sheet import Sheet
-from opsconsole.ui.wording import Tone, sign
+from opsconsole.ui.wording import Tone, duration, sign
 
 LIVE = {View.OPERATIONS: 2.0, View.CLIENTS: 2.0}
 """Seconds between two questions; the other views are asked once, and again by F5."""
@@ -161,12 +171,12 @@ class WorkScreen(ActingScreen):
         if stop is None or snapshot is None or self._asking == stop:
             return
         self._asking = stop
-        sources = self.console_app.sources
+        sources, reader = self.console_app.sources, kept_metrics(self.console_app)
 
         def ask() -> Answer:
             try:
                 if stop.view is View.GROWTH:
-                    return Answer(stop, _growth(stop, snapshot, sources.backups.look_inside))
+                    return Answer(stop, _growth(stop, snapshot, sources.backups.look_inside, reader))
                 return Answer(stop, sources.databases.at_work(stop.target, stop.view))
             except SourceError as error:
                 return Answer(
@@ -353,16 +363,44 @@ def _called(target: DatabaseTarget) -> str:
     return name if target.name == target.kind else f"{name} {printable(target.name)}"
 
 
-def _growth(stop: Stop, snapshot: Snapshot, look_inside: object) -> Work:
-    """Against the backup that is closest to a week old and tells sizes. Reads its manifest."""
+def _growth(stop: Stop, snapshot: Snapshot, look_inside: object, reader: Kept | None) -> Work:
+    """Against what the collector kept of the last week; where that is too little, against the backup that is closest
+    to a week old and tells sizes. Reads the metrics, and its manifest."""
     assert callable(look_inside)
     status = next((one for one in snapshot.databases if one.target == stop.target), None)
     databases = status.databases if isinstance(status, MongoStatus) else ()
+    if found := _growth_kept(stop, databases, snapshot.sampled_at, reader):
+        since = duration(max(one.seconds for one in found))
+        said = f"Over {since}, by the sizes of documents that the collector keeps once an hour."
+        return Work(view=View.GROWTH, asked_at=snapshot.sampled_at, growth=found, said=(said,))
     tried: tuple[Backup, ...] = to_compare_with(snapshot.backups, snapshot.sampled_at)[:8]
     for backup in tried:
         found = growth(databases, look_inside(backup), backup.taken_at, snapshot.sampled_at)
         if found:
             said = f"Since the backup {backup.id}; sizes are of documents, as the server and its manifest have them."
             return Work(view=View.GROWTH, asked_at=snapshot.sampled_at, growth=found, said=(said,))
-    said = "No backup that is good, half a day old and made by opsconsole tells what the collections were."
+    said = (
+        "Nothing tells yet what the collections were: `opsconsole collect` has kept less than half a day of it, and no "
+        "backup is good, half a day old and made by opsconsole."
+    )
     return Work(view=View.GROWTH, asked_at=snapshot.sampled_at, said=(said,))
+
+
+def _growth_kept(
+    stop: Stop, databases: Sequence[MongoDatabase], now: datetime, reader: Kept | None
+) -> tuple[Growth, ...]:
+    if reader is None:
+        return ()
+    from opsconsole.metrics import growth as kept_growth  # with SQLite, which a console that only opens does not need
+
+    try:
+        courses = reader.courses(
+            kept_growth.NAMES,
+            now - kept_growth.BACK,
+            now,
+            steps=kept_growth.STEPS,
+            among=lambda series: series.label("server") == stop.target.name,
+        )
+    except SourceError:
+        return ()  # the backups may know
+    return kept_growth.growth(databases, courses, now)
