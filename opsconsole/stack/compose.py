@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from opsconsole.model import SourceError
-from opsconsole.stack import rendered, yaml_text
+from opsconsole.stack import compose_answers, rendered, yaml_text
 from opsconsole.stack.compose_program import NO_COMPOSE_HINT as NO_COMPOSE_HINT
 from opsconsole.stack.compose_program import ComposeCommand as ComposeCommand
 from opsconsole.stack.compose_program import ComposeHangs as ComposeHangs
@@ -59,8 +59,8 @@ def render(
     options = _options(command, wanted)
     asked = ("config",) if command.major < 2 else ("config", "--format", "json")
     with ThreadPoolExecutor(2) as both:
-        hashing = both.submit(_hashes, (*options, "config", "--hash", "*"), env, wanted.directory)
-        answer = ask((*options, *asked), env, wanted.directory)
+        hashing = both.submit(_hashes, (*options, "config", "--hash", "*"), env, wanted)
+        answer = compose_answers.answer((*options, *asked), env, wanted.directory, _read_by(wanted))
         hashes = hashing.result()
     if answer.returncode != 0:
         raise SourceError(
@@ -122,7 +122,7 @@ def hashes_of(
     {} where this Compose cannot tell."""
     env = dict(os.environ if environment is None else environment)
     base = msgspec.structs.replace(wanted, files=("-",), env_files=())
-    return _hashes((*_options(command, base), "config", "--hash", "*"), env, wanted.directory, text)
+    return _hashes((*_options(command, base), "config", "--hash", "*"), env, base, text)
 
 
 def complaint(stderr: str) -> str:
@@ -184,23 +184,28 @@ def _resolved_hashes(
     out, while the label on a container has them in. A rendering has them in its environment.
     """
     base = msgspec.structs.replace(wanted, files=("-",), env_files=())
-    again = _hashes((*_options(command, base), "config", "--hash", "*"), env, wanted.directory, rendering)
+    again = _hashes((*_options(command, base), "config", "--hash", "*"), env, base, rendering)
     return {
         service: value if value in carried.get(service, ()) else again.get(service, value)
         for service, value in hashes.items()
     }
 
 
-def _hashes(words: Sequence[str], env: dict[str, str], cwd: str, stdin: str = "") -> dict[str, str]:
+def _hashes(words: Sequence[str], env: dict[str, str], wanted: ComposeFiles, stdin: str = "") -> dict[str, str]:
     """A Compose that cannot tell them (v1 without an engine) costs the drift, not the stack."""
     try:
-        answer = ask(words, env, cwd, stdin)
+        answer = compose_answers.answer(words, env, wanted.directory, _read_by(wanted), stdin)
     except SourceError:
         return {}
     if answer.returncode != 0:
         return {}
     pairs = (line.rpartition(" ") for line in answer.stdout.splitlines())
     return {name.strip(): value for name, _, value in pairs if name and len(value) == 64}
+
+
+def _read_by(wanted: ComposeFiles) -> tuple[str, ...]:
+    """All that Compose reads, unless one of them names more."""
+    return (*(file for file in wanted.files if file != "-"), *wanted.env_files, os.path.join(wanted.directory, ".env"))
 
 
 def _joins_another(service: Any) -> bool:
