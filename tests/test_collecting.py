@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from opsconsole.collecting import beside_console, log_files, service
+from opsconsole.collecting.long_operations import long_operations
 from opsconsole.collecting.occurrences import container_events, probe_events, unheard
 from opsconsole.collecting.recording import Outcome, Recording, is_gone
 from opsconsole.commands.collect import seconds_of
@@ -43,6 +44,7 @@ from opsconsole.model import (
     MongoStatus,
     Probe,
     Reading,
+    RunningOperation,
     Snapshot,
     SourceError,
     SourceState,
@@ -171,6 +173,31 @@ def test_sizes_of_collections_are_kept_once_in_each_hour(monitor: Monitor, clock
         for course in reader.courses(names, NOW, clock.now + timedelta(minutes=1), steps=1000)
     }
     assert counts == {"mongodb_collection_bytes": 2, "mongodb_connections": 5}
+
+
+def slow_snapshot(*operations: RunningOperation, at: datetime = NOW, knows: bool = True) -> Snapshot:
+    """A Snapshot whose one MongoDB runs these."""
+    snapshot = pane_samples.well()
+    status = next(one for one in snapshot.databases if isinstance(one, MongoStatus))
+    now = msgspec.structs.replace(status, slow=operations if knows else None, sampled_at=at)
+    return msgspec.structs.replace(snapshot, databases=(now,))
+
+
+def test_an_operation_that_runs_too_long_is_told_once_and_by_how_long_it_was_seen() -> None:
+    def one(seconds: float, opid: str = "7") -> RunningOperation:
+        return RunningOperation(opid=opid, seconds=seconds, kind="query", namespace="shop.orders", plan="COLLSCAN",
+                                connection=3, began=NOW - timedelta(seconds=5))  # fmt: skip
+
+    events, running = long_operations({}, slow_snapshot(one(12), one(4, "8")), 10, NOW)
+    assert not events and [seen.operation.opid for seen in running.values()] == ["7"]
+    later = NOW + timedelta(seconds=30)
+    events, running = long_operations(running, slow_snapshot(one(42), at=later), 10, later)
+    assert not events, "it still runs"
+    events, running = long_operations(running, slow_snapshot(knows=False), 10, later)
+    assert not events and running, "who does not answer says nothing of its end"
+    (event,), running = long_operations(running, slow_snapshot(), 10, later)
+    assert (event.kind, event.at, event.facts["seconds"], running) == (EventKind.SLOW, later, "42", {})
+    assert event.text.endswith("query of shop.orders for 42 s, COLLSCAN and more")
 
 
 # --- OpenMetrics -----------------------------------------------------------------------------------

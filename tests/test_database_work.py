@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,10 +17,11 @@ import pytest
 from opsconsole.backups.growth import growth, to_compare_with
 from opsconsole.backups.redis_link import linked
 from opsconsole.cli import main
-from opsconsole.database_work import Index, RedisClient, View, Work
+from opsconsole.database_work import Index, RedisClient, SlowGroup, View, Work
 from opsconsole.demo import demo_sources
+from opsconsole.metrics import MetricsReader, MetricsStore, metrics_file
 from opsconsole.metrics.growth import growth as kept_growth
-from opsconsole.metrics.records import Course, Point, Series
+from opsconsole.metrics.records import Course, Event, EventKind, Point, Series
 from opsconsole.model import (
     BackupContents,
     Collection,
@@ -40,6 +42,7 @@ from opsconsole.sources.databases import Databases
 from opsconsole.ui.app import ConsoleApp
 from opsconsole.ui.panes import work_rows
 from opsconsole.ui.screens.work import WorkScreen
+from opsconsole.ui.screens.work_past import with_seen
 from opsconsole.ui.wording import UNICODE
 from tests import pane_samples
 from tests.backup_stack import CANARY, DATABASE, BackupStack, backup_stack
@@ -244,6 +247,27 @@ def test_growth_is_told_by_what_the_collector_kept() -> None:
         ("shop.a", 80, 4, 30 * 3600),
     ]
     assert kept_growth([shop], [course("mongodb_collection_bytes", "a", 11, 100)], NOW) == (), "that is too little"
+
+
+def test_slow_operations_are_told_that_only_the_collector_saw(tmp_path: Path) -> None:
+    def event(at: datetime, seconds: int, namespace: str) -> Event:
+        facts = {"seconds": f"{seconds}", "kind": "query", "namespace": namespace, "plan": "COLLSCAN"}
+        return Event(at=at, kind=EventKind.SLOW, subject="mongodb", facts=facts)
+
+    with MetricsStore(metrics_file(tmp_path), clock=lambda: NOW) as store:
+        store.add_events([event(ago(hours=hours), 10 * hours, "shop.orders") for hours in (1, 4)])
+        store.add_events([event(ago(hours=2), 15, "shop.known"), event(ago(days=8), 15, "shop.old")])
+    known = SlowGroup(namespace="shop.known", kind="find", plan="COLLSCAN", count=9)
+    target = DatabaseTarget(kind="mongodb", name="mongodb")
+    reader = MetricsReader(metrics_file(tmp_path))
+    found = with_seen(Work(view=View.SLOW, asked_at=NOW, slow=(known,)), target, NOW, reader)
+    assert [(one.namespace, one.count, one.longest_seconds) for one in found.slow] == [
+        ("shop.known", 9, 0),
+        ("shop.orders", 2, 40),
+    ]
+    assert "1 of them as `opsconsole collect` saw" in found.said[-1]
+    other = DatabaseTarget(kind="mongodb", name="another")
+    assert with_seen(found, other, NOW, reader) is found
 
 
 async def test_every_view_of_every_server_is_asked_when_it_is_looked_at_and_not_before() -> None:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
+from opsconsole.collecting.long_operations import Seen, long_operations
 from opsconsole.collecting.occurrences import Operations, container_events, probe_events, unheard
 from opsconsole.metrics import Event, MetricsStore, Value, Writing
 from opsconsole.metrics.catalogue import MEASURES
@@ -30,7 +31,7 @@ Watcher = Callable[[Writing, Snapshot, datetime], object]
 """Called within the transaction of each sample that we store, as the alerts are: what it writes is there with the
 sample, or neither is. It raises nothing and is quick."""
 
-_PROBES, _HEARD, _HOURLY = "probes", "events-heard", "hourly"
+_PROBES, _HEARD, _HOURLY, _RUNNING = "probes", "events-heard", "hourly", "long-operations"
 _MOST_WAITING = 1000
 _LONGEST_PAST = timedelta(hours=12)
 _SHORTEST_LEASE = 30.0
@@ -154,7 +155,14 @@ class Recording:
                 if hourly and stored:
                     writing.set_state(_HOURLY, now, now)
                 changed, answers = probe_events(writing.state(_PROBES, dict[str, bool]) or {}, snapshot.probes)
-                writing.add_events([*events, *changed])
+                long, running = long_operations(
+                    writing.state(_RUNNING, dict[str, Seen]) or {},
+                    snapshot,
+                    self.monitor.thresholds.slow_operation_seconds,
+                    now,
+                )
+                writing.add_events([*events, *changed, *long])
+                writing.set_state(_RUNNING, running, now)
                 writing.set_state(_PROBES, answers, now)
                 writing.set_state(_HEARD, now, now)
                 if stored:

@@ -287,7 +287,7 @@ class AlertsSection(Section, frozen=True):
         80.0
     )
     slow_operation_seconds: Annotated[
-        Seconds, Meta(description="In health alone: an operation of MongoDB that runs for so long.")
+        Seconds, Meta(description="An operation of MongoDB that runs for so long: in health, and kept by collect.")
     ] = 10.0
     oplog_hours: Annotated[float, Meta(description="An oplog that reaches back less than so long.", ge=0)] = 24.0
     certificate_days: Annotated[float, Meta(description="A certificate that ends within so many days.", ge=0)] = 21.0

@@ -62,6 +62,8 @@ _MEASURES = (
     Measure("mongodb_oplog_seconds", "How far the oplog reaches back.", ("server",)),
     Measure("mongodb_lag_seconds", "How far the slowest member is behind.", ("server",)),
     Measure("mongodb_latency_seconds", "How long an answer to our ping takes.", ("server",)),
+    Measure("mongodb_slow_operations", "Operations of clients that run for a second and more.", ("server",)),
+    Measure("mongodb_longest_operation_seconds", "How long the longest of them runs; 0 without one.", ("server",)),
     Measure("mongodb_data_bytes", "Data of a database, uncompressed.", ("server", "database")),
     Measure("mongodb_storage_bytes", "Data of a database on the disk.", ("server", "database")),
     Measure("mongodb_index_bytes", "Indexes of a database on the disk.", ("server", "database")),

@@ -164,6 +164,11 @@ def _mongodb(status: MongoStatus) -> Iterator[Value]:
             ("mongodb_oplog_seconds", status.oplog_seconds),
             ("mongodb_lag_seconds", max(lags, default=None)),
             ("mongodb_latency_seconds", status.latency_seconds),
+            ("mongodb_slow_operations", None if status.slow is None else len(status.slow)),
+            (
+                "mongodb_longest_operation_seconds",
+                None if status.slow is None else max((one.seconds for one in status.slow), default=0.0),
+            ),
         ],
         server=server,
     )

@@ -26,6 +26,7 @@ class EventKind(StrEnum):
     OOM = "container-oom"  # the kernel killed one of its processes; facts: container
     HEALTH = "container-health"  # facts: container, health (healthy, unhealthy, starting)
     PROBE = "probe"  # an endpoint began to fail, or answers again; facts: ok ("yes", "no"), status, problem
+    SLOW = "slow-operation"  # subject: server of MongoDB; facts: seconds (at least), kind, namespace, plan, application
     ALERT_PENDING = "alert-pending"  # subject: rule and subject of the alert; facts: rule, subject, severity, message
     ALERT_FIRING = "alert-firing"
     ALERT_RESOLVED = "alert-resolved"

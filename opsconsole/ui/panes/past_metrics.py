@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from opsconsole.metrics.records import Course, Series
+from opsconsole.metrics.records import Course, Event, EventKind, Series
 from opsconsole.model import Record, SourceError
 
 if TYPE_CHECKING:
@@ -67,6 +67,10 @@ class Kept(Protocol):
         steps: int,
         among: Callable[[Series], bool] = ...,
     ) -> tuple[Course, ...]: ...
+
+    def events(
+        self, since: datetime, until: datetime, *, kinds: Collection[EventKind] = (), most: int = 1000
+    ) -> tuple[Event, ...]: ...
 
 
 def kept_metrics(app: ConsoleApp) -> Kept | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable
 from typing import ClassVar, NamedTuple
 
 from textual.containers import Container as Box
@@ -11,13 +10,9 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widget import Widget
 
-from opsconsole.backups.growth import growth, to_compare_with
 from opsconsole.database_work import VIEWS, Growth, Index, RedisClient, View, Work
 from opsconsole.model import (
-    Backup,
     DatabaseTarget,
-    MongoDatabase,
-    MongoStatus,
     RunningOperation,
     Snapshot,
     SourceError,
@@ -26,14 +21,15 @@ from opsconsole.operations.orders import DatabaseOrder
 from opsconsole.operations.requests import Request
 from opsconsole.text import mask_text, printable
 from opsconsole.ui.keys import Action
-from opsconsole.ui.panes.past_metrics import Kept, kept_metrics
+from opsconsole.ui.panes.past_metrics import kept_metrics
 from opsconsole.ui.panes.work_rows import WorkRow, columns, detail, rows, summary
 from opsconsole.ui.screens.acting import ON_TOP, ActingScreen
 from opsconsole.ui.screens.confirm import ConfirmScreen
+from opsconsole.ui.screens.work_past import growth_of, with_seen
 from opsconsole.ui.widgets.row_table import RowTable
 from opsconsole.ui.widgets.scrolled import Detail
 from opsconsole.ui.widgets.sheet import Sheet
-from opsconsole.ui.wording import Tone, duration, sign
+from opsconsole.ui.wording import Tone, sign
 
 LIVE = {View.OPERATIONS: 2.0, View.CLIENTS: 2.0}
 """Seconds between two questions; the other views are asked once, and again by F5."""
@@ -176,8 +172,9 @@ class WorkScreen(ActingScreen):
         def ask() -> Answer:
             try:
                 if stop.view is View.GROWTH:
-                    return Answer(stop, _growth(stop, snapshot, sources.backups.look_inside, reader))
-                return Answer(stop, sources.databases.at_work(stop.target, stop.view))
+                    return Answer(stop, growth_of(stop.target, snapshot, sources.backups.look_inside, reader))
+                work = sources.databases.at_work(stop.target, stop.view)
+                return Answer(stop, with_seen(work, stop.target, snapshot.sampled_at, reader))
             except SourceError as error:
                 return Answer(
                     stop, None, f"{error.problem}{f' {self.glyphs.arrow} {error.hint}' if error.hint else ''}"
@@ -361,46 +358,3 @@ def _called(target: DatabaseTarget) -> str:
     if target.name == "host":
         return f"{name} on the host"
     return name if target.name == target.kind else f"{name} {printable(target.name)}"
-
-
-def _growth(stop: Stop, snapshot: Snapshot, look_inside: object, reader: Kept | None) -> Work:
-    """Against what the collector kept of the last week; where that is too little, against the backup that is closest
-    to a week old and tells sizes. Reads the metrics, and its manifest."""
-    assert callable(look_inside)
-    status = next((one for one in snapshot.databases if one.target == stop.target), None)
-    databases = status.databases if isinstance(status, MongoStatus) else ()
-    if found := _growth_kept(stop, databases, snapshot.sampled_at, reader):
-        since = duration(max(one.seconds for one in found))
-        said = f"Over {since}, by the sizes of documents that the collector keeps once an hour."
-        return Work(view=View.GROWTH, asked_at=snapshot.sampled_at, growth=found, said=(said,))
-    tried: tuple[Backup, ...] = to_compare_with(snapshot.backups, snapshot.sampled_at)[:8]
-    for backup in tried:
-        found = growth(databases, look_inside(backup), backup.taken_at, snapshot.sampled_at)
-        if found:
-            said = f"Since the backup {backup.id}; sizes are of documents, as the server and its manifest have them."
-            return Work(view=View.GROWTH, asked_at=snapshot.sampled_at, growth=found, said=(said,))
-    said = (
-        "Nothing tells yet what the collections were: `opsconsole collect` has kept less than half a day of it, and no "
-        "backup is good, half a day old and made by opsconsole."
-    )
-    return Work(view=View.GROWTH, asked_at=snapshot.sampled_at, said=(said,))
-
-
-def _growth_kept(
-    stop: Stop, databases: Sequence[MongoDatabase], now: datetime, reader: Kept | None
-) -> tuple[Growth, ...]:
-    if reader is None:
-        return ()
-    from opsconsole.metrics import growth as kept_growth  # with SQLite, which a console that only opens does not need
-
-    try:
-        courses = reader.courses(
-            kept_growth.NAMES,
-            now - kept_growth.BACK,
-            now,
-            steps=kept_growth.STEPS,
-            among=lambda series: series.label("server") == stop.target.name,
-        )
-    except SourceError:
-        return ()  # the backups may know
-    return kept_growth.growth(databases, courses, now)
