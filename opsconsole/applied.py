@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from opsconsole.alert_keeper import AlertKeeper
     from opsconsole.config import Config
     from opsconsole.model import Alert
-    from opsconsole.monitor import Pace
+    from opsconsole.monitor.paces import Pace
     from opsconsole.sources.log_patterns import LogPattern
 
 _AS_CONFIGURED = ("usage", "host")
@@ -73,7 +73,7 @@ def cooldown(config: Config) -> Callable[[Alert], timedelta]:
 
 def paces(config: Config) -> dict[str, Pace]:
     """How often to look. What costs little follows the settings in both directions, what costs more only to slower."""
-    from opsconsole.monitor import DEFAULT_PACES, Pace
+    from opsconsole.monitor.paces import DEFAULT_PACES, Pace
 
     focused, background = config.console.refresh_seconds, config.console.background_refresh_seconds
     chosen = dict(DEFAULT_PACES)

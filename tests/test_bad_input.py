@@ -26,7 +26,8 @@ from opsconsole import config
 from opsconsole.config import Config, ConfigError
 from opsconsole.demo import demo_sources
 from opsconsole.model import Container, Reading, Snapshot, SourceError, SourceState, to_json
-from opsconsole.monitor import Monitor, Pace
+from opsconsole.monitor import Monitor
+from opsconsole.monitor.paces import Pace
 from opsconsole.sources.commands import secrets_of_command
 from opsconsole.sources.engine_address import resolve
 from opsconsole.sources.engine_connection import EngineConnection

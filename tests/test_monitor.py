@@ -11,7 +11,8 @@ import pytest
 
 from opsconsole.demo import demo_sources
 from opsconsole.model import Container, HostSample, Snapshot, SourceError, SourceState
-from opsconsole.monitor import Monitor, Pace
+from opsconsole.monitor import Monitor
+from opsconsole.monitor.paces import Pace
 from tests.parts.machine import wait_until
 
 FAST = {
