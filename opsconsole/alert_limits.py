@@ -1,5 +1,5 @@
 """Alert rules about what will stop a service before long: certificates that end, connections that run out, an oplog
-that is too short."""
+that is too short; and about data that is there no more."""
 
 from __future__ import annotations
 
@@ -87,4 +87,19 @@ def _oplog(status: MongoStatus, name: str, limits: Thresholds) -> Iterable[Findi
     )
 
 
-RULES = (certificates, databases)
+@rule("counts", "data-missing")
+def missing(limits: Thresholds, snapshot: Snapshot, now: datetime, restarts: Restarts) -> Iterable[Finding]:
+    """Collections and keys that were counted before and are gone: a sign of lost data, and no proof."""
+    for sign in snapshot.missing:
+        yield Finding(
+            rule="data-missing",
+            subject=sign.collection or sign.database or "data",
+            severity=Severity.CRITICAL if sign.gone else Severity.WARNING,
+            message=f"less data: {sign.text}",
+            action="`!` or `opsconsole incident show`: what was there, and the way back; if it is meant so, close an "
+            "incident about it",
+            hold_seconds=HOLD_SECONDS,
+        )
+
+
+RULES = (certificates, databases, missing)

@@ -63,16 +63,22 @@ def real_sources(directory: Path, config: Config, *, project: str = "", read_onl
 
         return ScheduleLook(directory, config, project=project)
 
-    stack = late(discovery)
+    def counts() -> Any:
+        from opsconsole.incident_room.counts import Counts
+
+        return Counts(directory, lambda backup: catalog.look_inside(backup))
+
+    stack, catalog = late(discovery), late(backups)
     return Sources(
         stack=stack,
         engine=engine,
         host=late(host),
         databases=late(databases),
         probes=late(probes),
-        backups=late(backups),
+        backups=catalog,
         logs=late(logs),
         schedule=late(schedule),
+        counts=late(counts),
     )
 
 

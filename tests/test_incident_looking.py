@@ -13,15 +13,31 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from opsconsole.alerts import AlertMemory, Thresholds, evaluate
 from opsconsole.incident.course import Entry, course
 from opsconsole.incident.data_signs import Baseline, Sign
 from opsconsole.incident.evidence import Change, Known, What, gather
 from opsconsole.incident.priority import Priority
 from opsconsole.incident.report import bars, data_statement, markdown
 from opsconsole.incident_room import bundle, looking, records, reporting
+from opsconsole.incident_room.counts import Counts
 from opsconsole.incident_room.room import Room
 from opsconsole.metrics import Event, EventKind, MetricsStore, Value, metrics_file
-from opsconsole.model import Backup, BackupContents, Collection, HeldCollection, HeldPart, MongoDatabase, VolumeKind
+from opsconsole.model import (
+    Alert,
+    AlertState,
+    Backup,
+    BackupContents,
+    Collection,
+    HeldCollection,
+    HeldPart,
+    MongoDatabase,
+    Reading,
+    Severity,
+    SourceError,
+    SourceState,
+    VolumeKind,
+)
 from opsconsole.operations import releases
 from opsconsole.operations.census import Census, DatabaseSeen, PlaceSeen
 from opsconsole.operations.journal import Result
@@ -151,6 +167,22 @@ def test_counts_of_the_guard_and_of_backups_are_compared_with_now(tmp_path: Path
     known = looking.look(tmp_path, snapshot, lambda one: BackupContents(parts=(held,)))
     found = gather(snapshot, known, NOW).data
     assert [(one.collection, one.backup) for one in found] == [("shop.users", ""), ("shop.orders", backup.id)]
+    missing = Counts(tmp_path, lambda one: BackupContents(parts=(held,))).look(snapshot)
+    assert missing == found
+    # Who does not look at the incident screen is told, too, once it has been so for a minute.
+    memory, fired = AlertMemory(), tuple[Alert, ...]()
+    for seconds in (0, 30, 61):
+        at = NOW + timedelta(seconds=seconds)
+        counted = Reading(source="counts", state=SourceState.OK, sampled_at=at)
+        seen = msgspec.structs.replace(
+            snapshot, sampled_at=at, missing=missing, readings={**snapshot.readings, "counts": counted}
+        )
+        fired, memory = evaluate(Thresholds(), memory, seen, at)
+    said = {one.subject: (one.state, one.severity) for one in fired if one.rule == "data-missing"}
+    assert said == dict.fromkeys(("shop.users", "shop.orders"), (AlertState.FIRING, Severity.CRITICAL))
+    assert not gather(seen, Known(), at).symptoms  # the incident screen tells it as missing data, once
+    with pytest.raises(SourceError):
+        Counts(tmp_path, nothing).look(msgspec.structs.replace(snapshot, databases=()))
 
 
 def test_what_somebody_knew_when_the_incident_was_closed_is_no_loss_any_more(tmp_path: Path) -> None:

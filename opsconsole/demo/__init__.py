@@ -79,6 +79,7 @@ def demo_sources(
 
         sources.drill = Drill(fleet) if drill == "quiet" else DRILLS[drill](fleet)
         calm.calm(sources, fleet, sources.drill)
+        sources.counts = sources.drill
     else:
         marks, memory = decided(fleet.anchor)
         sources.keeper = AlertKeeper(marks=marks, memory=memory)

@@ -14,8 +14,9 @@ from opsconsole.demo.drill_text import SAYS
 from opsconsole.demo.fleet import Fleet, config_hash, digest
 from opsconsole.demo.roles import NAME, Role
 from opsconsole.incident.data_signs import Baseline
-from opsconsole.incident.evidence import Change, ChangedFile, Kept, Known, What
+from opsconsole.incident.evidence import Change, ChangedFile, Kept, Known, What, gather
 from opsconsole.incident.recommendation import Issue, Way
+from opsconsole.model import Sign, Snapshot
 
 BEGAN = timedelta(minutes=12)
 """So long before the console opens the fault began."""
@@ -77,6 +78,10 @@ class Drill(Fault):
             files=self.files() if self.ill else (),
             files_from="r8" if self.ill and self.files() else "",
         )
+
+    def look(self, snapshot: Snapshot) -> tuple[Sign, ...]:
+        """The signs that data is missing: a source of the monitor."""
+        return gather(snapshot, self.known(), snapshot.sampled_at).data
 
     def changes(self) -> tuple[Change, ...]:
         return ()

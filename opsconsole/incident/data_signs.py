@@ -11,7 +11,9 @@ from datetime import datetime
 import msgspec
 
 from opsconsole.backups.naming import BEFORE_RESTORE
-from opsconsole.model import Backup, BackupState, MongoStatus, Record, RedisStatus, Snapshot
+from opsconsole.model import Backup, BackupState, MongoStatus, Record, RedisStatus, Sign, Snapshot
+
+__all__ = ["Baseline", "Restored", "Sign", "good_backups", "signs"]
 
 LEAST = 10
 """A collection that held fewer documents may be empty by nature: a list of jobs, of locks."""
@@ -31,18 +33,6 @@ class Baseline(Record, frozen=True):
     keys: dict[str, int] = {}  # lasting keys by "<server>"
     shrinking: tuple[str, ...] = ()  # "database.collection" that loses documents by itself
     backup: str = ""  # its id, where it is one
-
-
-class Sign(Record, frozen=True):
-    """One sign that data is missing."""
-
-    at: datetime  # of what it is compared with, or of the operation that left less
-    text: str
-    collection: str = ""  # "database.collection"
-    database: str = ""  # kind of the server: "mongodb", "redis"
-    operation: str = ""  # after which the guard found less
-    gone: bool = True  # all of it, not only much of it
-    backup: str = ""  # id of the newest good backup that holds it, as far as that is known
 
 
 class Restored(Record, frozen=True):

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from opsconsole.incident.data_signs import Baseline, Restored, Sign, good_backups
-from opsconsole.incident.evidence import LOOKED_BACK, Change, ChangedFile, Kept, Known, What
+from opsconsole.incident.evidence import LOOKED_BACK, Change, ChangedFile, Kept, Known, What, gather
 from opsconsole.incident_room import records
 from opsconsole.incident_room.happenings import happenings
 from opsconsole.incident_room.room import LookInside
@@ -68,6 +68,16 @@ def look(directory: Path, snapshot: Snapshot, look_inside: LookInside, since: da
         settled=closed.settled,
         problems=tuple(problems),
     )
+
+
+def missing(directory: Path, snapshot: Snapshot, look_inside: LookInside) -> tuple[Sign, ...]:
+    """The signs of missing data alone. Raises SourceError, OSError."""
+    now = snapshot.sampled_at
+    done = _operations(directory, now - LOOKED_BACK, ())
+    held = held_by_backups(snapshot, look_inside, now)
+    counted = (*_censuses(directory, now), *held)
+    known = Known(changes=done.changes, losses=done.losses, baselines=counted, settled=tuple(_settled(directory, now)))
+    return gather(snapshot, known, now).data
 
 
 # --- operations ------------------------------------------------------------------------------------

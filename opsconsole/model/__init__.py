@@ -41,6 +41,7 @@ from opsconsole.model.databases import (
     RedisStatus,
     ReplicaMember,
     RunningOperation,
+    Sign,
 )
 from opsconsole.model.host import Disk, HostSample, Process
 from opsconsole.model.logs import LogLevel, LogLine
@@ -106,6 +107,7 @@ __all__ = [
     "ScheduledRun",
     "Service",
     "Severity",
+    "Sign",
     "Silence",
     "Snapshot",
     "SourceError",

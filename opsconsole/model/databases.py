@@ -112,3 +112,15 @@ class RedisStatus(Record, frozen=True, tag_field="kind", tag="redis"):
 
 
 DatabaseStatus = MongoStatus | RedisStatus
+
+
+class Sign(Record, frozen=True):
+    """One sign that data is missing: there is less than at an earlier count. No proof."""
+
+    at: datetime  # of what it is compared with, or of the operation that left less
+    text: str
+    collection: str = ""  # "database.collection"
+    database: str = ""  # kind of the server: "mongodb", "redis"
+    operation: str = ""  # after which the guard found less
+    gone: bool = True  # all of it, not only much of it
+    backup: str = ""  # id of the newest good backup that holds it, as far as that is known

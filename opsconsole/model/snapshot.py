@@ -10,7 +10,7 @@ import msgspec
 from opsconsole.model.alerts import Alert
 from opsconsole.model.backups import Backup
 from opsconsole.model.containers import Container
-from opsconsole.model.databases import DatabaseStatus
+from opsconsole.model.databases import DatabaseStatus, Sign
 from opsconsole.model.host import HostSample
 from opsconsole.model.probes import AccessRate, LogRate, Probe
 from opsconsole.model.record import Record
@@ -39,6 +39,7 @@ class Snapshot(Record, frozen=True):
     access: tuple[AccessRate, ...] = ()
     log_rates: tuple[LogRate, ...] = ()
     backups: tuple[Backup, ...] = ()
+    missing: tuple[Sign, ...] = ()  # data that the guard or a backup has counted, and that is there no more
     schedule: Schedule | None = None
     alerts: tuple[Alert, ...] = ()
     readings: dict[str, Reading] = {}  # by source: stack, engine, usage, volumes, host, databases, probes, backups ...

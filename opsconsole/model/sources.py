@@ -44,6 +44,7 @@ SOURCE_WORDS = {
     "access": "the access logs",
     "patterns": "the log patterns",
     "backups": "the backup directory",
+    "counts": "the earlier counts of data",
     "schedule": "the schedule",
 }
 """What an operator calls each source (the keys of `Snapshot.readings`)."""

@@ -55,6 +55,8 @@ class Monitor:
         self.thresholds = thresholds or Thresholds()
         self.alerts: AlertKeeper = keeper or getattr(sources, "keeper", None) or AlertKeeper(self.thresholds)
         self._paces = {**DEFAULT_PACES, **(paces or {})}
+        if sources.counts is None:
+            self._paces.pop("counts", None)
         past = getattr(sources, "past", None)
         self._board = Board(self._paces, demo=sources.demo, past=past, alerts=self.alerts, clock=clock)
         self._started = threading.Event()
@@ -171,7 +173,7 @@ class Monitor:
         if name in self._board.focus:
             return pace.focused
         absent = self._board.readings[name].state is SourceState.ABSENT
-        if absent and name in ("stack", "databases", "backups", "probes"):
+        if absent and name in ("stack", "databases", "backups", "probes", "counts"):
             return 1.0  # waits for the stack, which a moment may bring
         return pace.background
 

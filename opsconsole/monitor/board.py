@@ -189,6 +189,7 @@ class Board:
             access=tuple(self.parts.get("access", ())),
             log_rates=tuple(self.parts.get("patterns", ())),
             backups=tuple(backups),
+            missing=tuple(self.parts.get("counts", ())),
             schedule=self.parts.get("schedule"),
             readings=dict(self.readings),
             history=self.history.series(),

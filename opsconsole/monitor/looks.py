@@ -9,7 +9,7 @@ from datetime import datetime
 
 import msgspec
 
-from opsconsole.model import Container, HostSample, MongoStatus, SourceError, SourceState, Stack, Volume
+from opsconsole.model import Container, HostSample, MongoStatus, Sign, SourceError, SourceState, Stack, Volume
 from opsconsole.monitor.board import Awaits, Board
 from opsconsole.monitor.paces import LONGEST_NEED_WAIT
 from opsconsole.sources import Sources
@@ -49,6 +49,7 @@ class Looks:
             "access": lambda: self.sources.logs.access(self._board.containers),
             "backups": lambda: self.sources.backups.look(self._stack_or_absent()),
             "schedule": self.sources.schedule.look,
+            "counts": self._counts,
             "patterns": lambda: self.sources.logs.count(self._board.containers),
         }
 
@@ -66,6 +67,10 @@ class Looks:
                 containers = engine.containers(project=project, directory="" if project else self.directory)
                 self._board.accept("engine", containers)
         return containers
+
+    def _counts(self) -> tuple[Sign, ...]:
+        assert self.sources.counts is not None  # else it has no pace
+        return self.sources.counts.look(self._board.snapshot)
 
     def _stack(self) -> Stack:
         before = self._board.stack

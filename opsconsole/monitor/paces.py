@@ -24,6 +24,7 @@ DEFAULT_PACES: dict[str, Pace] = {
     "probes": Pace(focused=10, background=30),
     "access": Pace(focused=30, background=30),
     "backups": Pace(focused=15, background=60),
+    "counts": Pace(focused=15, background=15),  # journals and manifests beside the list of collections
     "schedule": Pace(focused=30, background=300),  # runs `crontab -l`
 }
 
@@ -37,6 +38,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "access": ("engine",),
     "patterns": ("engine",),
     "backups": ("stack",),
+    "counts": ("databases", "backups"),
 }
 
 LONGEST_NEED_WAIT = 3.0

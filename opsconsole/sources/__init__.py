@@ -27,6 +27,8 @@ from opsconsole.model import (
     Probe,
     Project,
     Schedule,
+    Sign,
+    Snapshot,
     Stack,
     Usage,
     Volume,
@@ -189,6 +191,13 @@ class LogSource(Protocol):
         ...
 
 
+class CountSource(Protocol):
+    """What was counted before, beside what is there now."""
+
+    def look(self, snapshot: Snapshot) -> tuple[Sign, ...]:
+        """The signs that data is missing. Raises SourceError."""
+
+
 class Sources:
     """One of each. The real set and the demo set are both built as this."""
 
@@ -203,6 +212,7 @@ class Sources:
         backups: BackupSource,
         logs: LogSource,
         schedule: ScheduleSource,
+        counts: CountSource | None = None,
         demo: bool = False,
     ) -> None:
         self.stack = stack
@@ -213,6 +223,7 @@ class Sources:
         self.backups = backups
         self.logs = logs
         self.schedule = schedule
+        self.counts = counts
         self.demo = demo
 
     def close(self) -> None:
