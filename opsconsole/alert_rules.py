@@ -233,7 +233,8 @@ def backups(limits: Thresholds, snapshot: Snapshot, now: datetime, restarts: Res
     else:
         yield from _age(max(good, key=_when), limit, now)
     other = (BackupState.UNFINISHED, BackupState.INCREMENTAL)
-    newest = max((backup for backup in past if backup.state not in other), key=_when, default=None)
+    whole = (backup for backup in past if backup.state not in other and not _is_part_on_purpose(backup))
+    newest = max(whole, key=_when, default=None)
     if newest is not None and newest.state is not BackupState.GOOD:
         lacks = f", it lacks {', '.join(newest.missing)}" if newest.missing else ""
         yield Finding(
@@ -242,6 +243,11 @@ def backups(limits: Thresholds, snapshot: Snapshot, now: datetime, restarts: Res
             message=f"the newest backup {newest.id} is {newest.state}{lacks or _because(newest)}",
             action=f"see Backups for what is wrong with it, then take another: {TAKE_ONE}",
         )
+
+
+def _is_part_on_purpose(backup: Backup) -> bool:
+    """It lacks only what nobody asked for: the safety backup of a restore of one database is no failure."""
+    return bool(backup.asked and backup.missing) and not set(backup.missing) & set(backup.asked)
 
 
 def _because(backup: Backup) -> str:

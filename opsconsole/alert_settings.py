@@ -36,8 +36,8 @@ BUILT_IN = frozenset({
     "container-oom", "container-unhealthy", "cpu", "crash-loop", "data-missing", "database-down",
     "database-problem", "database-refused", "disk", "disk-full-soon", "endpoint-down", "engine-unreachable",
     "error-rate", "inodes", "memory", "mongo-connections", "mongo-member", "mongo-no-primary", "mongo-oplog",
-    "redis-aof", "redis-connections", "redis-memory", "redis-save", "response-time", "service-missing", "source-failing",
-    "volume-risk",
+    "redis-aof", "redis-connections", "redis-memory", "redis-save", "response-time", "service-missing",
+    "source-failing", "volume-risk",
 })  # fmt: skip
 """Names of the console's own rules: `off` may name them, and no other rule may be called so."""
 

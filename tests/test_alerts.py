@@ -689,6 +689,9 @@ def test_the_newest_backup_is_bad() -> None:
     found = with_backups(good_backup(START, 20), bad)
     assert set(found) == {"backup-failed"}
     assert found["backup-failed"].message == "the newest backup new is incomplete, it lacks mongo"
+    # A restore of MongoDB alone puts aside MongoDB alone: that is no failed backup.
+    part = msgspec.structs.replace(bad, asked=("mongo",), missing=("redis", "config"))
+    assert with_backups(good_backup(START, 20), part) == {}
     writing = good_backup(START, 0.01, id="now", state=BackupState.UNFINISHED)
     assert with_backups(good_backup(START, 20), writing) == {}
 

@@ -45,7 +45,7 @@ from opsconsole.operations.releases import KeptFile, KeptService, Release, State
 from opsconsole.operations.site import Site
 from tests import ui_sample as sample
 from tests.git_trees import git
-from tests.operation_samples import DEPLOY, LOSING, RESTART, OperationSamples, samples, step
+from tests.operation_samples import DEPLOY, LOSING, RESTART, RESTORE, OperationSamples, samples, step
 from tests.ui_sample import NOW, ago
 
 
@@ -183,6 +183,19 @@ def test_counts_of_the_guard_and_of_backups_are_compared_with_now(tmp_path: Path
     assert not gather(seen, Known(), at).symptoms  # the incident screen tells it as missing data, once
     with pytest.raises(SourceError):
         Counts(tmp_path, nothing).look(msgspec.structs.replace(snapshot, databases=()))
+
+
+def test_what_is_lost_after_a_restore_is_seen_by_the_count_that_ended_it(tmp_path: Path) -> None:
+    made = OperationSamples(tmp_path, NOW)
+    place = made.add(RESTORE, timedelta(minutes=9), [(90.0, {"event": "end", "result": Result.DONE, "seconds": 90.0})])
+    seen = DatabaseSeen(kind="mongodb", name="mongodb", collections={"shop": {"users": 40}})
+    census = Census(at=ago(minutes=8), databases=(seen,))  # while it still ran
+    (place / "census-after.json").write_bytes(msgspec.json.encode(census))
+    shop = MongoDatabase(name="shop", collections=(Collection(name="users", documents=0),))
+    status = msgspec.structs.replace(sample.MONGO, listed=True, databases=(shop,))
+    snapshot = msgspec.structs.replace(sample.well(), databases=(status,))
+    assert [one.collection for one in looking.missing(tmp_path, snapshot, nothing)] == ["shop.users"]
+    made.close()
 
 
 def test_what_somebody_knew_when_the_incident_was_closed_is_no_loss_any_more(tmp_path: Path) -> None:

@@ -312,13 +312,18 @@ def _censuses(directory: Path, now: datetime) -> Iterable[Baseline]:
                 seen = msgspec.json.decode((place / name).read_bytes(), type=Census)
             except (OSError, msgspec.MsgspecError):
                 continue  # most operations have one, and one that was killed may have none
-            if not seen.problem:
-                yield _counted(seen)
+            if seen.problem:
+                continue
+            at = seen.at
+            if name == "census-after.json" and (records := journal.read(place)):
+                # It counts what the operation has left behind: also after a restore, which it is part of.
+                at = max(at, records[-1].at + timedelta(microseconds=1))
+            yield _counted(seen, at)
 
 
-def _counted(seen: Census) -> Baseline:
+def _counted(seen: Census, at: datetime) -> Baseline:
     return Baseline(
-        at=seen.at,
+        at=at,
         origin=f"the guard's count of {seen.at.astimezone():%H:%M}",
         collections={
             f"{one.name} {database}": {name: documents for name, documents in known.items() if documents is not None}
