@@ -42,7 +42,7 @@ RUNBOOK = (
     Task(name="capacity", title="Capacity planning review", every=Every.WEEKLY, how="disks and their forecast: m"),
     Task(name="persistence", title="Verify data persistence", every=Every.WEEKLY, how="opsconsole verify-persistence"),
     Task(name="security-updates", title="Security updates", every=Every.MONTHLY,
-         how="opsconsole update --plan for the stack, the package manager for the host"),
+         how="opsconsole maintenance images, then update --plan; the package manager for the host"),
     Task(name="database", title="Database maintenance", every=Every.MONTHLY, how="D in the console: indexes, sizes"),
     Task(name="restore-test", title="Backup restore testing", every=Every.MONTHLY,
          how="opsconsole backup verify latest --level 3"),

@@ -262,7 +262,7 @@ def test_a_well_stack_proves_what_can_be_known() -> None:
         "resources": "CPU 12 %, memory 61 %, disk / 54 %",
         "capacity": "disk / is full in about 212 days at its present growth",
         "persistence": "100 % proven, 2 days ago",
-        "security-updates": "the oldest image, shop/api:1, was built 9 days ago",
+        "security-updates": "the oldest image, shop/api:1, was built 9 days ago; no registry was asked lately",
         "restore-test": "20260118_020000 was restored for a test 12 days ago",
     }
     # Whether somebody read the logs cannot be known.

@@ -1,6 +1,7 @@
 """`opsconsole maintenance`: the runbook's tasks, what of them is proven or ticked, and what is due.
 
-Exit codes: 0 nothing is due, or ticked; 1 something is due; 2 it could not be looked at or written.
+Exit codes: 0 nothing is due, or ticked; 1 something is due, or an image is not current; 2 it could not be looked at or
+written.
 """
 
 from __future__ import annotations
@@ -32,10 +33,14 @@ def add_commands(commands: Commands) -> None:
         help="the runbook's tasks: what is proven, what is due; tick them",
         description="The daily, weekly, monthly and quarterly tasks of the runbook and those of [[maintenance.task]] "
         "in the settings. What can be known is looked at (a backup was taken, a restore was tested, the disks have "
-        "room); the rest is ticked, with name and date. Without a word: list. Exit code 1: something is due.",
+        "room); the rest is ticked, with name and date. Without a word: list. Exit code 1: something is due. images: "
+        "ask the registries whether they have newer images than those that run (nothing is pulled), and remember it; "
+        "exit code 1: one has, or could not be asked.",
     )
     add_stack_options(parser)
-    parser.add_argument("what", nargs="?", choices=["list", "tick", "untick"], metavar="list|tick|untick")
+    parser.add_argument(
+        "what", nargs="?", choices=["list", "tick", "untick", "images"], metavar="list|tick|untick|images"
+    )
     parser.add_argument("tasks", nargs="*", metavar="TASK", help="as the list calls it")
     parser.add_argument("--note", default="", metavar="TEXT", help="tick: a word about it")
     parser.add_argument("--by", default="", metavar="NAME", help="tick: who did it (default: who is logged in)")
@@ -47,11 +52,13 @@ def add_commands(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if arguments.what in ("tick", "untick"):
         return run_tick(arguments)
+    if arguments.what == "images":
+        return run_images(arguments)
     return run_list(arguments)
 
 
 def run_list(arguments: argparse.Namespace) -> int:
-    from opsconsole.maintenance import listing
+    from opsconsole.maintenance import images, listing
     from opsconsole.maintenance.ticks import Ledger
     from opsconsole.persistence import kept
 
@@ -60,8 +67,8 @@ def run_list(arguments: argparse.Namespace) -> int:
     monitor.start()
     snapshot = monitor.wait_until_settled(SECONDS)
     monitor.stop()
-    ticks, verdict = Ledger(directory).read(), kept.read(directory)
-    found = listing.listing(site.config(), ticks, snapshot, verdict, datetime.now(UTC))
+    ticks, verdict, asked = Ledger(directory).read(), kept.read(directory), images.read(directory)
+    found = listing.listing(site.config(), ticks, snapshot, verdict, datetime.now(UTC), asked=asked)
     if arguments.json:
         print(to_json(found), end="")
     else:
@@ -91,6 +98,28 @@ def run_tick(arguments: argparse.Namespace) -> int:
         said = "is not ticked any more" if undone else f"ticked by {made.who}"
         print(to_json(made) if arguments.json else printable(f"{made.task} for {made.slot}: {said}") + "\n", end="")
     return 0
+
+
+def run_images(arguments: argparse.Namespace) -> int:
+    from opsconsole.maintenance import images
+    from opsconsole.model import SourceError
+
+    monitor, directory, _ = looking_monitor(arguments)
+    monitor.start()
+    snapshot = monitor.wait_until_settled(SECONDS)
+    monitor.stop()
+    if not snapshot.containers:
+        raise SourceError("the stack has no container whose image could be asked for", "See `opsconsole status`.")
+    found = images.ask_registries(snapshot.containers, datetime.now(UTC))
+    if not arguments.read_only:
+        images.write(directory, found)
+    if arguments.json:
+        print(to_json(found), end="")
+    else:
+        for one in found.images:
+            print(printable(f"{one.state.value:<22} {one.name}  ({', '.join(one.services)})"))
+            print(printable(f"{'':<22} {one.said}"))
+    return 1 if found.of(images.State.NEWER, images.State.UNKNOWN) else 0
 
 
 # --- the list --------------------------------------------------------------------------------------

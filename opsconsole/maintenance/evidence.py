@@ -9,7 +9,9 @@ from opsconsole import health
 from opsconsole.alert_findings import Thresholds
 from opsconsole.health.checking import worst_first
 from opsconsole.health.keeping import cpu_limit
+from opsconsole.maintenance import images
 from opsconsole.maintenance.due import Proof
+from opsconsole.maintenance.images import Asked
 from opsconsole.model import Alert, AlertState, Backup, BackupState, Container, Record, Snapshot
 from opsconsole.persistence.verdict import Verdict
 
@@ -27,16 +29,18 @@ class Limits(Record, frozen=True):
     proven_days: int = 31
 
 
-def proofs(snapshot: Snapshot, verdict: Verdict | None, now: datetime, limits: Limits) -> dict[str, Proof]:
+def proofs(
+    snapshot: Snapshot, verdict: Verdict | None, now: datetime, limits: Limits, asked: Asked | None = None
+) -> dict[str, Proof]:
     """By the name of the task; those of which nothing can be known are left out. `verdict`: the last one of
-    verify-persistence."""
+    verify-persistence; `asked`: what registries last said."""
     found = {
         "health": _health(snapshot, limits),
         "backup": _backup(snapshot, now, limits),
         "resources": _resources(snapshot, limits),
         "capacity": _capacity(snapshot),
         "persistence": _persistence(verdict, now),
-        "security-updates": _images(snapshot, now),
+        "security-updates": _images(snapshot, now, asked),
         "restore-test": _restore_test(snapshot, now, limits),
     }
     return {name: proof for name, proof in found.items() if proof is not None}
@@ -105,7 +109,8 @@ def _persistence(verdict: Verdict | None, now: datetime) -> Proof:
     return Proof(holds=fresh and verdict.score == 100, said=said)
 
 
-def _images(snapshot: Snapshot, now: datetime) -> Proof | None:
+def _images(snapshot: Snapshot, now: datetime, asked: Asked | None) -> Proof | None:
+    """What a registry says counts for a month; of an image that no registry told of, how old it is."""
     dated = [(one.image_created, one) for one in snapshot.containers if one.image_created is not None]
     if not dated:
         return None
@@ -114,7 +119,26 @@ def _images(snapshot: Snapshot, now: datetime) -> Proof | None:
     said = f"the oldest image, {oldest.image}, was built {(now - created).days} days ago"
     if outdated:
         return Proof(holds=False, said=f"{', '.join(outdated)} run older images than are here; {said}")
-    return Proof(holds=(now - created).days <= _IMAGE_DAYS, said=said)
+    if asked is None or not timedelta(minutes=-5) <= now - asked.at <= timedelta(days=_IMAGE_DAYS):
+        said += "; no registry was asked lately"
+        return Proof(holds=(now - created).days <= _IMAGE_DAYS, said=said)
+    return _by_registries(dated, asked, now)
+
+
+def _by_registries(dated: list[tuple[datetime, Container]], asked: Asked, now: datetime) -> Proof:
+    when = f"asked {_clock(asked.at, now)}"
+    run = {one.image_id for _, one in dated}  # of an image that was replaced since it says nothing
+    newer = [one.name for one in asked.of(images.State.NEWER) if one.image_id in run]
+    if newer:
+        return Proof(holds=False, said=f"a registry has newer images of {', '.join(newer)}; {when}")
+    told = {one.image_id for one in asked.of(images.State.CURRENT)}
+    left = [(created, one) for created, one in dated if one.image_id not in told]
+    if not left:
+        return Proof(holds=True, said=f"no registry has a newer image; {when}")
+    created, oldest = min(left, key=lambda pair: pair[0])
+    said = f"no newer image is known of ({when}); {oldest.image}, of which no registry told, was built "
+    days = (now - created).days
+    return Proof(holds=days <= _IMAGE_DAYS, said=f"{said}{days} days ago")
 
 
 def _is_outdated(container: Container, snapshot: Snapshot) -> bool:

@@ -10,6 +10,7 @@ from opsconsole.applied import thresholds
 from opsconsole.config import Config
 from opsconsole.maintenance.due import Row, State, Tick, rows, slot
 from opsconsole.maintenance.evidence import Limits, proofs
+from opsconsole.maintenance.images import Asked
 from opsconsole.maintenance.ticks import Ticks
 from opsconsole.model import Record, Snapshot, SourceError
 from opsconsole.persistence.verdict import Verdict
@@ -59,9 +60,11 @@ def listing(
     verdict: Verdict | None,
     now: datetime,
     zone: tzinfo | None = None,
+    *,
+    asked: Asked | None = None,
 ) -> Listing:
-    """Pure."""
-    proven = proofs(snapshot, verdict, now, limits(config))
+    """Pure. `asked`: what registries last said of the images."""
+    proven = proofs(snapshot, verdict, now, limits(config), asked)
     return Listing(rows=rows(tasks(config), known.ticks, proven, now, zone), problem=known.problem)
 
 

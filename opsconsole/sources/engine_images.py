@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from opsconsole.model import Record
+from opsconsole.model import Record, SourceError
 from opsconsole.sources.engine_connection import EngineConnection
 from opsconsole.sources.engine_faults import ContainerGone, EngineRefused
 
@@ -55,8 +55,9 @@ def _component(name: str) -> str:
 class EngineImages:
     """Asks the engine at each call; nothing is remembered. Every method raises SourceError."""
 
-    def __init__(self, docker_host: str | None = None) -> None:
-        self._connection = EngineConnection(docker_host)
+    def __init__(self, docker_host: str | None = None, *, timeout: float = 5.0) -> None:
+        self._timeout = timeout
+        self._connection = EngineConnection(docker_host, timeout=timeout)
 
     def find(self, references: Sequence[str]) -> dict[str, ImageFacts]:
         """What these names or ids point at; one that the engine does not have is left out."""
@@ -84,6 +85,20 @@ class EngineImages:
             Keeper(name=str((row.get("Names") or [""])[0]).lstrip("/"), image_id=str(row.get("ImageID") or ""))
             for row in rows
         )
+
+    def in_registry(self, name: str) -> str:
+        """The digest that a name has in its registry now, `sha256:...`; with the login that `docker pull` would use."""
+        try:
+            answer = self._connection.ask(lambda client: client.inspect_distribution(name))
+        except ContainerGone:
+            raise SourceError(f"its registry does not have {name}") from None
+        except EngineRefused as refused:
+            raise SourceError(
+                refused.problem.replace("The engine refused", "its registry could not be asked")
+            ) from None
+        except SourceError:
+            raise SourceError(f"its registry did not answer within {self._timeout:g} s") from None
+        return str((answer.get("Descriptor") or {}).get("digest") or "")
 
     def root(self) -> str:
         """The directory where the engine keeps its images, on the host that it runs on."""

@@ -9,6 +9,7 @@ from opsconsole.demo import DemoSources
 
 if TYPE_CHECKING:
     from opsconsole.config import Config
+    from opsconsole.maintenance.images import Asked
     from opsconsole.maintenance.listing import Keeps
     from opsconsole.persistence.verdict import Verdict
     from opsconsole.ui.app import ConsoleApp
@@ -23,6 +24,15 @@ def persistence(app: ConsoleApp) -> Verdict | None:
     from opsconsole.persistence import kept
 
     return kept.read(app.operating.site.directory)
+
+
+def images(app: ConsoleApp) -> Asked | None:
+    """What registries last said of the images, None when they were not asked."""
+    if _demo(app) is not None or app.operating.site is None:
+        return None
+    from opsconsole.maintenance import images
+
+    return images.read(app.operating.site.directory)
 
 
 def ledger(app: ConsoleApp) -> Keeps | None:

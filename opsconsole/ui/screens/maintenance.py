@@ -26,6 +26,7 @@ from opsconsole.ui.wording import Glyphs, Tone, sign
 
 if TYPE_CHECKING:
     from opsconsole.config import Config
+    from opsconsole.maintenance.images import Asked
     from opsconsole.persistence.verdict import Verdict
 
 KEYS = "Enter tick, or take a tick back   / filter   Esc back"
@@ -64,7 +65,7 @@ class MaintenanceScreen(PickingScreen[Row, None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._files: tuple[Config, Ticks, Verdict | None] | None = None
+        self._files: tuple[Config, Ticks, Verdict | None, Asked | None] | None = None
         self._listing = Listing()
         self._problem = ""
         self._detail = Sheet(classes="detail")
@@ -127,14 +128,15 @@ class MaintenanceScreen(PickingScreen[Row, None]):
     def _read(self) -> None:
         app = self.console_app
 
-        def read() -> tuple[Config, Ticks, Verdict | None] | SourceError:
+        def read() -> tuple[Config, Ticks, Verdict | None, Asked | None] | SourceError:
             try:
                 kept = standing.ledger(app)
-                return standing.settings(app), kept.read() if kept is not None else Ticks(), standing.persistence(app)
+                ticks = kept.read() if kept is not None else Ticks()
+                return standing.settings(app), ticks, standing.persistence(app), standing.images(app)
             except SourceError as error:
                 return error
 
-        def have(found: tuple[Config, Ticks, Verdict | None] | SourceError) -> None:
+        def have(found: tuple[Config, Ticks, Verdict | None, Asked | None] | SourceError) -> None:
             if isinstance(found, SourceError):
                 self._problem = found.problem
             else:
@@ -147,8 +149,8 @@ class MaintenanceScreen(PickingScreen[Row, None]):
     def _say(self) -> None:
         app = self.console_app
         if self._files is not None and app.snapshot is not None:
-            config, ticks, verdict = self._files
-            self._listing = listing(config, ticks, app.snapshot, verdict, app.clock())
+            config, ticks, verdict, asked = self._files
+            self._listing = listing(config, ticks, app.snapshot, verdict, app.clock(), asked=asked)
             self.table.show(self.records())
         self.query_one(".heading", Static).update(self.heading())
         self._show_detail()
