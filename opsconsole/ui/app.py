@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import locale
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
-from textual import actions as action_text
 from textual import events
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.containers import Container
-from textual.content import Content
 from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import Screen
-from textual.widget import Widget
-from textual.widgets import Input
 
 from opsconsole.model import Project, Snapshot
-from opsconsole.text import printable
-from opsconsole.ui import incident, pauses, terminal, themes
+from opsconsole.ui import doing, incident, leaving, pauses, terminal, themes
 from opsconsole.ui.ascii_lines import AsciiLines
 from opsconsole.ui.keys import EVERYWHERE, Action, bindings
 from opsconsole.ui.operating import Operating
@@ -82,11 +76,6 @@ class Body(Container, Hollow):
     """The place of the panes."""
 
 
-def wants_ascii() -> bool:
-    """Whether the locale cannot show box drawing."""
-    return locale.getpreferredencoding(False).lower().replace("-", "") not in ("utf8", "utf8mb4")
-
-
 class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
     CSS_PATH = "console.tcss"
     TITLE = "opsconsole"
@@ -121,7 +110,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         self.monitor = monitor
         self.read_only = read_only
         self.snapshot: Snapshot | None = monitor.snapshot if monitor is not None else None
-        self.glyphs = ASCII if ascii_only or wants_ascii() else UNICODE
+        self.glyphs = ASCII if ascii_only or terminal.wants_ascii() else UNICODE
         draw_scrollbars(ascii_only=self.glyphs.ascii)
         self._ascii_lines = AsciiLines()
         self.messages: deque[Report] = deque(maxlen=500)
@@ -369,28 +358,8 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         writer = getattr(self._driver, "_writer_thread", None)
         return writer is not None and not writer._queue.empty()
 
-    def available(self) -> list[tuple[Widget | App[Any], Action]]:
-        """What can be done now, nearest to the focus first, with the widget that does it."""
-        chain: list[Any] = list(self.focused.ancestors_with_self) if self.focused else [self.pane, self]
-        if self.screen.is_modal:
-            chain = [node for node in chain if node is self.screen or self.screen in getattr(node, "ancestors", ())]
-        typing = isinstance(self.focused, Input)
-        found = []
-        for node in chain:
-            for action in getattr(node, "actions", ()):
-                if self.can(node, action) and not (typing and action.types):
-                    found.append((node, action))
-        return found
-
-    def can(self, node: Any, action: Action) -> bool:
-        """Whether a widget can do one of its actions now."""
-        if action.changes and self.read_only:
-            return False
-        _, name, parameters = action_text.parse(action.run)
-        return bool(node.check_action(name, parameters))
-
     def refresh_footer(self) -> None:
-        self.footer.show([action for _, action in self.available()])
+        self.footer.show([action for _, action in doing.available(self)])
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         self.refresh_footer()
@@ -422,29 +391,7 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
     def action_commands(self) -> None:
         from opsconsole.ui.screens.commands import CommandsScreen
 
-        self.push_screen(CommandsScreen(), self._perform)
-
-    async def _perform(self, chosen: tuple[str, Action] | None) -> None:
-        """Do what was chosen in the palette: go to its pane first, then as if its key had been pressed there."""
-        if chosen is None:
-            return
-        pane_id, action = chosen
-        pane = await self.go(pane_id) if pane_id else self.pane
-        nodes: list[Any] = [self]
-        if pane is not None:
-            nodes = [*(widget for widget in pane.query("*") if hasattr(widget, "actions")), pane, self]
-        for node in nodes:
-            if action in getattr(node, "actions", ()):
-                if self.can(node, action):
-                    await self.run_action(action.run, node)
-                else:
-                    self.report(f"{action.label} cannot be done here now: {self._why_not(action)}", Tone.WARNING)
-                return
-
-    def _why_not(self, action: Action) -> str:
-        if action.changes and self.read_only:
-            return "the console was opened read-only."
-        return "nothing it applies to is selected."
+        self.push_screen(CommandsScreen(), lambda chosen: doing.perform(self, chosen))
 
     def action_zoom(self) -> None:
         self.screen.toggle_class("-zoomed")
@@ -499,31 +446,13 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
     def action_incident(self) -> None:
         incident.open_screen(self)
 
+    def action_leave(self) -> None:
+        leaving.leave(self)
+
     def action_emergency_stop(self) -> None:
         from opsconsole.ui import emergency_stop
 
         emergency_stop.ask(self.operating)
-
-    def action_leave(self) -> None:
-        said = list(self._goes_on())
-        if not said:
-            self.exit()
-            return
-        from opsconsole.ui.screens.confirm import ConfirmScreen
-
-        self.push_screen(
-            ConfirmScreen("Leave the console?", said, "Leave"), lambda leave: self.exit() if leave else None
-        )
-
-    def _goes_on(self) -> Iterator[Content]:
-        """What is under way of this console, and what becomes of it without us."""
-        running = {one.operation: one.title for one in self.operating.running}
-        for name in self.operating.watched_here:
-            yield Content(f"{printable(running.get(name, name))} runs. It goes on without this terminal.")
-            yield Content.styled(f"Watch it again: opsconsole operations watch {printable(name)}", Tone.MUTED)
-        if self.busy:
-            yield Content(f"Under way: {', '.join(self.busy.values())}")
-            yield Content("It goes on without you; its result will not be shown.")
 
 
 def choose_project(

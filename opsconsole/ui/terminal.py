@@ -9,6 +9,7 @@ the app to leave; what has not left a second later is ended, whether a source ha
 from __future__ import annotations
 
 import contextlib
+import locale
 import os
 import select
 import signal
@@ -47,6 +48,11 @@ def require_terminal() -> None:
             "TERM=dumb names a terminal that cannot place text. `export TERM=xterm-256color` if this one can, "
             "or use `opsconsole status`."
         )
+
+
+def wants_ascii() -> bool:
+    """Whether the locale cannot show box drawing."""
+    return locale.getpreferredencoding(False).lower().replace("-", "") not in ("utf8", "utf8mb4")
 
 
 class TerminalGuard:

@@ -15,6 +15,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from opsconsole.ui import doing
 from opsconsole.ui.keys import Action, bindings
 from opsconsole.ui.widgets.footer import Footer
 from opsconsole.ui.widgets.operation_line import OperationLine
@@ -88,7 +89,7 @@ class ActingScreen(ModalScreen[None]):
 
     def say_keys(self) -> None:
         if self.is_current:
-            self.foot.show([action for _, action in self.console_app.available()])
+            self.foot.show([action for _, action in doing.available(self.console_app)])
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         self.say_keys()

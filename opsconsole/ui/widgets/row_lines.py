@@ -1,4 +1,4 @@
-"""The lines of a RowTable and its heading. Only visible lines are asked for, only changed ones repainted."""
+"""The lines of a RowTable. Only visible lines are asked for, only changed ones repainted."""
 
 from __future__ import annotations
 
@@ -432,41 +432,6 @@ class RowLines(ScrollView, Plain, Generic[R], can_focus=True, inherit_bindings=F
             self._move(index)
             if event.chain == 2:
                 self.action_choose()
-
-
-class RowHead(Plain):
-    """The heading; a click on a title sorts by it."""
-
-    DEFAULT_CSS = """
-    RowHead { width: 1fr; height: 1; color: $foreground-muted; text-style: bold; }
-    """
-
-    def __init__(self, lines: RowLines[Any]) -> None:
-        super().__init__()
-        self._lines = lines
-
-    def render_line(self, y: int) -> Strip:
-        width, style = self.size.width, self.rich_style
-        glyphs = glyphs_of(self)
-        gap = " " * gap_for(self._lines.size.width)
-        titles = []
-        for fitted in self._lines.fitted:
-            title, right = fitted.column.title, fitted.column.align == "right"
-            if fitted.column.key == self._lines.sort_key:
-                sign = glyphs.descending if self._lines.reverse else glyphs.ascending
-                title = sign + title if right else title + sign
-            titles.append(clipped(title, fitted.width, glyphs.ellipsis, right=right))
-        return Strip([Segment(clipped(" " * GUTTER + gap.join(titles), width, " "), style)])
-
-    def on_click(self, event: events.Click) -> None:
-        x = event.x - GUTTER
-        gap = gap_for(self._lines.size.width)
-        for fitted in self._lines.fitted:
-            if 0 <= x < fitted.width + gap:
-                if fitted.column.sortable:
-                    self._lines.sort_by(fitted.column.key)
-                return
-            x -= fitted.width + gap
 
 
 def _text(cell: Any) -> str:

@@ -35,7 +35,8 @@ from opsconsole.text import printable
 from opsconsole.ui.keys import WHILE_TYPING, Action
 from opsconsole.ui.widgets.columns import CellText, Column
 from opsconsole.ui.widgets.painting import Hollow
-from opsconsole.ui.widgets.row_lines import RowHead, RowLines
+from opsconsole.ui.widgets.row_head import RowHead
+from opsconsole.ui.widgets.row_lines import RowLines
 
 R = TypeVar("R")
 
