@@ -36,7 +36,7 @@ from opsconsole.backups.manifest import Manifest
 from opsconsole.backups.mongo_catalog import Selection
 from opsconsole.backups.mongo_dumps import check_dump, open_dump
 from opsconsole.backups.mongo_part import MongoSaver
-from opsconsole.backups.packed_files import PackedFile, Packing, UnpackedFile, sha256_of
+from opsconsole.backups.packed_files import PackedFile, Packing, UnpackedFile
 from opsconsole.backups.progress import Cancelled
 from opsconsole.backups.publishing import BackupFailed, Order, Saver, make
 from opsconsole.backups.reading import Corrupt, LimitReached
@@ -44,6 +44,7 @@ from opsconsole.backups.redis_giving import restore_keys
 from opsconsole.backups.redis_saving import RedisSaver
 from opsconsole.backups.verifying import Level, verify
 from opsconsole.model import BackupClass, BackupState, SourceError, Stack
+from tests.backup_samples import sha256_of
 from tests.children import in_a_child
 from tests.mongo_zoo import connection_to
 from tests.parts.servers import Server, start_mongod, start_redis

@@ -29,11 +29,10 @@ from opsconsole.backups.manifest import HeldFile, HeldKeys, Manifest, Part
 from opsconsole.backups.marks import Check
 from opsconsole.backups.mongo_archive import ArchiveWriter, Entry
 from opsconsole.backups.mongo_catalog import Selection, database_names
-from opsconsole.backups.mongo_digest import CollectionDigest, digest_mongo
 from opsconsole.backups.mongo_dumps import open_dump
 from opsconsole.backups.mongo_names import PROOF
 from opsconsole.backups.mongo_part import MongoSaver
-from opsconsole.backups.packed_files import PackedFile, Packing, sha256_of
+from opsconsole.backups.packed_files import PackedFile, Packing
 from opsconsole.backups.progress import Cancelled
 from opsconsole.backups.proof import LiveServer, Trial
 from opsconsole.backups.proving_mongo import MongoDump, _different, prove_mongo
@@ -44,7 +43,9 @@ from opsconsole.backups.verifying import Level, verify
 from opsconsole.model import Backup, BackupClass, DatabaseTarget, SourceError, Stack
 from opsconsole.sources.connection import Connection
 from tests import backup_samples as samples
+from tests.backup_samples import sha256_of
 from tests.children import in_a_child
+from tests.mongo_digest import CollectionDigest, digest_mongo
 from tests.mongo_zoo import fill, raw
 from tests.parts.engine import Engine
 from tests.parts.install import MONGOD, find

@@ -32,8 +32,9 @@ from opsconsole.backups.gzip_packing import GzipPacker
 from opsconsole.backups.mongo_archive import MAGIC, TERMINATOR, ArchiveReader, ArchiveWriter, Entry
 from opsconsole.backups.mongo_dumps import check_dump, open_dump
 from opsconsole.backups.mongo_raw import _opened
-from opsconsole.backups.packed_files import PackedFile, Packing, UnpackedFile, sha256_of
+from opsconsole.backups.packed_files import PackedFile, Packing, UnpackedFile
 from opsconsole.backups.reading import Corrupt, GzipReader, LimitReached, Meter, drain, up_to
+from tests.backup_samples import sha256_of
 from tests.mongo_zoo import VALUES, largest_document, odd_documents
 
 ENTRIES = (

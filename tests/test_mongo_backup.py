@@ -25,7 +25,6 @@ from opsconsole.backups import gzip_packing, manifest, mongo_inserting, mongo_lo
 from opsconsole.backups.bson_documents import DocumentDigest
 from opsconsole.backups.mongo_archive import ArchiveWriter
 from opsconsole.backups.mongo_catalog import Selection
-from opsconsole.backups.mongo_digest import CollectionDigest, digest_mongo
 from opsconsole.backups.mongo_dumps import check_dump, open_dump
 from opsconsole.backups.mongo_loading import Staged, load_mongo
 from opsconsole.backups.mongo_names import STAGED, is_beside
@@ -33,13 +32,15 @@ from opsconsole.backups.mongo_part import MongoSaver, check_mongo_part, expected
 from opsconsole.backups.mongo_saving import Consistency, SavedDump, save_mongo
 from opsconsole.backups.mongo_swapping import leftovers, plan_swaps, put_in_place, remove_beside, take_back
 from opsconsole.backups.mongo_users import restore_users
-from opsconsole.backups.packed_files import Packing, sha256_of
+from opsconsole.backups.packed_files import Packing
 from opsconsole.backups.progress import Cancelled, Progress, Watch
 from opsconsole.backups.publishing import Order, make
 from opsconsole.backups.reading import Corrupt
 from opsconsole.sources.mongo_bulk import RawClient
 from opsconsole.sources.network import Explained
 from tests import stock_archive
+from tests.backup_samples import sha256_of
+from tests.mongo_digest import CollectionDigest, digest_mongo
 from tests.mongo_zoo import connection_to, document, element, fill, id_element, raw
 from tests.parts.servers import Server, start_mongod
 

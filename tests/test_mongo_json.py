@@ -44,11 +44,11 @@ from opsconsole.backups.mongo_json import (
 from opsconsole.backups.mongo_loading import load_mongo
 from opsconsole.backups.mongo_saving import save_mongo
 from opsconsole.backups.mongo_swapping import leftovers, plan_swaps, put_in_place, take_back
-from opsconsole.backups.packed_files import sha256_of
 from opsconsole.backups.progress import Cancelled, Watch
 from opsconsole.backups.reading import Corrupt
 from opsconsole.model import SourceError
 from opsconsole.sources.mongo_bulk import RawClient
+from tests.backup_samples import sha256_of
 from tests.children import in_a_child
 from tests.mongo_zoo import connection_to, document, element, fill, id_element, odd_documents, raw
 from tests.parts.servers import Server, start_mongod

@@ -17,7 +17,6 @@ import pytest
 from opsconsole.backups import manifest, mongo_saving
 from opsconsole.backups.encryption import keys_in, recipients_of
 from opsconsole.backups.mongo_catalog import Selection
-from opsconsole.backups.mongo_digest import CollectionDigest, digest_mongo
 from opsconsole.backups.mongo_dumps import check_dump, open_dump
 from opsconsole.backups.mongo_loading import load_mongo
 from opsconsole.backups.mongo_names import is_beside
@@ -33,6 +32,7 @@ from opsconsole.backups.reading import Corrupt
 from opsconsole.backups.verifying import Level, verify
 from opsconsole.model import BackupClass, BackupState, SourceError
 from opsconsole.sources.network import Explained
+from tests.mongo_digest import CollectionDigest, digest_mongo
 from tests.mongo_zoo import LONG_AGO, connection_to, fill, raw
 from tests.parts.machine import wait_until
 from tests.parts.servers import Server, start_mongod

@@ -12,11 +12,11 @@ import pymongo
 import pytest
 from msgspec.structs import replace
 
-from opsconsole.backups.packed_files import sha256_of
 from opsconsole.model import SourceError
 from opsconsole.sources.throwaway import NoRoom, NoThrowaway, Wanted, throwaway
 from opsconsole.sources.throwaway_maker import is_gone, mine
 from opsconsole.sources.throwaway_program import complaint, reason, refuses_option
+from tests.backup_samples import sha256_of
 from tests.children import in_a_child
 from tests.parts.engine import Engine
 from tests.parts.install import MONGOD, find

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from opsconsole.backups.encryption import NO_KEYS, NOBODY, SUFFIX, Keys, Recipients, Sealing, Unsealed
 from opsconsole.backups.gzip_packing import GzipPacker
-from opsconsole.backups.reading import Corrupt, GzipReader, Meter, Peeked, Reader, hearer, up_to
+from opsconsole.backups.reading import Corrupt, GzipReader, Meter, Peeked, Reader, hearer
 
 _CHUNK = 1 << 16
 GZIP_MAGIC = b"\x1f\x8b"
@@ -280,15 +280,3 @@ class _Frames:
             self._state = "block"
         else:
             self._skip = int.from_bytes(head[4:8], "little")
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    source = _Descriptor(path)
-    try:
-        while data := up_to(source, 1 << 20):
-            digest.update(data)
-    finally:
-        source.close()
-    return digest.hexdigest()

@@ -26,12 +26,6 @@ class Progress(msgspec.Struct, frozen=True):
         """Bytes per second so far."""
         return self.bytes / self.seconds if self.seconds > 0 else 0.0
 
-    @property
-    def seconds_left(self) -> float | None:
-        if not self.bytes or self.total_bytes < self.bytes:
-            return None
-        return (self.total_bytes - self.bytes) / self.rate
-
 
 class Pace:
     """How quickly a piece of work goes on, in words. When its bytes begin anew, so does the time."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from opsconsole.commands import Commands
     from opsconsole.config import Config
 
-WELL, FIRING, COULD_NOT = 0, 1, 2
+WELL, FIRING = 0, 1
 
 _WHAT = {
     "list": "what fires or is about to, who sees to it, what is silent",
@@ -111,7 +111,7 @@ def current(arguments: argparse.Namespace, directory: Path, now: datetime) -> Li
         found = (*alerts.alerts_of(kept.memory), *((untold,) if untold else ()))
         at, judged_by, shown = kept.at, kept.by, alert_marks.marked(found, marks, now)
     else:
-        snapshot = look_once(arguments)
+        snapshot, _ = look_once(arguments)
         at, judged_by, shown = snapshot.sampled_at, "", snapshot.alerts
     silences = tuple(one for one in marks.silences if now < one.until)
     return Listed(at=at, judged_by=judged_by, alerts=shown, silences=silences)

@@ -163,11 +163,16 @@ def looking_monitor(arguments: argparse.Namespace, *, without_settings: bool = F
     return make_monitor(directory, project or config.stack.name, config, read_only=True), directory, project
 
 
-def look_once(arguments: argparse.Namespace) -> Snapshot:
-    """One look at the stack, for a command that needs what is true now."""
-    monitor, _, _ = looking_monitor(arguments)
+def look_once(arguments: argparse.Namespace) -> tuple[Snapshot, Path]:
+    """One look at the stack for a command that needs what is true now, 20 s at most, and the stack's directory."""
+    monitor, directory, _ = looking_monitor(arguments)
+    return settled(monitor, 20.0), directory
+
+
+def settled(monitor: Monitor, seconds: float) -> Snapshot:
+    """What there is when every source has answered or failed, or after so many seconds; the monitor is stopped."""
     monitor.start()
-    snapshot = monitor.wait_until_settled(20.0)
+    snapshot = monitor.wait_until_settled(seconds)
     monitor.stop()
     return snapshot
 

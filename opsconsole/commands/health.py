@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from opsconsole.commands.carrying_out import say_unfinished
-from opsconsole.commands.chosen_stack import add_stack_options, looking_monitor
+from opsconsole.commands.chosen_stack import add_stack_options, looking_monitor, settled
 from opsconsole.model import to_json
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     monitor, directory, _ = looking_monitor(arguments)
     say_unfinished(directory)
-    monitor.start()
-    snapshot = monitor.wait_until_settled(arguments.timeout)
-    monitor.stop()
+    snapshot = settled(monitor, arguments.timeout)
     snapshot = with_kept(snapshot, directory)
     found = check(snapshot, monitor.thresholds)
     print(to_json(found) if arguments.json else as_text(found, snapshot, verbose=arguments.verbose), end="")

@@ -7,13 +7,12 @@ written.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from opsconsole.commands.carrying_out import NotConfirmed
-from opsconsole.commands.chosen_stack import add_stack_options, looking_monitor, site_of
+from opsconsole.commands.chosen_stack import add_stack_options, look_once, site_of
 from opsconsole.model import to_json
 from opsconsole.text import printable
 
@@ -21,10 +20,6 @@ if TYPE_CHECKING:
     from opsconsole.commands import Commands
     from opsconsole.maintenance.due import Row
     from opsconsole.maintenance.listing import Listing
-    from opsconsole.monitor import Monitor
-
-LookingMonitor = Callable[[argparse.Namespace], "tuple[Monitor, Path, str]"]
-SECONDS = 20.0
 
 
 def add_commands(commands: Commands) -> None:
@@ -63,10 +58,7 @@ def run_list(arguments: argparse.Namespace) -> int:
     from opsconsole.persistence import kept
 
     site = site_of(arguments)
-    monitor, directory, _ = looking_monitor(arguments)
-    monitor.start()
-    snapshot = monitor.wait_until_settled(SECONDS)
-    monitor.stop()
+    snapshot, directory = look_once(arguments)
     ticks, verdict, asked = Ledger(directory).read(), kept.read(directory), images.read(directory)
     found = listing.listing(site.config(), ticks, snapshot, verdict, datetime.now(UTC), asked=asked)
     if arguments.json:
@@ -104,10 +96,7 @@ def run_images(arguments: argparse.Namespace) -> int:
     from opsconsole.maintenance import images
     from opsconsole.model import SourceError
 
-    monitor, directory, _ = looking_monitor(arguments)
-    monitor.start()
-    snapshot = monitor.wait_until_settled(SECONDS)
-    monitor.stop()
+    snapshot, directory = look_once(arguments)
     if not snapshot.containers:
         raise SourceError("the stack has no container whose image could be asked for", "See `opsconsole status`.")
     found = images.ask_registries(snapshot.containers, datetime.now(UTC))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from opsconsole.commands.carrying_out import say_unfinished
-from opsconsole.commands.chosen_stack import add_stack_options, looking_monitor
+from opsconsole.commands.chosen_stack import add_stack_options, looking_monitor, settled
 from opsconsole.model import (
     SOURCE_WORDS,
     Alert,
@@ -60,9 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def print_status(monitor: Monitor, *, json_wanted: bool, seconds: float) -> int:
-    monitor.start()
-    snapshot = monitor.wait_until_settled(seconds)
-    monitor.stop()
+    snapshot = settled(monitor, seconds)
     print(as_json(snapshot) if json_wanted else as_text(snapshot), end="")
     return exit_code(snapshot)
 

@@ -22,7 +22,7 @@ from opsconsole.incident.checklists import item
 from opsconsole.incident.course import Entry, Incident, course
 from opsconsole.incident.priority import Priority, next_higher
 from opsconsole.model import SourceError
-from opsconsole.operations.places import state_directory
+from opsconsole.operations.places import entries, state_directory
 from opsconsole.text import mask_text, printable
 
 _NAME = re.compile(r"^i([1-9]\d{0,8})$")
@@ -33,15 +33,7 @@ _TRIES = 50
 
 def all_incidents(directory: Path) -> tuple[Incident, ...]:
     """Newest first. Looking makes nothing. Raises SourceError when they cannot be read."""
-    try:
-        names = [entry.name for entry in os.scandir(_root(directory)) if _NAME.match(entry.name)]
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
-    except OSError as error:
-        raise SourceError(
-            f"the incidents of this stack cannot be read: {error.strerror}",
-            "Run opsconsole as the owner of .opsconsole, or with sudo.",
-        ) from None
+    names = entries(directory, "incidents", _NAME)
     found = [read(directory, name) for name in sorted(names, key=_number, reverse=True)]
     return tuple(one for one in found if one.declared_at is not None)  # one that was killed while it was made has none
 

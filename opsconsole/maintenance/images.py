@@ -12,11 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-import msgspec
-
-from opsconsole.durable import replace_private
 from opsconsole.model import Container, Record, SourceError
-from opsconsole.operations.places import state_directory
+from opsconsole.operations import state_files
 from opsconsole.sources.engine_images import EngineImages, ImageFacts
 
 NAME = "images.json"
@@ -99,16 +96,9 @@ def _judged(name: str, facts: ImageFacts | None, ask: Ask) -> tuple[State, str]:
 
 def read(directory: Path) -> Asked | None:
     """Never raises: a file that cannot be read counts as none."""
-    try:
-        return msgspec.json.decode((directory / ".opsconsole" / NAME).read_bytes(), type=Asked)
-    except (OSError, msgspec.MsgspecError, ValueError):
-        return None
+    return state_files.read(directory, NAME, Asked)
 
 
 def write(directory: Path, found: Asked) -> None:
     """Replace it. Raises SourceError."""
-    path = state_directory(directory) / NAME
-    try:
-        replace_private(path, msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
-    except OSError as error:
-        raise SourceError(f"{path} cannot be written: {error.strerror}") from None
+    state_files.write(directory, NAME, found)

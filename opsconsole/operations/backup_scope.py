@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from opsconsole.config import Config
-from opsconsole.model import Mount, SourceError, Stack, VolumeKind
+from opsconsole.model import SourceError, Stack, VolumeKind
 from opsconsole.operations import compose_call, facts, releases
 from opsconsole.operations.census import is_data
 from opsconsole.operations.facts import Look
@@ -137,16 +137,6 @@ def _offered(look: Look, config: Config) -> Iterator[str]:
         databases = [use for use in uses if data_path(roles.get(use.service, ""), use.destination)]
         if uses and not databases and is_data(use.destination for use in uses):
             yield volume.name.removeprefix(f"{look.name}_")
-
-
-def mounted_at(mounts: Sequence[Mount], place: Place) -> bool:
-    """Whether a container has this place among its mounts."""
-    return any(
-        (mount.kind == "volume" and mount.name == place.volume)
-        if place.volume
-        else (mount.kind == "bind" and (str(place.path) + "/").startswith(mount.source.rstrip("/") + "/"))
-        for mount in mounts
-    )
 
 
 # --- configuration ---------------------------------------------------------------------------------

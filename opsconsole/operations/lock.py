@@ -16,6 +16,7 @@ from types import TracebackType
 
 import msgspec
 
+from opsconsole.durable import is_held
 from opsconsole.model import Record, SourceError
 from opsconsole.operations.places import state_directory
 from opsconsole.operations.who import Who
@@ -98,18 +99,7 @@ class Lock:
 def holder_of(directory: Path) -> Holder | None:
     """Who holds the stack's lock now; None when it is free (or its holder has not written its name yet)."""
     path = directory / ".opsconsole" / "lock"
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        # A shared lock is enough to see whether there is an exclusive one.
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _read(path)
-    finally:
-        os.close(fd)
-    return None
+    return _read(path) if is_held(path) else None
 
 
 def new_holder(who: Who, what: str, operation: str) -> Holder:

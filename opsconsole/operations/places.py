@@ -25,16 +25,21 @@ def operations_directory(directory: Path) -> Path:
 
 def existing_operations(directory: Path) -> tuple[Path, ...]:
     """The directories of all operations, oldest first; looking makes nothing."""
+    names = sorted(entries(directory, "operations", _ID))
+    return tuple(directory / ".opsconsole" / "operations" / name for name in names)
+
+
+def entries(directory: Path, kept: str, name: re.Pattern[str]) -> list[str]:
+    """The names in `.opsconsole/<kept>` that match, in no order; none where it is not there. Raises SourceError."""
     try:
-        names = sorted(entry.name for entry in os.scandir(directory / ".opsconsole" / "operations"))
+        return [entry.name for entry in os.scandir(directory / ".opsconsole" / kept) if name.match(entry.name)]
     except (FileNotFoundError, NotADirectoryError):
-        return ()
+        return []
     except OSError as error:
         raise SourceError(
-            f"the operations of this stack cannot be read: {error.strerror}",
+            f"the {kept} of this stack cannot be read: {error.strerror}",
             "Run opsconsole as the owner of .opsconsole, or with sudo.",
         ) from None
-    return tuple(directory / ".opsconsole" / "operations" / name for name in names if _ID.match(name))
 
 
 def operation_directory(directory: Path, name: str) -> Path:

@@ -21,7 +21,7 @@ import msgspec
 
 from opsconsole.durable import open_private, sync_directory
 from opsconsole.model import Container, Record, SourceError
-from opsconsole.operations.places import state_directory
+from opsconsole.operations.places import entries, state_directory
 from opsconsole.operations.plan import Ending
 from opsconsole.operations.steps import step
 
@@ -96,17 +96,8 @@ class Release(Record, frozen=True):
 
 def all_releases(directory: Path) -> tuple[Release, ...]:
     """Every release that can be read, oldest first."""
-    try:
-        names = [entry.name for entry in os.scandir(_root(directory)) if _NAME.match(entry.name)]
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
-    except OSError as error:
-        raise SourceError(
-            f"the releases of this stack cannot be read: {error.strerror}",
-            "Run opsconsole as the owner of .opsconsole, or with sudo.",
-        ) from None
     found = []
-    for name in names:
+    for name in entries(directory, "releases", _NAME):
         try:
             found.append(read(directory, name))
         except SourceError:

@@ -21,7 +21,7 @@ from opsconsole.backups.publishing import Order, Saver, Surroundings
 from opsconsole.backups.retention import suspicion
 from opsconsole.backups.verifying import Level
 from opsconsole.config import Config
-from opsconsole.model import Backup, BackupClass, BackupState, SourceError
+from opsconsole.model import Backup, BackupState, SourceError
 from opsconsole.operations.backup_keys import recipients
 from opsconsole.operations.backup_plans import chosen_kinds
 from opsconsole.operations.backup_scope import Scope, configuration
@@ -318,8 +318,3 @@ def _record(directory: Path, made: Manifest) -> None:
     known = marks.read(directory, made.id)
     at = datetime.now(UTC)
     marks.write(directory, made.id, marks.checked(known, marks.Check(level=Level.HASHES, at=at)))
-
-
-def order_of_safety(why: str, parts: Sequence[str] = ()) -> BackupOrder:
-    """A safety backup, before something is changed."""
-    return BackupOrder(backup_class=BackupClass.SAFETY, why=why, parts=tuple(parts))

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
-from opsconsole.durable import replace_private
-from opsconsole.model import Proof, SourceError
-from opsconsole.operations.places import state_directory
+from opsconsole.model import Proof
+from opsconsole.operations import state_files
 from opsconsole.persistence.verdict import Verdict
 
 NAME = "persistence.json"
@@ -16,10 +13,7 @@ NAME = "persistence.json"
 
 def read(directory: Path) -> Verdict | None:
     """Never raises: a file that cannot be read counts as none."""
-    try:
-        return msgspec.json.decode((directory / ".opsconsole" / NAME).read_bytes(), type=Verdict)
-    except (OSError, msgspec.MsgspecError, ValueError):
-        return None
+    return state_files.read(directory, NAME, Verdict)
 
 
 def proof(verdict: Verdict | None) -> Proof | None:
@@ -31,8 +25,4 @@ def proof(verdict: Verdict | None) -> Proof | None:
 
 def write(directory: Path, verdict: Verdict) -> None:
     """Replace it. Raises SourceError."""
-    path = state_directory(directory) / NAME
-    try:
-        replace_private(path, msgspec.json.format(msgspec.json.encode(verdict), indent=1) + b"\n")
-    except OSError as error:
-        raise SourceError(f"{path} cannot be written: {error.strerror}") from None
+    state_files.write(directory, NAME, verdict)

@@ -18,8 +18,9 @@ from typing import TypeVar
 
 import msgspec
 
-from opsconsole.durable import open_private, replace_private, write_all
+from opsconsole.durable import open_private, write_all
 from opsconsole.model import Record, SourceError
+from opsconsole.operations import state_files
 from opsconsole.operations.places import state_directory
 from opsconsole.schedule.due import Kind, Run
 from opsconsole.text import mask_text, printable
@@ -71,12 +72,12 @@ def write(directory: Path, records: Records) -> None:
     """Replace the file, with so many runs of each kind as are kept. Raises SourceError."""
     kept = [run for kind in Kind for run in [one for one in records.runs if one.kind is kind][-_KEPT:]]
     runs = tuple(sorted(kept, key=lambda run: run.began))
-    _write(directory, _RUNS, msgspec.structs.replace(records, runs=runs, problem=""))
+    state_files.write(directory, _RUNS, msgspec.structs.replace(records, runs=runs, problem=""))
 
 
 def write_alarm(directory: Path, alarm: Alarm) -> None:
     """Raises SourceError."""
-    _write(directory, _ALARM, alarm)
+    state_files.write(directory, _ALARM, alarm)
 
 
 @contextlib.contextmanager
@@ -144,14 +145,6 @@ def _read(directory: Path, name: str, kind: type[_Kept]) -> _Kept:
     except (OSError, msgspec.MsgspecError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not what was written"
         return msgspec.structs.replace(kind(), problem=f"{path} cannot be read: {why}")
-
-
-def _write(directory: Path, name: str, content: Record) -> None:
-    path = state_directory(directory) / name
-    try:
-        replace_private(path, msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
-    except OSError as error:
-        raise SourceError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def _put_aside(path: Path) -> None:

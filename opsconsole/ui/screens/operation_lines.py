@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -221,7 +220,3 @@ def heading(course: Course, name: str) -> Content:
     if not title:
         title = plans.title(course.plan) if course.plan else name
     return Content(printable(title[:1].upper() + title[1:]))
-
-
-def watch_command(name: str) -> str:
-    return shlex.join(["opsconsole", "operations", "watch", name])

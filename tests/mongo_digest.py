@@ -13,7 +13,6 @@ from opsconsole.backups.bson_documents import DocumentSum
 from opsconsole.backups.mongo_archive import Entry
 from opsconsole.backups.mongo_catalog import Selection, catalog, metadata_of, to_json
 from opsconsole.backups.mongo_raw import raw_batches
-from opsconsole.backups.progress import Watch
 from opsconsole.sources.mongo_bulk import RawClient
 
 
@@ -27,16 +26,14 @@ class CollectionDigest(msgspec.Struct, frozen=True):
     metadata: str  # of options and indexes
 
 
-def digest_mongo(client: RawClient, selection: Selection, watch: Watch | None = None) -> tuple[CollectionDigest, ...]:
+def digest_mongo(client: RawClient, selection: Selection) -> tuple[CollectionDigest, ...]:
     """Every collection of a selection, sorted, read as it is now. Raises the driver's errors."""
     found = []
     for one in catalog(client, selection).listed:
         sums = DocumentSum()
         if one.uuid is not None:
-            for data, count in raw_batches(client[one.entry.database], {"find": one.uuid}):
+            for data, _ in raw_batches(client[one.entry.database], {"find": one.uuid}):
                 sums.add(data)
-                if watch is not None:
-                    watch.went_on(one.entry.path, count, len(data))
         found.append(
             CollectionDigest(
                 one.entry.database,
