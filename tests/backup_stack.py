@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +17,11 @@ from bson.raw_bson import RawBSONDocument
 
 from opsconsole.config import load_from
 from opsconsole.model import Backup
-from opsconsole.operations import backup_acts, journal, launch, places, requests
+from opsconsole.operations import backup_acts, journal, places, requests
 from opsconsole.operations.plan import Plan
 from opsconsole.operations.requests import Request
 from opsconsole.operations.site import Site
+from tests.children import run_operation
 from tests.parts import seeds
 from tests.parts.leftovers import run_name
 from tests.parts.servers import Server, start_mongod, start_redis
@@ -74,13 +73,7 @@ class BackupStack:
     def run(self, plan: Plan, **environment: str) -> tuple[Path, int]:
         """Run a plan in a process of its own, as the command does: where it is kept, and the exit code."""
         place = journal.create(self.directory, places.new_id(plan.kind.value), plan)
-        words = launch.words(self.directory, place)
-        with (place / "runner.log").open("wb") as log:
-            process = subprocess.Popen(
-                words, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,
-            )  # fmt: skip
-        return place, process.wait(120)
+        return place, run_operation(self.directory, place, **environment)
 
     def end(self) -> journal.Entry:
         return journal.read(places.existing_operations(self.directory)[-1])[-1]
@@ -175,12 +168,12 @@ class BackupStack:
 
 @contextmanager
 def backup_stack(
-    place: Path, *, settings: str = "", appendonly: bool = True, replset: bool = False
+    place: Path, *, settings: str = "", appendonly: bool = True, replset: bool = False, auth: bool = False
 ) -> Iterator[BackupStack]:
     """Filled with a little data. Gone afterwards."""
     directory = place / "shop"
     directory.mkdir()
-    mongod = start_mongod(place / "mongod", replset=replset)
+    mongod = start_mongod(place / "mongod", replset=replset, auth=auth)
     redis_server = start_redis(place / "redis", password="redis-" + CANARY, appendonly=appendonly)
     (directory / "compose.yaml").write_text(COMPOSE)
     (directory / ".env").write_text(

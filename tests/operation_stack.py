@@ -13,6 +13,7 @@ from pathlib import Path
 from opsconsole.config import Config
 from opsconsole.operations import facts, journal, launch, places
 from opsconsole.operations.plan import Plan
+from tests.children import run_operation
 from tests.parts.engine import Engine
 from tests.parts.leftovers import remove, run_name
 from tests.parts.machine import wait_until
@@ -108,8 +109,8 @@ class OperationStack:
 
     def run(self, plan: Plan, **environment: str) -> tuple[Path, int]:
         """Run a plan to its end: where it is kept, and the exit code."""
-        place, process = self.begin(plan, **environment)
-        return place, process.wait(120)
+        place = journal.create(self.directory, places.new_id(plan.kind.value), plan)
+        return place, run_operation(self.directory, place, **environment)
 
     def wait_for_step(self, place: Path, name: str) -> None:
         """Until the step of this id has begun."""

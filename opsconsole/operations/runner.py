@@ -27,6 +27,7 @@ from opsconsole.operations import (
     plan,
     plan_facts,
     reserve,
+    restore_state,
     unfinished,
     who,
 )
@@ -168,15 +169,19 @@ class _Runner:
             else:
                 turning = turning or one.turns_back
                 if one.act is Act.CLEAR_BESIDE:  # what the way back would need goes
-                    self._settled, turning = True, False
+                    self._settled = True
                 try:
                     self._do(one)
                     if one.act is Act.MARK_GOOD:
-                        self._settled, turning = True, False
+                        self._settled = True
+                    turning = turning and not self._settled
                     continue
                 except Stopped as stopped:
                     ended = stopped
-                    if self._goes_on(one, stopped):
+                    if self._leaves_open(one):
+                        self._settled = False
+                    elif self._goes_on(one, stopped):
+                        turning = turning and not self._settled
                         continue
             return self._way_back(ended) if turning and self.plan.way_back else ended
         if self._failures:
@@ -195,6 +200,10 @@ class _Runner:
             return True
         return False
 
+    def _leaves_open(self, one: Step) -> bool:
+        """Whether it failed before it was decided which side of a restore stays: nobody would tidy up behind it."""
+        return one.act is Act.CLEAR_BESIDE and restore_state.is_open(restore_state.home(self.place))
+
     def _way_back(self, why: Stopped) -> Stopped:
         """Once. A cancel does not end it, an emergency stop does."""
         if self.cancel().startswith(URGENT):
@@ -211,7 +220,7 @@ class _Runner:
             except Stopped as stopped:
                 if self.cancel().startswith(URGENT):
                     return stopped
-                if one.if_fails is IfFails.IS_TOLD:
+                if one.if_fails is IfFails.IS_TOLD and not self._leaves_open(one):
                     self._told.append(stopped.problem)
                     continue
                 failed.append((one, stopped))
