@@ -1,4 +1,4 @@
-"""A connection that can be cut, hung and restored: faults are made at a real one, between console and engine."""
+"""A connection that can be cut, hung and restored: faults are made at a real one, to an engine or to a database."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import os
 import select
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+
+from tests.parts.servers import LOCAL, free_port
 
 
 class Proxy:
@@ -22,6 +25,8 @@ class Proxy:
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._listener: socket.socket | None = None
+        self._passed = 0
+        self._then: tuple[int, Callable[[], object]] | None = None
         self.restore()
 
     @property
@@ -51,16 +56,30 @@ class Proxy:
         self._through.set()
         with self._lock:
             if self._listener is None:
-                self.path.unlink(missing_ok=True)
-                self._listener = socket.socket(socket.AF_UNIX)
-                self._listener.bind(str(self.path))
+                self._listener = self._listening()
                 self._listener.listen(64)
                 threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def after(self, passed: int, then: Callable[[], object]) -> None:
+        """Do something once, as soon as so many bytes have come from the server from now on."""
+        with self._lock:
+            self._passed, self._then = 0, (passed, then)
 
     def close(self) -> None:
         self._through.set()
         self.cut()
         self.path.unlink(missing_ok=True)
+
+    def _listening(self) -> socket.socket:
+        self.path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(self.path))
+        return listener
+
+    def _connected(self) -> socket.socket:
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(self.target)
+        return server
 
     def __enter__(self) -> Proxy:
         return self
@@ -79,10 +98,11 @@ class Proxy:
             threading.Thread(target=self._pass, args=(client,), daemon=True).start()
 
     def _pass(self, client: socket.socket) -> None:
-        server = socket.socket(socket.AF_UNIX)
-        with client, server, contextlib.suppress(OSError):
+        with contextlib.ExitStack() as held:
+            held.enter_context(contextlib.suppress(OSError))
+            held.enter_context(client)
             self._through.wait()
-            server.connect(self.target)
+            server = held.enter_context(self._connected())
             with self._lock:
                 if self._listener is None:
                     return
@@ -93,6 +113,14 @@ class Proxy:
                 with self._lock:
                     self._open -= {client, server}
 
+    def _count(self, size: int) -> None:
+        with self._lock:
+            self._passed += size
+            if self._then is None or self._passed < self._then[0]:
+                return
+            (_, then), self._then = self._then, None
+        then()
+
     def _shuttle(self, client: socket.socket, server: socket.socket) -> None:
         other = {client: server, server: client}
         reading = {client, server}
@@ -102,11 +130,27 @@ class Proxy:
             for one in ready:
                 data = one.recv(65536)
                 if data:
+                    if one is server:
+                        self._count(len(data))
                     other[one].sendall(data)
                 else:  # one direction has ended; a shell's input ends before its output
                     reading.discard(one)
                     with contextlib.suppress(OSError):
                         other[one].shutdown(socket.SHUT_WR)
+
+
+class TcpProxy(Proxy):
+    """The same in front of a port of this host, at a port of its own."""
+
+    def __init__(self, to: int) -> None:
+        self.to, self.port = to, free_port()
+        super().__init__("", Path("/nowhere"))
+
+    def _listening(self) -> socket.socket:
+        return socket.create_server((LOCAL, self.port))
+
+    def _connected(self) -> socket.socket:
+        return socket.create_connection((LOCAL, self.to))
 
 
 def socket_of(docker_host: str) -> str:

@@ -6,12 +6,13 @@ Importing this module imports redis-py (about 0.1 s).
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from redis.backoff import NoBackoff
-from redis.connection import Connection, parse_url
+from redis.connection import Connection, UnixDomainSocketConnection, parse_url
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
 
@@ -23,6 +24,9 @@ from opsconsole.text import mask_text, printable
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 """A server that saves sends a line feed every ten seconds; one that is silent for longer than this hangs."""
+KEEPALIVE = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 4}
+"""Seconds, seconds, times: a way to a silent server that is cut is found after 30 s, while the server may take its
+time."""
 
 Word = bytes | str | int
 
@@ -121,6 +125,8 @@ def _open(uri: str) -> Any:
         "retry": Retry(NoBackoff(), 0),
         "redis_connect_func": introduce,
     }
+    if kind is not UnixDomainSocketConnection:
+        options |= {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
     try:
         return _connected(kind, options)
     except AuthenticationError as error:
