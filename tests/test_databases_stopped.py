@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from opsconsole.cli import main
-from opsconsole.operations import chain, journal, lock, places, unfinished
+from opsconsole.operations import chain, journal, lock, places, set_plans, unfinished
 from opsconsole.operations.journal import Result
 from opsconsole.operations.orders import RestoreOrder
 from opsconsole.operations.steps import DECLARED
@@ -64,7 +64,7 @@ def is_whole(stack: ConvertingStack, what: str, before: str) -> None:
 
 
 def test_a_replica_set_of_one_node_and_back(
-    stack: ConvertingStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    stack: ConvertingStack, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, others = stack.file.read_text(), stack.started()
     assert ops(stack, "backup", "replica-set", "--plan") == 0
@@ -72,6 +72,11 @@ def test_a_replica_set_of_one_node_and_back(
     assert "+    command: mongod --wiredTigerCacheSizeGB 0.25 --replSet rs0 --keyFile /etc/mongo-keyfile" in said
     assert "MONGODB_URI of service web: works as it is" in said and "adds directConnection=true" in said
     assert PASSWORD not in said
+    # Where SELinux is on, the key is labelled for the container; the engine minds nothing of it elsewhere.
+    with monkeypatch.context() as patched:
+        (tmp_path / "enforce").write_text("1")
+        patched.setattr(set_plans, "_ENFORCES", tmp_path / "enforce")
+        assert "./mongo-keyfile:/etc/mongo-keyfile:ro,z" in "\n".join(stack.plan("replica-set").keys)
     # It is initiated, and something is wrong: all of it goes back by itself.
     seen = tmp_path / "points"
     _, code = stack.run(stack.plan("replica-set"), OPS_RAISE_AT="V02:EIO", OPS_STEPS_TO=str(seen))
@@ -146,10 +151,17 @@ def test_without_an_append_only_file(stack: ConvertingStack, tmp_path: Path) -> 
     stack.up()
     new, _, order = saved(stack)
     seen = tmp_path / "points"
-    _, code = stack.run(stack.plan("restore", **order), OPS_RAISE_AT="R07:EIO", OPS_STEPS_TO=str(seen))
+    for fault in ("R01:ENOSPC", "R06:ENOSPC", "R07:SIGTERM", "R07:EIO"):
+        seen.unlink(missing_ok=True)
+        place, code = stack.run(stack.plan("restore", **order), OPS_RAISE_AT=fault, OPS_STEPS_TO=str(seen))
+        end = journal.read(place)[-1]
+        assert code == 3 and end.result is Result.ROLLED_BACK, (fault, end)
+        is_settled(stack, new)
     assert {one for one in DECLARED if one[0] == "R"} - {"R02"} <= set(seen.read_text().split())
-    end = journal.read(places.existing_operations(stack.directory)[-1])[-1]
-    assert code == 3 and end.result is Result.ROLLED_BACK, end
+    # It is on its way back, and Redis runs on the files of before.
+    place, code = stack.run(stack.plan("restore", **order), OPS_RAISE_AT="R07:EIO", OPS_KILL_AT="R03.1")
+    assert code == -signal.SIGKILL
+    assert ops(stack, "operations", "finish", place.name, "--yes") == 0
     is_settled(stack, new)
     # What came back is what is there after the next start, too.
     stack.compose("restart", "--timeout", "5", "redis")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from opsconsole.backups.replica_set_guide import Address, GuideStep, Standalone, guide, member, text
-from opsconsole.backups.replica_set_making import initiate
+from opsconsole.backups.replica_set_guide import Address, GuideStep, Standalone, guide, member, text, why_by_hand
+from opsconsole.backups.replica_set_making import initiate, state_of
 from opsconsole.cli import main
 from opsconsole.model import DatabaseTarget, SourceError, Stack
 from opsconsole.operations.backup_scope import Scope
@@ -87,6 +89,49 @@ def test_the_command_keeps_what_it_has(command: tuple[str, ...], wanted: list[st
 def test_a_shells_script_is_not_rewritten() -> None:
     (line,) = lines(Standalone(service="db", command=("sh", "-c", "exec mongod --auth")), "at the service db")
     assert line == "# in its command, behind mongod: --replSet rs0"
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "command", "tls", "why"),
+    [
+        (("docker-entrypoint.sh",), ("mongod",), "", ""),
+        (("docker-entrypoint.sh",), ("mongod", "--config", "/etc/mongod.conf"), "", ""),
+        (("docker-entrypoint.sh",), ("--auth",), "", ""),
+        (("/entrypoint.sh",), ("mongod",), "", ""),
+        ((), ("/usr/bin/mongod", "-f", "/etc/mongod.conf"), "", ""),
+        (("numactl", "--interleave=all", "mongod"), (), "", ""),
+        (
+            ("/opt/scripts/entrypoint.sh",),
+            ("/opt/scripts/run.sh",),
+            "",
+            "started by /opt/scripts/entrypoint.sh /opt/scr",
+        ),
+        (("/start",), ("--auth",), "", "started by /start --auth"),
+        ((), (), "", "started by what its image says"),
+        (("docker-entrypoint.sh",), ("mongod",), "requireTLS", r"speaks TLS \(requireTLS\).*has the name db is not"),
+    ],
+)
+def test_how_a_server_is_started_and_speaks_decides(
+    entrypoint: tuple[str, ...], command: tuple[str, ...], tls: str, why: str
+) -> None:
+    said = why_by_hand(entrypoint, command, tls, "db")
+    assert re.search(why, said) if why else not said
+
+
+def test_a_server_that_speaks_tls_has_its_own_lines(tmp_path: Path) -> None:
+    secured = Standalone(service="db", tls=True)
+    (line,) = lines(secured, "certificate has to have the name db")
+    assert " --tls --tlsCAFile " in line
+    words = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=db", "-days", "2")
+    key, made = tmp_path / "key.pem", tmp_path / "made.pem"
+    subprocess.run([*words, "-keyout", key, "-out", made], check=True, capture_output=True)
+    made.write_bytes(made.read_bytes() + key.read_bytes())
+    options = ("--tlsMode", "allowTLS", "--tlsCertificateKeyFile", str(made), "--tlsCAFile", str(made))
+    server = start_mongod(tmp_path / "data", options=options)
+    try:
+        assert state_of(connection_to(server.uri)).tls == "allowTLS"
+    finally:
+        server.stop(kill=True)
 
 
 def test_a_mongod_on_the_host_goes_by_the_name_that_containers_use() -> None:

@@ -17,6 +17,7 @@ KEY_FILE = "mongo-keyfile"
 _IN_CONTAINER = f"/etc/{KEY_FILE}"
 _USER_OF_IMAGE = "999:999"  # mongodb in the official image
 _SHELLS = ("sh", "bash", "ash")
+_ENTRYPOINTS = ("docker-entrypoint.sh", "entrypoint.sh")
 
 
 class Address(Record, frozen=True):
@@ -37,6 +38,7 @@ class Standalone(Record, frozen=True):
     command: tuple[str, ...] = ()  # as its container is started; () for what the image does by itself
     port: int = 27017  # where it listens itself
     auth: bool = False
+    tls: bool = False
     compose: str = "docker compose"
     compose_file: str = "compose.yaml"
     addresses: tuple[Address, ...] = ()
@@ -85,6 +87,22 @@ def member(server: Standalone) -> str:
         return f"{server.host or server.service}:{server.port}"
     inside = [one for one in server.addresses if one.inside]
     return f"{inside[0].host if inside else '127.0.0.1'}:{server.port}"
+
+
+def why_by_hand(entrypoint: Sequence[str], command: Sequence[str], tls: str, name: str) -> str:
+    """Why options at the end of a container's command may not be what makes its server a member; "" when they are.
+
+    `tls` is the mode of its TLS, `name` the host by which the set would know it.
+    """
+    if tls:
+        return f"it speaks TLS ({tls}), and whether its certificate has the name {name} is not looked at"
+    words = (*entrypoint, *command)
+    # The official image and those that follow it put mongod in front of a command that begins with an option.
+    adds = bool(command) and command[0].startswith("-") and words[0].rpartition("/")[2] in _ENTRYPOINTS
+    if not adds and not any(word.rpartition("/")[2] == "mongod" for word in words):
+        said = " ".join(words[:2]) or "what its image says"
+        return f"it is started by {said}, and whether that hands options on to mongod is not known"
+    return ""
 
 
 def text(steps: Sequence[GuideStep]) -> str:
@@ -176,9 +194,15 @@ def _initiate(server: Standalone) -> GuideStep:
     inside = f"{server.compose} exec {server.service} " if server.service else ""
     login = " -u root -p --authenticationDatabase admin" if server.auth else ""
     asks = " It asks for the password; put your administrator's name for root." if server.auth else ""
+    tls = " --tls --tlsCAFile CA.pem" if server.tls else ""
+    if server.tls:
+        asks += (
+            f" It speaks TLS: its certificate has to have the name {member(server).rpartition(':')[0]} "
+            "(subjectAltName), or it does not find itself."
+        )
     return GuideStep(
         what=f"Make it the only member of its set.{asks}",
-        lines=(f"{inside}mongosh --quiet --port {server.port}{login} --eval {shlex.quote(config)}",),
+        lines=(f"{inside}mongosh --quiet --port {server.port}{tls}{login} --eval {shlex.quote(config)}",),
     )
 
 

@@ -33,6 +33,7 @@ class ServerState(Record, frozen=True):
     port: int = 27017
     auth: bool = False
     key_file: bool = False
+    tls: str = ""  # its mode, "" where it speaks none
     may_initiate: bool = True
 
 
@@ -55,6 +56,7 @@ def state_of(connection: Connection) -> ServerState:
             port=int(parsed.get("net", {}).get("port") or 27017),
             auth=auth,
             key_file=bool(security.get("keyFile")),
+            tls=_tls_of(parsed.get("net", {})),
             may_initiate=not auth or _may_initiate(client),
         )
 
@@ -103,7 +105,8 @@ def initiate(
             if error.code in (_OTHER_NODE, _BAD_CONFIG):
                 raise Explained(
                     f"MongoDB does not find itself under the name {printable(member)}",
-                    "the server itself has to know that name and to reach it: see its host's /etc/hosts",
+                    "the server itself has to know that name and to reach it: see its host's /etc/hosts; with TLS its "
+                    "certificate has to have it",
                 ) from error
             if error.code != _ALREADY:
                 raise
@@ -162,6 +165,11 @@ def _allowed(client: RawClient) -> Iterator[None]:
 def _name_in(parsed: dict[str, Any]) -> str:
     replication: dict[str, Any] = parsed.get("replication", {})
     return str(replication.get("replSetName") or replication.get("replSet") or "")
+
+
+def _tls_of(net: dict[str, Any]) -> str:
+    mode = str(net.get("tls", net.get("ssl", {})).get("mode") or "")
+    return "" if mode == "disabled" else mode
 
 
 def _may_initiate(client: RawClient) -> bool:

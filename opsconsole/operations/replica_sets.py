@@ -46,6 +46,7 @@ def standalone(found: Scope, connection: Connection, *, port: int = 27017, auth:
         port=port,
         command=rendered.command if rendered is not None else (),
         auth=bool(own and own.user) if auth is None else auth,
+        tls=own is not None and any(name.lower() in ("tls", "ssl") and value == "true" for name, value in own.options),
         compose=shown(found.look.compose) if found.look.compose else "docker compose",
         compose_file=found.stack.compose_files[0] if found.stack.compose_files else "compose.yaml",
         addresses=addresses,

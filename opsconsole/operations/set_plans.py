@@ -41,6 +41,7 @@ from opsconsole.text import mask_text, printable
 
 _IN_CONTAINER = f"/etc/{KEY_FILE}"
 _CONTEXT = 2  # lines around a change
+_ENFORCES = Path("/sys/fs/selinux/enforce")
 
 
 class ByHand(SourceError):
@@ -171,7 +172,8 @@ def _converted(found: Scope, config: Config, order: SetOrder, server: Standalone
     if state.auth and not state.key_file:
         _refuse_key(found, order, started.user)
         name = _key_name(base, service)
-        options, volume = (*options, "--keyFile", _IN_CONTAINER), f"./{name}:{_IN_CONTAINER}:ro"
+        options = (*options, "--keyFile", _IN_CONTAINER)
+        volume = f"./{name}:{_IN_CONTAINER}:{'ro,z' if _labels() else 'ro'}"
         key = from_here(Path(look.directory), base / name)
         order = msgspec.structs.replace(order, key=key, user=started.user, group=started.group)
     edit = ServiceEdit(
@@ -184,6 +186,9 @@ def _converted(found: Scope, config: Config, order: SetOrder, server: Standalone
         after = with_options(before, service, options, image=edit.image, volume=volume)
     except (CannotEdit, OSError, UnicodeDecodeError) as why:
         raise _by_hand(found, order.server, f"{name}: {why}") from None
+    host = order.member.rpartition(":")[0]
+    if doubt := replica_set_guide.why_by_hand(started.entrypoint, started.command, state.tls, host):
+        raise _by_hand(found, order.server, doubt)
     version = next_version.read(
         KeptFiles({path: after.encode()}),
         look,
@@ -270,6 +275,14 @@ def _key_name(base: Path, service: str) -> str:
         if not os.path.lexists(base / name):
             return name
     raise SourceError(f"{base / KEY_FILE}-{service} is there already", "Move it away, then look again.")
+
+
+def _labels() -> bool:
+    """Whether SELinux keeps a container from every file of the host that was not labelled for it."""
+    try:
+        return _ENFORCES.read_text().strip() == "1"
+    except OSError:
+        return False
 
 
 def _refuse_key(found: Scope, order: SetOrder, user: int) -> None:

@@ -9,9 +9,10 @@ _COLUMNS = "-eo pid,uid,gid,comm"
 
 
 class Started(Record, frozen=True):
-    """`command` is that of the container, of the image where the container has none of its own."""
+    """`command` and `entrypoint` are those of the container, of the image where the container has none of its own."""
 
     command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
     user: int = 0  # number on this host
     group: int = 0
 
@@ -28,4 +29,9 @@ def started(container: str, program: str) -> Started:
     rows = [row for row in rows if row[3] == program] or rows
     if not rows:
         raise SourceError("as which user its program runs cannot be told", "Is there a `ps` on the engine's host?")
-    return Started(command=tuple(config.get("Cmd") or ()), user=int(rows[0][1]), group=int(rows[0][2]))
+    return Started(
+        command=tuple(config.get("Cmd") or ()),
+        entrypoint=tuple(config.get("Entrypoint") or ()),
+        user=int(rows[0][1]),
+        group=int(rows[0][2]),
+    )
