@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from opsconsole.backups.mongo_choosing import choose
 from opsconsole.backups.opening import Opened, OpenPart
 from opsconsole.model import Collection, DatabaseTarget, MongoDatabase, MongoStatus, RedisKeyspace, RedisStatus
 from opsconsole.operations.orders import RestoreOrder
+from opsconsole.operations.restore_servers import only
 from opsconsole.ui.screens import restore_pieces
 from opsconsole.ui.screens.restore_pieces import Choice, Piece, everything, order, pieces, wrong_name
 
@@ -144,17 +146,56 @@ def test_what_is_live_stands_beside_it() -> None:
     assert {one.now for one in PIECES if one.kind == "collection"} == {"-"}
 
 
-def test_several_servers_of_a_kind_are_restored_together() -> None:
-    import msgspec
+ARCHIVE = msgspec.structs.replace(MONGO, name="archive")
+QUEUE = msgspec.structs.replace(REDIS, name="queue")
+TWO = msgspec.structs.replace(OPENED, parts=(MONGO, ARCHIVE, REDIS, QUEUE, CONFIG))
 
-    other = msgspec.structs.replace(MONGO, name="archive")
-    queue = msgspec.structs.replace(REDIS, name="queue")
-    found = pieces(msgspec.structs.replace(OPENED, parts=(MONGO, other, REDIS, queue)))
-    assert [one.title for one in found if one.part == "mongo"] == [
-        "MongoDB: mongodb, archive",
-        "Users and roles of MongoDB",
-    ]
+
+def test_several_servers_are_chosen_one_by_one() -> None:
+    found = pieces(TWO)
+    assert [one.title for one in found if one.part == "mongo" and one.depth == 0] == [
+        "MongoDB mongodb", "MongoDB archive", "Users and roles of MongoDB"
+    ]  # fmt: skip
     assert next(one for one in found if one.key == "redis/7").held == "16 keys"
+    assert order("b", found, everything(found)) == RestoreOrder(backup="b")
+    mongo, archive, redis = (
+        next(one for one in found if one.key == key) for key in ("mongo mongodb", "mongo archive", "redis")
+    )
+    alone = everything(found).switched(mongo)
+    assert order("b", found, alone) == RestoreOrder(
+        backup="b", parts=("mongo", "redis"), servers=("archive", "redis", "queue")
+    )
+    assert order("b", found, alone.switched(redis)) == RestoreOrder(backup="b", parts=("mongo",), servers=("archive",))
+    stock = next(one for one in found if one.key == "mongo archive/stock")
+    assert order("b", found, Choice(leaves=stock.leaves)) == RestoreOrder(
+        backup="b", parts=("mongo",), servers=("archive",), databases=("stock",)
+    )
+    # What no order can say is said instead of guessed.
+    for choice in (everything(found).switched(stock), everything(found).named("shop", "other")):
+        assert order("b", found, choice) is None
+        assert "Of mongodb, archive only one" in restore_pieces.problem(found, choice)
+    assert not restore_pieces.problem(found, Choice(leaves=archive.leaves, into=(("shop", "other"),)))
+
+
+@given(st.sets(st.sampled_from(sorted(frozenset[str]().union(*(one.leaves for one in pieces(TWO)))))))
+def test_of_several_servers_what_is_ticked_is_what_is_taken(ticked: set[str]) -> None:
+    found, choice = pieces(TWO), Choice(leaves=frozenset(ticked))
+    wanted = order("b", found, choice)
+    if wanted is None:
+        assert restore_pieces.problem(found, choice) or not ticked - {"users"}
+        return
+    left = only(TWO, wanted).parts if not wanted.parts or "mongo" in wanted.parts else ()
+    taken = {
+        f"mongo {part.name}/{one.database}.{one.name}"
+        for part in left
+        if part.kind == "mongo"
+        for one in choose(part.collections, {}, databases=wanted.databases, collections=wanted.collections).taken(
+            part.collections
+        )
+    }
+    assert taken == {one for one in ticked if one.startswith("mongo ")}
+    if not wanted.parts or "redis" in wanted.parts:
+        assert [part.name for part in only(TWO, wanted).parts if part.kind == "redis"] == ["redis", "queue"]
 
 
 def test_names_that_no_database_can_have() -> None:

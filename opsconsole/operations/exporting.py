@@ -131,7 +131,7 @@ def _one_of(names: Sequence[str], wanted: str, having: Sequence[str], whose: str
     which = f"{len(left)} of them have" if left else "none of them has"
     raise SourceError(
         f"{whose} has {len(names)} MongoDB servers, and {which} all of what is asked for",
-        f"Name one with --server: {said}.",
+        f"Name one with --server: {said}." if left else f"Ask for what one of them has: {said}.",
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from opsconsole.backups import oplog_ranges, seconds
+from opsconsole.backups import manifest, oplog_ranges, seconds
 from opsconsole.backups.encryption import Keys
 from opsconsole.backups.findings import counted, some_of
 from opsconsole.backups.mongo_choosing import loadable
@@ -123,12 +123,17 @@ def up_to(found: Scope, backups: Sequence[Backup], order: RestoreOrder) -> Resto
     """The order with the backups that reach its moment. Raises SourceError for one outside of every range."""
     assert order.at is not None
     servers = [one.target.name for one in found.connections if one.target.kind == "mongodb"]
+    if unknown := sorted(set(order.servers) - set(servers)):
+        raise SourceError(f"this stack has no MongoDB {', '.join(unknown)}", f"It has: {', '.join(servers) or 'none'}.")
     shown = oplog_ranges.ranges(backups)
     chains = {
         name: chain
         for name in servers
         if (not order.servers or name in order.servers) and (chain := oplog_ranges.chain_to(backups, name, order.at))
     }
+    if len(chains) > 1:
+        having = {name: chain for name, chain in chains.items() if _has(found.directory / chain.base, name, order)}
+        chains = having if len(having) == 1 else chains
     if len(chains) > 1:
         raise SourceError(f"several servers can be restored to that second: {', '.join(chains)}", "Name one: --server.")
     if not chains:
@@ -141,6 +146,13 @@ def up_to(found: Scope, backups: Sequence[Backup], order: RestoreOrder) -> Resto
         )
     ((name, chain),) = chains.items()
     return msgspec.structs.replace(order, backup=chain.base, slices=chain.slices, parts=(MONGO,), servers=(name,))
+
+
+def _has(base: Path, server: str, order: RestoreOrder) -> bool:
+    """Whether a full backup has of this server what was chosen."""
+    chosen = {*order.databases, *(path.partition(".")[0] for path in order.collections)}
+    parts = [part for part in manifest.read(base).parts if part.kind == MONGO and part.name == server]
+    return bool(chosen) and any(chosen <= {one.database for one in part.collections} for part in parts)
 
 
 def undoing(directory: Path, operation: str = "") -> RestoreOrder:

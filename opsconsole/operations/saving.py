@@ -149,6 +149,11 @@ def _slices(found: Scope, to: Recipients, progress: _Progress, earlier: Sequence
 
     for number, connection in enumerate(one for one in found.connections if one.target.kind == "mongodb"):
         name = connection.target.name
+        if connection.target.database and not connection.target.service:
+            raise SourceError(
+                f"of {name} only the database {connection.target.database} is saved, and an oplog is of a whole server",
+                "Where the server is this stack's alone, say so: its address without a database, as uri of [mongodb].",
+            )
         after = resume(earlier, name)
         if not after:
             raise SourceError(

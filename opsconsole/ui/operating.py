@@ -171,8 +171,9 @@ class Operating:
 
         self.app.aside(look, found, "newest backup")
 
-    def export(self, backup: Backup, collections: Sequence[str], directory: str) -> None:
-        """Write collections of a backup as JSON into a directory, and say how that went."""
+    def export(self, backup: Backup, collections: Sequence[str], directory: str, server: str = "") -> None:
+        """Write collections of a backup as JSON into a directory, and say how that went. `server`: of several the one
+        that they are of."""
         site = self.site
         if site is None or self.refused(changes=True):
             return
@@ -183,7 +184,7 @@ class Operating:
             where = Path(directory).expanduser().absolute()
             if not where.is_dir():
                 return f"{where} is no directory; nothing was exported.", Tone.BAD
-            wanted = exporting.Wanted(backup=backup.id, paths=tuple(collections))
+            wanted = exporting.Wanted(backup=backup.id, paths=tuple(collections), server=server)
             try:
                 done = exporting.export(site.scope(), site.config(), wanted, where)
             except SourceError as error:

@@ -8,6 +8,7 @@ from textual.content import Content
 from opsconsole.backups.opening import Opened
 from opsconsole.text import printable
 from opsconsole.ui.keys import Action
+from opsconsole.ui.screens import restore_pieces
 from opsconsole.ui.screens.acting import ON_TOP
 from opsconsole.ui.screens.restore import RestoreScreen
 from opsconsole.ui.screens.restore_pieces import Choice, Piece
@@ -39,6 +40,11 @@ class ExportScreen(RestoreScreen):
 
     def at_first(self) -> Choice:
         return Choice()
+
+    def problem(self) -> str:
+        servers = restore_pieces.collections(self._pieces, self.choice)
+        several = f"Collections of one server at a time: {', '.join(servers)} may have some of the same name."
+        return several if len(servers) > 1 else ""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return action not in ("show_plan", "into", "keys") and super().check_action(action, parameters)

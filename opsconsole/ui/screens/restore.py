@@ -206,9 +206,15 @@ class RestoreScreen(ActingScreen):
         wanted = list(restore_pieces.said(self._pieces, self.choice))
         if not wanted:
             return [Content.styled("Nothing is chosen: Space chooses a piece, a all of them.", Tone.WARNING)]
+        if problem := self.problem():
+            return wrapped(f"{glyphs.warning} {problem}", width, style=Tone.WARNING)
         chosen = joined([(printable(one), Tone.STRONG) for one in wanted], f" {glyphs.dot} ")
         lines = chosen.wrap(max(8, width), overflow="fold")
         return [*lines, *wrapped(self.enter_said, width, style=Tone.MUTED)]
+
+    def problem(self) -> str:
+        """Why what is chosen cannot be had at once."""
+        return restore_pieces.problem(self._pieces, self.choice)
 
     # --- keys --------------------------------------------------------------------------------------
 
@@ -223,7 +229,7 @@ class RestoreScreen(ActingScreen):
         if action == "keys":
             return any(one.kind == "redis" for one in self._pieces)
         if action == "export":
-            return bool(restore_pieces.collections(self._pieces, self.choice))
+            return len(restore_pieces.collections(self._pieces, self.choice)) == 1
         if action == "fold":
             return any(one.kind == "collection" for one in self._pieces)
         return True
@@ -322,14 +328,15 @@ class RestoreScreen(ActingScreen):
         self.app.push_screen(AskingScreen("Which keys", said, hint, " ".join(self.choice.patterns)), named)
 
     def action_export(self) -> None:
-        paths = restore_pieces.collections(self._pieces, self.choice)
-        if not paths:
+        found = restore_pieces.collections(self._pieces, self.choice)
+        if len(found) != 1:
             return
+        ((server, paths),) = found.items()
         from opsconsole.ui.screens.asking import AskingScreen
 
         def chosen(directory: str | None) -> None:
             if directory:
-                self.console_app.operating.export(self.backup, paths, directory)
+                self.console_app.operating.export(self.backup, paths, directory, server)
 
         said = [f"{plural(len(paths), 'collection')} as JSON, one document in a line, into a directory that is there:"]
         hint = "Enter writes them, Esc does not. Nothing is overwritten."

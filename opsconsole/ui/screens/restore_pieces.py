@@ -36,6 +36,7 @@ class Piece:
     held: str = ""
     now: str = ""
     leaves: frozenset[str] = frozenset()
+    servers: tuple[str, ...] = ()  # of several that it belongs to; () where there is one of MongoDB
 
     @property
     def database(self) -> str:
@@ -73,8 +74,11 @@ def everything(pieces: Sequence[Piece]) -> Choice:
 
 
 def order(backup: str, pieces: Sequence[Piece], choice: Choice) -> RestoreOrder | None:
-    """What the boxes say; None when nothing is chosen. Users alone are nothing: they come with data of MongoDB."""
+    """What the boxes say; None when nothing is chosen, or what no order can say (`problem`). Users alone are nothing:
+    they come with data of MongoDB."""
     on = choice.leaves
+    if problem(pieces, choice):
+        return None
     kinds = tuple(
         kind
         for kind in ("mongo", "redis", "files", "config")
@@ -92,14 +96,38 @@ def order(backup: str, pieces: Sequence[Piece], choice: Choice) -> RestoreOrder 
     return _parts(wanted, pieces, choice)
 
 
+def problem(pieces: Sequence[Piece], choice: Choice) -> str:
+    """Why what is chosen has to be chosen one after the other; "" when it has not."""
+    touched = _touched(pieces, choice)
+    if len(touched) < 2 or (all(one.leaves <= choice.leaves for one in touched) and not choice.into):
+        return ""
+    names = ", ".join(one.name for one in touched)
+    return f"Of {names} only one can be restored in part, or to another name, at a time: leave the others out."
+
+
+def _touched(pieces: Sequence[Piece], choice: Choice) -> list[Piece]:
+    """The servers of MongoDB that something is chosen of."""
+    return [one for one in pieces if one.kind == "mongo" and one.leaves & choice.leaves]
+
+
+def _servers(pieces: Sequence[Piece], choice: Choice) -> tuple[str, ...]:
+    """Those that have to be named, with those of Redis beside them; () where all are meant."""
+    touched = _touched(pieces, choice)
+    if len(touched) == len([one for one in pieces if one.kind == "mongo"]):
+        return ()
+    redis = [one for one in pieces if one.kind == "redis" and one.leaves & choice.leaves]
+    return tuple(name for one in (*touched, *redis) for name in one.servers) if touched else ()
+
+
 def _parts(wanted: RestoreOrder, pieces: Sequence[Piece], choice: Choice) -> RestoreOrder:
     import msgspec
 
     databases: list[str] = []
     collections: list[str] = []
     on = choice.leaves
-    if _is_partial("mongo", pieces, on):
-        for one in (piece for piece in pieces if piece.kind == "database"):
+    touched = _touched(pieces, choice)
+    if any(not one.leaves <= on for one in touched):
+        for one in (piece for piece in pieces if piece.kind == "database" and piece.leaves & on):
             if one.leaves <= on:
                 databases.append(one.name)
             else:
@@ -111,6 +139,7 @@ def _parts(wanted: RestoreOrder, pieces: Sequence[Piece], choice: Choice) -> Res
     files = [one.name for one in pieces if one.kind == "files" and one.leaves & on]
     return msgspec.structs.replace(
         wanted,
+        servers=_servers(pieces, choice),
         databases=tuple(databases),
         collections=tuple(collections),
         to=tuple((old, new) for old, new in choice.into if old in there),
@@ -119,10 +148,15 @@ def _parts(wanted: RestoreOrder, pieces: Sequence[Piece], choice: Choice) -> Res
     )
 
 
-def collections(pieces: Sequence[Piece], choice: Choice) -> tuple[str, ...]:
-    """Those that are ticked and hold documents, as "database.collection"."""
-    ticked = (one for one in pieces if one.kind == "collection" and one.key in choice.leaves)
-    return tuple(one.name for one in ticked if one.held != _VIEW)
+def collections(pieces: Sequence[Piece], choice: Choice) -> dict[str, tuple[str, ...]]:
+    """Those that are ticked and hold documents, as "database.collection", by the server that they are of ("" where
+    there is one)."""
+    found: dict[str, tuple[str, ...]] = {}
+    for one in pieces:
+        if one.kind == "collection" and one.key in choice.leaves and one.held != _VIEW:
+            server = one.servers[0] if one.servers else ""
+            found[server] = (*found.get(server, ()), one.name)
+    return found
 
 
 def _is_partial(kind: str, pieces: Sequence[Piece], on: frozenset[str]) -> bool:
@@ -149,10 +183,11 @@ def pieces(opened: Opened, databases: Sequence[DatabaseStatus] = ()) -> tuple[Pi
     by_kind: dict[str, list[OpenPart]] = {}
     for part in opened.parts:
         by_kind.setdefault(part.kind, []).append(part)
-    if servers := by_kind.get("mongo"):
-        found += _mongo(servers, databases)
-    if servers := by_kind.get("redis"):
-        found += _redis(servers, databases)
+    servers = by_kind.get("mongo", [])
+    for one in servers:
+        found += _mongo(one, databases, several=len(servers) > 1)
+    if of_redis := by_kind.get("redis"):
+        found += _redis(of_redis, databases)
     found += [_files(part) for part in by_kind.get("files", ())]
     if by_kind.get("config"):
         found.append(_leaf("config", "config", "config", "config", "Configuration", held="compose, env"))
@@ -161,20 +196,16 @@ def pieces(opened: Opened, databases: Sequence[DatabaseStatus] = ()) -> tuple[Pi
     return tuple(found)
 
 
-def _mongo(parts: Sequence[OpenPart], databases: Sequence[DatabaseStatus]) -> list[Piece]:
-    """Of one server database by database; several are restored together."""
-    if len(parts) > 1:
-        names = ", ".join(part.name for part in parts)
-        held = plural(sum(len(part.collections) for part in parts), "collection")
-        return [_leaf("mongo", "mongo", "mongo", "mongo", f"MongoDB: {names}", held=held)]
-    part = parts[0]
+def _mongo(part: OpenPart, databases: Sequence[DatabaseStatus], *, several: bool) -> list[Piece]:
+    """Of one server: all of it, its databases, their collections."""
     live = live_documents(databases, part.name)
+    root, servers = (f"mongo {part.name}", (part.name,)) if several else ("mongo", ())
     below: list[Piece] = []
     for database in sorted({one.database for one in part.collections}):
         there = sorted((one for one in part.collections if one.database == database), key=lambda one: one.name)
         leaves = [
             Piece(
-                key=f"mongo/{one.database}.{one.name}",
+                key=f"{root}/{one.database}.{one.name}",
                 kind="collection",
                 part="mongo",
                 name=f"{one.database}.{one.name}",
@@ -182,13 +213,14 @@ def _mongo(parts: Sequence[OpenPart], databases: Sequence[DatabaseStatus]) -> li
                 depth=2,
                 held=_VIEW if one.kind == "view" else plural(one.documents, "document"),
                 now=_documents_now(live, f"{one.database}.{one.name}", one.kind),
-                leaves=frozenset({f"mongo/{one.database}.{one.name}"}),
+                leaves=frozenset({f"{root}/{one.database}.{one.name}"}),
+                servers=servers,
             )
             for one in there
         ]
         below.append(
             Piece(
-                key=f"mongo/{database}",
+                key=f"{root}/{database}",
                 kind="database",
                 part="mongo",
                 name=database,
@@ -197,13 +229,14 @@ def _mongo(parts: Sequence[OpenPart], databases: Sequence[DatabaseStatus]) -> li
                 held=plural(sum(one.documents for one in there), "document"),
                 now=_sum_now(live, database),
                 leaves=frozenset(one.key for one in leaves),
+                servers=servers,
             )
         )
         below += leaves
-    own = frozenset(one.key for one in below if one.kind == "collection") or frozenset({"mongo"})
+    own = frozenset(one.key for one in below if one.kind == "collection") or frozenset({root})
     held_all = plural(len(part.collections), "collection")
-    top = Piece("mongo", "mongo", "mongo", part.name, f"MongoDB{_of(part, 'mongodb')}", held=held_all, leaves=own)
-    return [top, *below]
+    title = f"MongoDB {part.name}" if several else f"MongoDB{_of(part, 'mongodb')}"
+    return [Piece(root, "mongo", "mongo", part.name, title, held=held_all, leaves=own, servers=servers), *below]
 
 
 def _documents_now(live: dict[str, int | None] | None, path: str, kind: str) -> str:
@@ -250,7 +283,9 @@ def _redis(parts: Sequence[OpenPart], databases: Sequence[DatabaseStatus]) -> li
     leaves = frozenset(one.key for one in below) or frozenset({"redis"})
     live_all = UNKNOWN if now is None else count(sum(now.values()))
     total = plural(sum(held.values()), "key")
-    return [Piece("redis", "redis", "redis", "redis", f"Redis{names}", held=total, now=live_all, leaves=leaves), *below]
+    own = tuple(part.name for part in parts)
+    top = Piece("redis", "redis", "redis", "redis", f"Redis{names}", 0, total, live_all, leaves, own)
+    return [top, *below]
 
 
 def _files(part: OpenPart) -> Piece:
