@@ -4,7 +4,7 @@ Every way that the settings name is taken: a program, an address that gets JSON,
 them is told and stops none of the others. A program learns:
 
     OPSCONSOLE_EVENT       failed, done, backup-too-old, backup-good-again, test, alert-firing, alert-worse,
-                           alert-resolved
+                           alert-resolved, incident-declared, incident-priority, incident-closed
     OPSCONSOLE_TITLE       one line
     OPSCONSOLE_TEXT        all of it, in lines
     OPSCONSOLE_STACK       name of the stack
@@ -51,6 +51,9 @@ class Event(StrEnum):
     ALERT_FIRING = "alert-firing"
     ALERT_WORSE = "alert-worse"
     ALERT_RESOLVED = "alert-resolved"
+    INCIDENT_DECLARED = "incident-declared"
+    INCIDENT_PRIORITY = "incident-priority"
+    INCIDENT_CLOSED = "incident-closed"
 
 
 class Message(Record, frozen=True):

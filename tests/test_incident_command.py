@@ -34,6 +34,32 @@ def test_the_record_is_written_without_an_engine(stack: Path, capsys: pytest.Cap
     assert "P1 already" in capsys.readouterr().err
 
 
+def test_everybody_of_notify_is_told_once_of_each_step(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program = stack / "tell.sh"
+    program.write_text('#!/bin/sh\necho "$OPSCONSOLE_EVENT $OPSCONSOLE_SEVERITY $OPSCONSOLE_TITLE" >> told\n')
+    program.chmod(0o755)
+    settings = stack / "opsconsole.toml"
+    settings.write_text('[notify]\ncommand = ["./tell.sh"]\n')
+    assert run(stack, "declare", "P2", "bookings", "fail") == 0
+    assert "Told by command." in capsys.readouterr().out
+    assert run(stack, "note", "asked") == 0 and run(stack, "escalate") == 0
+    assert run(stack, "escalate", "--to", "P1") == 0  # it is one already
+    assert run(stack, "close", "--yes", "a disk") == 0
+    told = (stack / "told").read_text().splitlines()
+    assert told == [
+        "incident-declared critical P2 incident i1 is open: bookings fail",
+        "incident-priority critical P1 incident i1 has another priority: bookings fail",
+        "incident-closed critical P1 incident i1 is closed: bookings fail",
+    ]
+    assert [one.text for one in records.read(stack, "i1").entries if one.event == "told"] == ["told by command"] * 3
+    program.write_text("#!/bin/sh\necho the pager is off; exit 7\n")
+    assert run(stack, "declare", "P3", "again") == 0
+    assert "NOT told by command: the program of [notify] failed with exit code 7" in capsys.readouterr().out
+    settings.write_text('[notify]\ncommand = ["./tell.sh"]\nincidents = false\n')
+    assert run(stack, "close", "--yes") == 0
+    assert "told" not in capsys.readouterr().out
+
+
 def test_what_is_red_keeps_an_incident_open_until_somebody_says_so(
     stack: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -88,6 +88,7 @@ async def test_a_drill_from_the_alert_to_the_mended_state(tmp_path: Path) -> Non
         await shows(app, "Checklists of i1", "Check the status of the system")
         await pilot.press("enter")
         await until(lambda: "status" in records.read(tmp_path, "i1").ticks)
+        await shows(app, f"{records.read(tmp_path, 'i1').ticks['status'].at.astimezone():%H:%M} ")
         await pilot.press("enter")
         await until(lambda: "status" not in records.read(tmp_path, "i1").ticks)
         await pilot.press("escape", "n")
@@ -166,6 +167,8 @@ async def test_the_key_of_a_way_leads_to_its_plan_and_nothing_runs(
 async def test_an_incident_is_opened_from_the_alert_under_the_cursor(tmp_path: Path) -> None:
     slow = msgspec.structs.replace(DOWN, rule="response-time", subject="api", message="api answers in 3 s",
                                    severity=Severity.WARNING)  # fmt: skip
+    settings = '[notify]\ncommand = ["sh", "-c", "echo $OPSCONSOLE_EVENT >> told"]\n'
+    (tmp_path / "opsconsole.toml").write_text(settings)
     app = ConsoleApp(feed(DOWN, slow), clock=lambda: NOW, site=Site(directory=tmp_path))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(lambda: app.operating.looked)
@@ -175,8 +178,27 @@ async def test_an_incident_is_opened_from_the_alert_under_the_cursor(tmp_path: P
         await shows(app, "Declare an incident")
         assert app.screen.query_one(Input).value == "P2 api answers in 3 s"
         await pilot.press("enter")
-        await until(lambda: records.all_incidents(tmp_path))
+        await shows(app, "It is declared. The clock runs. Told by command.")
         assert records.read(tmp_path, "i1").title == "api answers in 3 s"
+        assert (tmp_path / "told").read_text() == "incident-declared\n"
+
+
+async def test_earlier_incidents_are_listed_while_none_is_open_and_their_reports_can_be_read(tmp_path: Path) -> None:
+    for title in ("the disk was full", "bookings failed"):
+        one = records.declare(tmp_path, title, Priority.P2, "mina")
+        records.close(tmp_path, one.name, "mina", "made room")
+    app = ConsoleApp(feed(), clock=lambda: NOW, site=Site(directory=tmp_path), read_only=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(lambda: app.operating.looked)
+        await pilot.press("exclamation_mark")
+        await shows(app, "2 of them; p reads their reports", "bookings failed: made room", "the disk was full")
+        await pilot.press("p")
+        await shows(app, "Earlier incidents, newest first")
+        await pilot.press("j", "enter")
+        await shows(app, "# Incident i1: the disk was full", "Resolution: made room")
+        await pilot.press("escape")
+        await until(lambda: isinstance(app.screen, IncidentScreen))
+    assert app.faults == []
 
 
 async def test_read_only_looks_and_offers_no_key_that_writes(tmp_path: Path) -> None:

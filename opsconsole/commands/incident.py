@@ -105,7 +105,17 @@ def _declare(arguments: argparse.Namespace, site: Site) -> int:
         priority = priority or fitting(evidence)
     made = records.declare(site.directory, title, priority, _who(), red)
     print(printable(f"{made.name} is open. {words(made.priority)}. {made.title}"))
+    _tell(site, made, "incident-declared")
     return 0
+
+
+def _tell(site: Site, incident: Incident, event: str) -> None:
+    from opsconsole.incident_room import telling
+    from opsconsole.notifying import Event
+
+    said = telling.tell(site.directory, site.config(), site.project or site.directory.name, incident, Event(event))
+    if said:
+        print(printable(said))
 
 
 def _title(evidence: Evidence, subject: str | None) -> str:
@@ -152,6 +162,8 @@ def _escalate(arguments: argparse.Namespace, site: Site) -> int:
     else:
         after = records.escalate(site.directory, one.name, _who(), arguments.why)
     print(f"{one.name} is {words(after.priority)}")
+    if after.priority is not one.priority:
+        _tell(site, after, "incident-priority")
     return 0
 
 
@@ -162,8 +174,9 @@ def _close(arguments: argparse.Namespace, site: Site) -> int:
     red = _evidence(arguments, site).red
     if red and not arguments.yes:
         raise SourceError(f"{one.name} was not closed: {len(red)} things are still red: {red[0]}", "--yes closes it.")
-    records.close(site.directory, one.name, _who(), " ".join(arguments.words), red)
+    closed = records.close(site.directory, one.name, _who(), " ".join(arguments.words), red)
     print(f"{one.name} is closed; `opsconsole incident report {one.name}` writes the report")
+    _tell(site, closed, "incident-closed")
     return 0
 
 

@@ -210,11 +210,15 @@ class CopySection(Section, frozen=True):
 
 
 class NotifySection(Section, frozen=True):
-    """Who is told when something scheduled fails, when the newest good backup is too old, and what alerts do."""
+    """Who is told when something scheduled fails, when the newest good backup is too old, what alerts do, and of
+    incidents."""
 
     on: Annotated[
         Literal["failure", "always"], Meta(description='"failure", or "always": also of each run that went well.')
     ] = "failure"
+    incidents: Annotated[
+        bool, Meta(description="Also that an incident is declared, gets another priority or is closed.")
+    ] = True
     command: Annotated[
         tuple[str, ...], Meta(description="Program of your own, a list of words; it gets the facts as variables.")
     ] = ()

@@ -17,7 +17,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     n: int
     at: datetime
-    event: str  # declare, note, tick, untick, priority, action, saw, close, reopen
+    event: str  # declare, note, tick, untick, priority, action, saw, told, close, reopen
     who: str = ""  # `mina (as root) from 10.0.0.7`
     text: str = ""  # one line
     priority: Priority | None = None
@@ -126,6 +126,8 @@ def said(one: Entry) -> str:
             return f"{one.text}{why}{by}"
         case "close":
             return f"closed{by}" + (f": {one.text}" if one.text else "")
+        case "told":
+            return one.text
         case "reopen":
             return f"opened again{by}" + (f": {one.text}" if one.text else "")
         case _:

@@ -62,6 +62,8 @@ class IncidentScreen(ActingScreen):
                changes=True, opens=True, palette=False),
         Action("logs", ("l",), "logs", "Leave for the logs of what is ill.", footer=2, palette=False),
         Action("report", ("S",), "save report", "Save the report as Markdown to a file.", footer=7, palette=False),
+        Action("earlier", ("p",), "earlier", "Pick an earlier incident, and read its report.", footer=6, opens=True,
+               palette=False),
         Action("bundle", ("B",), "bundle", "Collect logs, inspects, a Snapshot and journals in one file, masked.",
                footer=8, changes=True, opens=True, palette=False),
         Action("close", ("escape", "q"), "back", "Go back; the incident stays open.", footer=1, palette=False),
@@ -79,6 +81,7 @@ class IncidentScreen(ActingScreen):
         self.room = room
         self.incident: Incident | None = None  # that is open
         self.last: Incident | None = None  # the newest, open or closed
+        self.earlier: Sequence[Incident] = ()  # that are closed, newest first
         self._about = about
         self.evidence: Evidence | None = None
         self.recommendations: Sequence[Recommendation] = ()
@@ -143,6 +146,7 @@ class IncidentScreen(ActingScreen):
         if since == self._written:  # else what was written since is newer than what was read
             self.incident = next((one for one in incidents if one.is_open), None)
             self.last = self.incident or next(iter(incidents), None)
+            self.earlier = [one for one in incidents if not one.is_open]
         if problem:
             self._tell(problem, Tone.BAD)
         self._say()
@@ -165,12 +169,14 @@ class IncidentScreen(ActingScreen):
         learnt = self._known is not None
         evidence = gather(snapshot, self._known or Known(), self.console_app.clock())
         found = recommend(evidence) if learnt or self.room is None else ()
-        incident, glyphs = self.incident, self.glyphs
+        incident, earlier, glyphs = self.incident, self.earlier, self.glyphs
         offered = bool(self.recommendations), self._ill_services()
         self.evidence, self.recommendations = evidence, found
         if offered != (bool(found), self._ill_services()):
             self.say_keys()
-        self.sheet.paint(lambda width: incident_lines.lines(evidence, found, incident, width, glyphs, learnt=learnt))
+        self.sheet.paint(lambda width: incident_lines.lines(
+            evidence, found, incident, width, glyphs, learnt=learnt, earlier=earlier
+        ))  # fmt: skip
 
     def _tell(self, text: str, tone: Tone) -> None:
         """What the last key came to: here, and among the messages."""
@@ -194,6 +200,8 @@ class IncidentScreen(ActingScreen):
             return self.room is not None and self.incident is None
         if action in ("note", "ticks", "close_incident"):
             return self.incident is not None
+        if action == "earlier":
+            return bool(self.earlier)
         if action == "report":
             return self.last is not None
         if action == "bundle":
@@ -287,6 +295,7 @@ class IncidentScreen(ActingScreen):
         self._write(
             lambda room, who: records.declare(room.directory, title, Priority(first.upper()), who, red),
             "It is declared. The clock runs.",
+            lambda incident: self._inform(incident, "incident-declared"),
         )
 
     def _ill_services(self) -> list[str]:
@@ -336,7 +345,11 @@ class IncidentScreen(ActingScreen):
 
         def agreed(yes: bool | None) -> None:
             if yes:
-                self._write(lambda room, who: records.escalate(room.directory, name, who), "Escalated.")
+                self._write(
+                    lambda room, who: records.escalate(room.directory, name, who),
+                    "Escalated.",
+                    lambda incident: self._inform(incident, "incident-priority"),
+                )
 
         self.console_app.push_screen(AgreeScreen("Raise the priority by one?", said, "Escalate"), agreed)
 
@@ -354,6 +367,7 @@ class IncidentScreen(ActingScreen):
                 self._write(
                     lambda room, who: records.close(room.directory, name, who, text, red),
                     f"{name} is closed. S saves its report.",
+                    lambda incident: self._inform(incident, "incident-closed"),
                 )
 
         self.console_app.push_screen(
@@ -389,6 +403,8 @@ class IncidentScreen(ActingScreen):
                 return
             self._written += 1
             self.incident, self.last = (found if found.is_open else None), found
+            if not found.is_open:
+                self.earlier = [found, *(one for one in self.earlier if one.name != found.name)]
             if said:
                 self._tell(said, Tone.GOOD)
             self._say()
@@ -397,9 +413,43 @@ class IncidentScreen(ActingScreen):
 
         self.console_app.in_background(write, written, "write the incident's record")
 
+    def _inform(self, incident: Incident, event: str) -> None:
+        """Tell everybody of `[notify]`, and say here who was told. A drill tells nobody."""
+        room, site, snapshot = self.room, self.console_app.operating.site, self.console_app.snapshot
+        if room is None or room.drill or site is None:
+            return
+        stack = snapshot.stack.name if snapshot is not None and snapshot.stack is not None else site.directory.name
+
+        def tell() -> str:
+            from opsconsole.config import ConfigError
+            from opsconsole.incident_room import telling
+            from opsconsole.notifying import Event
+
+            try:
+                return telling.tell(room.directory, site.config(), stack, incident, Event(event))
+            except ConfigError as error:
+                return f"Nobody was told: {error}"
+
+        def told(said: str) -> None:
+            if said and self.is_mounted:
+                failed = "NOT told" in said or "Nobody" in said
+                self._tell(f"{self._said[0]} {said}".strip(), Tone.BAD if failed else Tone.GOOD)
+
+        self.console_app.in_background(tell, told, "tell of the incident")
+
     def action_report(self) -> None:
         if self.room is not None and self.last is not None:
             incident_saving.save_report(self.console_app, self.room, self.last, self._tell)
+
+    def action_earlier(self) -> None:
+        from opsconsole.ui.screens.incident_past import EarlierScreen, ReportScreen
+
+        def read(one: Incident | None) -> None:
+            snapshot = self.console_app.snapshot
+            if one is not None and self.room is not None and snapshot is not None:
+                self.console_app.push_screen(ReportScreen(self.room, one, snapshot))
+
+        self.console_app.push_screen(EarlierScreen(self.earlier), read)
 
     def action_bundle(self) -> None:
         if self.room is not None and self.last is not None:

@@ -16,11 +16,12 @@ from opsconsole.incident.recommendation import Recommendation
 from opsconsole.incident.snippets import Snippet, snippets
 from opsconsole.text import printable
 from opsconsole.ui.widgets.lines import fit, section, wrapped
-from opsconsole.ui.wording import Glyphs, Tone, clock, duration, plural, sign
+from opsconsole.ui.wording import Glyphs, Tone, clock, duration, moment, plural, sign
 
 AIRY = 100  # cells from which an empty line stands between the parts
 MOST_RED = 6
 MOST_CHANGES = 14
+MOST_EARLIER = 5
 _FIRST, _OTHERS = 4, 2  # lines of evidence of the first recommendation, and of those after it
 
 _WORDS = {
@@ -65,8 +66,9 @@ def lines(
     glyphs: Glyphs,
     *,
     learnt: bool = True,
+    earlier: Sequence[Incident] = (),
 ) -> list[Content]:
-    """The whole page. `learnt` is False until files and journals were read."""
+    """The whole page. `learnt` is False until files and journals were read; `earlier`: shown while none is open."""
     found: list[Content] = []
     if incident is not None:
         found += wrapped(f"{incident.title}", width, style=Tone.STRONG)
@@ -78,6 +80,8 @@ def lines(
     ]
     if incident is not None:
         parts += [_checklists(incident, width, glyphs), _notes(incident, width, glyphs)]
+    elif earlier:
+        parts.append(_earlier(earlier, evidence.now, width, glyphs))
     for part in (*parts, _pages(snippets(evidence), width, glyphs)):
         if found and width >= AIRY:
             found.append(Content(""))
@@ -195,6 +199,15 @@ def _notes(incident: Incident, width: int, glyphs: Glyphs) -> Iterable[Content]:
     yield _part("Said and done", width, glyphs, "n writes a note")
     for one in said[-MOST_CHANGES:]:
         yield from _hanging(Content.styled(f"{one.at.astimezone():%H:%M:%S} ", Tone.MUTED), course.said(one), width)
+
+
+def _earlier(incidents: Sequence[Incident], now: datetime, width: int, glyphs: Glyphs) -> Iterable[Content]:
+    yield _part("Earlier incidents", width, glyphs, f"{len(incidents)} of them; p reads their reports")
+    for one in incidents[:MOST_EARLIER]:
+        declared = moment(one.declared_at, now) if one.declared_at else ""
+        head = Content.styled(f"{one.name:<4} {one.priority}  {declared}  ", Tone.MUTED)
+        said = f"{one.title}: {one.resolution}" if one.resolution else one.title
+        yield from _hanging(head, f"{said} ({duration(one.age(now))})", width, most=2)
 
 
 # --- the runbook's pages ---------------------------------------------------------------------------

@@ -34,7 +34,7 @@ class TickScreen(PickingScreen[Item, None]):
                 Column("mark", "", 1, self._mark, sortable=False),
                 Column("part", "Part", 17, lambda one: (one.part, Tone.MUTED), priority=2, sortable=False),
                 Column("text", "What", 30, lambda one: one.text, grow=True, most=80, sortable=False),
-                Column("by", "Done by", 16, self._by, priority=1, grow=True, most=40, sortable=False),
+                Column("by", "Done", 20, self._by, priority=1, sortable=False),
             ),
             key=lambda one: one.key,
             marks=False,
@@ -47,7 +47,7 @@ class TickScreen(PickingScreen[Item, None]):
 
     def _by(self, one: Item) -> CellText:
         tick = self._incident.ticks.get(one.key)
-        return f"{tick.who}, {tick.at.astimezone():%H:%M}" if tick else ""
+        return f"{tick.at.astimezone():%H:%M} {tick.who}" if tick else ""  # the time is not what is cut off
 
     def records(self) -> list[Item]:
         return list(self._incident.items)
