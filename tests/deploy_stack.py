@@ -107,8 +107,8 @@ class DeployStack(OperationStack):
         return facts.look(self.directory, self.config())
 
     def plan(self) -> Plan:
-        look = self.look()
-        return deploy_plans.deploy(look, self.config(), deploy_look.learn(self.directory, look))
+        look, config = self.look(), self.config()
+        return deploy_plans.deploy(look, config, deploy_look.learn(self.directory, look, config.deploy.scratch))
 
     def rollback(self, to: str = "") -> Plan:
         look = self.look()

@@ -22,7 +22,7 @@ CANARY = "canary-4711-opensesame"
 INLINE_CANARY = "finch-0815-openbarley"
 FIXTURE = "opsconsole-fixture/app:1"
 STUBBORN = '["sh", "-c", "echo started with $$WEB_TOKEN; trap : TERM; while :; do sleep 1; done"]'
-HELD = '["sh", "-c", "trap asked=1 TERM; until [ \\"$$asked\\" ] && [ -e /let-go ]; do sleep 0.2; done"]'
+HELD = '["sh", "-c", "trap asked=1 TERM; until [ \\"$$asked\\" ] && [ -e /tmp/let-go ]; do sleep 0.2; done"]'
 _numbers = itertools.count(1)
 
 COMPOSE = """
@@ -86,11 +86,11 @@ class OperationStack:
 
     def let_go(self) -> None:
         """A stop of the service that is held may go on, now and later."""
-        self.compose("exec", "--no-TTY", "web", "touch", "/let-go")
+        self.compose("exec", "--no-TTY", "web", "touch", "/tmp/let-go")
 
     def hold(self) -> None:
         """The next stop of the service that is held waits again."""
-        self.compose("exec", "--no-TTY", "web", "rm", "-f", "/let-go")
+        self.compose("exec", "--no-TTY", "web", "rm", "-f", "/tmp/let-go")
 
     def look(self) -> facts.Look:
         return facts.look(self.directory, Config())

@@ -46,15 +46,15 @@ services:
       - sh
       - -c
       - |
-        echo : > /ill  # well after each start
-        mkdir -p /www/cgi-bin
-        cat > /www/cgi-bin/health << 'END'
+        echo : > /tmp/ill  # well after each start
+        mkdir -p /tmp/www/cgi-bin
+        cat > /tmp/www/cgi-bin/health << 'END'
         #!/bin/sh
-        . /ill
+        . /tmp/ill
         printf 'Status: %s\\r\\n\\r\\nhello\\n' "$${{status:-200 OK}}"
         END
-        chmod 755 /www/cgi-bin/health
-        exec httpd -f -p 80 -h /www
+        chmod 755 /tmp/www/cgi-bin/health
+        exec httpd -f -p 80 -h /tmp/www
     restart: unless-stopped
     stop_grace_period: 1s
     ports: ["127.0.0.1:{web}:80"]
@@ -124,11 +124,11 @@ def stack(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def test_a_slow_and_failing_endpoint_is_restarted_from_the_screen(stack: Small) -> None:
     with console_of(stack) as console:
-        stack.in_web("echo 'sleep 3' > /ill")
+        stack.in_web("echo 'sleep 3' > /tmp/ill")
         see_it(console, re.compile(r"web answers in \d\.\d s on average \(limit 0\.6 s\)"), "1 Restart web")
         console.wait_for("Performance degradation")
         console.esc("Performance degradation")
-        stack.in_web("echo 'status=\"503 Service Unavailable\"' > /ill")
+        stack.in_web("echo 'status=\"503 Service Unavailable\"' > /tmp/ill")
         see_it(console, "web fails: answers 503 Service Unavailable", "probes in 5 minutes (limit 5 %)")
         console.wait_for("Performance degradation", "a restart hides what it was", "1 Restart web")
         declare(console, "P1")  # nothing else answers from outside

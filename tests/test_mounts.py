@@ -384,7 +384,8 @@ def test_the_same_configuration_leaves_nothing_behind(today: dict[str, list[Moun
         [running(name, *has) for name, has in today.items()], [wanted(name, *has) for name, has in today.items()]
     )
     assert not any(one.left_behind for one in mounts.compare(found))
-    assert {one.effect for one in mounts.compare(found)} <= {Effect.SAFE, Effect.LOST}
-    lost = {one.name for one in mounts.compare(found) if one.effect is Effect.LOST}
+    assert {one.effect for one in mounts.compare(found)} <= {Effect.SAFE, Effect.LOST, Effect.REPLACED}
+    gone = {one.name for one in mounts.compare(found) if one.effect is not Effect.SAFE}
     in_containers = [row for row in found.volumes if row.kind in (VolumeKind.TMPFS, VolumeKind.LAYER)]
-    assert len(lost) == len({(row.used_by[0].service, row.used_by[0].destination) for row in in_containers})
+    assert not any(one.database for one in mounts.compare(found) if one.effect is Effect.REPLACED)
+    assert len(gone) == len({(row.used_by[0].service, row.used_by[0].destination) for row in in_containers})

@@ -94,7 +94,7 @@ def test_every_piece_of_data_is_named_with_what_becomes_of_it() -> None:
         ("/srv/shop/uploads", Effect.SAFE, False),
         ("store:/data/db", Effect.SAFE, True),
         ("store:/data/configdb", Effect.SAFE, True),
-        ("store:/cache", Effect.LOST, False),
+        ("store:/cache", Effect.REPLACED, False),
         ("store:/data", Effect.LOST, False),
         ("store:/scratch", Effect.LOST, False),
         ("cache", Effect.LOST, False),
@@ -119,6 +119,7 @@ def test_files_that_are_in_no_volume_are_named() -> None:
     assert [(one.name, one.what) for one in made.data] == [
         ("store:/data", "files inside the container"), ("shop-web-1", "2 files in no volume")
     ]  # fmt: skip
+    assert made.to_accept == ("shop", "store:/data", "shop-web-1"), "--yes answers for none of it"
     assert "shop-web-1   2 files in no volume, LOST: /a, /b" in as_text(made) and "shop-api-1" in made.notes[1]
 
 
@@ -311,9 +312,14 @@ def test_remove_and_what_it_leaves(
     assert f"--accept-loss {project}" in capsys.readouterr().err
     assert main(["remove", "--yes", "--accept-loss", project, *here]) == 2
     assert "--accept-loss cache:/data" in capsys.readouterr().err
+    most = ["--yes", "--accept-loss", project, "--accept-loss", "cache:/data"]
+    assert main(["remove", *most, *here]) == 2
+    said = capsys.readouterr().err
+    assert f"{project}-web-1: 1 file in no volume would be lost and no backup holds it (/home/web/forgotten)" in said
+    assert f"--accept-loss {project}-web-1" in said
     assert len(mine(engine, "container", project)) == 6
 
-    agreed = ["--yes", "--accept-loss", project, "--accept-loss", "cache:/data"]
+    agreed = [*most, "--accept-loss", f"{project}-web-1"]
     assert main(["remove", *agreed, *here]) == 0
     assert mine(engine, "container", project) == [outside]
     assert engine.docker("inspect", "--format", "{{.State.Running}}", outside) == "true"

@@ -30,14 +30,14 @@ class NotConfirmed(SourceError):
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", action="store_true", help="print the plan and end; nothing is done")
     parser.add_argument("--json", action="store_true", help="the plan, or the journal's records, as JSON")
-    parser.add_argument("-y", "--yes", action="store_true", help="answer the question (not where data is lost)")
+    parser.add_argument("-y", "--yes", action="store_true", help="answer the question (not where something is LOST)")
     parser.add_argument(
         "--accept-loss",
         action="append",
         default=[],
         metavar="NAME",
-        help="agree that this volume or database is lost or left behind, or that this stack is removed; the plan says "
-        "which",
+        help="agree that what has this name is lost, that this database is left behind, or that this stack is removed; "
+        "the plan says which",
     )
 
 
@@ -104,7 +104,10 @@ def confirm(plan: Plan, *, yes: bool, accepted: Sequence[str]) -> None:
             continue
         becomes = plan.what_becomes_of(name)
         if not asks or yes:
-            raise NotConfirmed(f"{becomes}; nothing was done", f"Agree with: --accept-loss {shlex.quote(name)}")
+            files = any(one.name == name and one.in_container for one in plan.data)
+            scratch = ", or name its directory once as one that may go (scratch under [deploy] in opsconsole.toml)"
+            agree = f"Agree with: --accept-loss {shlex.quote(name)}{scratch if files else ''}"
+            raise NotConfirmed(f"{becomes}; nothing was done", agree)
         if input(f"{printable(becomes)}. Type its name to agree: ").strip() != name:
             raise NotConfirmed("not confirmed; nothing was done")
     if yes:

@@ -247,6 +247,13 @@ class DeploySection(Section, frozen=True):
     soak_seconds: Annotated[
         float, Meta(description="Watch so long after the last gate before it is good; 0 does not.", ge=0)
     ] = 60.0
+    engine_seconds: Annotated[
+        float, Meta(description="Seconds that the way back waits for an engine that does not answer.", ge=0)
+    ] = 90.0
+    scratch: Annotated[
+        tuple[str, ...],
+        Meta(description="Directories inside of containers whose files may go with them; others are said to be LOST."),
+    ] = ()
     keep_releases: Annotated[int, Meta(description="So many good releases are kept to go back to.", ge=2)] = 5
 
 

@@ -25,4 +25,4 @@ def data_of(look: Look, known: Known, moving: set[str], memory: Sequence[tuple[s
 def emptied(look: Look, restarted: set[str]) -> Iterator[DataEffect]:
     """What lives in memory goes with a restart, too."""
     stopping = [one for one in look.containers if one.service in restarted]
-    return (one for one in data_effects(stopping, look.volumes, ()) if one.effect is Effect.LOST)
+    return (one for one in data_effects(stopping, look.volumes, ()) if one.effect is not Effect.SAFE)

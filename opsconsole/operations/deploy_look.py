@@ -33,8 +33,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
         return f"Known({', '.join(one.name for one in self.releases)})"
 
 
-def learn(directory: Path, look: Look) -> Known:
-    """Ask the engine and read the releases. Raises SourceError."""
+def learn(directory: Path, look: Look, scratch: Sequence[str] = ()) -> Known:
+    """Ask the engine and read the releases. `scratch`: directories in containers whose files count for nothing. Raises
+    SourceError."""
     kept = releases.all_releases(directory)
     images = EngineImages()
     try:
@@ -54,7 +55,7 @@ def learn(directory: Path, look: Look) -> Known:
         configurations=known_configurations(directory, kept),
         gone=gone,
         under=_under(directory, look, kept),
-        own_files=layer_files.written(look.containers),
+        own_files=layer_files.written(look.containers, scratch),
         seconds=past.seconds_by_service(directory),
     )
 

@@ -10,8 +10,10 @@ from opsconsole.operations.plan import DataEffect, Effect
 _NAMED = 3
 
 
-def written(containers: Sequence[Container]) -> dict[str, tuple[str, ...] | None]:
-    """Paths by container, None where the engine could not tell. A container without such files is left out."""
+def written(containers: Sequence[Container], scratch: Sequence[str] = ()) -> dict[str, tuple[str, ...] | None]:
+    """Paths by container, None where the engine could not tell. A container without such files is left out, and so are
+    files below `scratch`, directories of which the settings say that they may go."""
+    below = tuple(f"{place.rstrip('/')}/" for place in scratch)
     from opsconsole.sources.engine import DockerEngine
 
     found: dict[str, tuple[str, ...] | None] = {}
@@ -19,7 +21,8 @@ def written(containers: Sequence[Container]) -> dict[str, tuple[str, ...] | None
     try:
         for one in containers:
             try:
-                paths: tuple[str, ...] | None = engine.own_files(one)
+                found_here = engine.own_files(one)
+                paths: tuple[str, ...] | None = tuple(path for path in found_here if not f"{path}/".startswith(below))
             except SourceError:
                 paths = None
             if paths != ():
@@ -36,4 +39,5 @@ def effects(files: Mapping[str, tuple[str, ...] | None], volumes: Sequence[Volum
         if left := [path for path in paths or () if not f"{name}:{path}".startswith(databases)]:
             what = "1 file in no volume" if len(left) == 1 else f"{len(left)} files in no volume"
             more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
-            yield DataEffect(name=name, what=what, effect=Effect.LOST, why=", ".join(left[:_NAMED]) + more)
+            why = ", ".join(left[:_NAMED]) + more
+            yield DataEffect(name=name, what=what, effect=Effect.LOST, why=why, in_container=True)

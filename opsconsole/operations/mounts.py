@@ -118,8 +118,11 @@ class _Today:
         name, what = self._words(mount)
         effect = DataEffect(name=name, what=what, database=database)
         if mount.kind == "tmpfs":
+            fate = (
+                Effect.LOST if database else Effect.REPLACED
+            )  # whoever keeps files in memory has said that they may go
             return msgspec.structs.replace(
-                effect, effect=Effect.LOST, why="it is in memory and is emptied when its container is made anew"
+                effect, effect=fate, why="it is in memory and is emptied when its container is made anew"
             )
         if mount.read_only:
             return msgspec.structs.replace(effect, why="read only: nothing is written there")

@@ -122,6 +122,7 @@ class DataEffect(Record, frozen=True):
     effect: Effect = Effect.SAFE
     why: str = ""
     database: str = ""  # "mongodb" or "redis" when a database writes there
+    in_container: bool = False  # files that a container wrote outside of its volumes and mounts
     left_behind: bool = False  # stays on the disk, but what runs afterwards no longer uses it, or cannot write to it
 
     @property
@@ -131,8 +132,8 @@ class DataEffect(Record, frozen=True):
 
     @property
     def needs_acceptance(self) -> bool:
-        """Whether somebody has to name it before: a database that is lost, or would come up without its data."""
-        return bool(self.database) and (self.effect is Effect.LOST or self.left_behind)
+        """Whether somebody has to name it before: what is lost, and a database that would come up without its data."""
+        return self.effect is Effect.LOST or (bool(self.database) and self.left_behind)
 
 
 class Fate(StrEnum):
@@ -234,8 +235,9 @@ class Plan(Record, frozen=True):
 
     @property
     def to_accept(self) -> tuple[str, ...]:
-        """Names that `--accept-loss` must give."""
-        return tuple(dict.fromkeys((*self.typed, *(one.name for one in self.data if one.needs_acceptance))))
+        """Names that `--accept-loss` must give. Not of backups that no rule keeps: the settings agree to that."""
+        lost = () if self.kind is Kind.PRUNE else (one.name for one in self.data if one.needs_acceptance)
+        return tuple(dict.fromkeys((*self.typed, *lost)))
 
     def what_becomes_of(self, name: str) -> str:
         """One sentence for the question whether somebody agrees to it."""
@@ -243,7 +245,8 @@ class Plan(Record, frozen=True):
         if effect is None:
             return f"{name} would be {'emptied' if self.kind is Kind.FLUSH else 'removed'}"
         words = "lost and no backup holds it" if effect.effect is Effect.LOST else effect.words
-        return f"{name} would be {words}" + (f" ({effect.why})" if effect.why else "")
+        what = name if effect.database else f"{name}: {effect.what}"
+        return f"{what} would be {words}" + (f" ({effect.why})" if effect.why else "")
 
     @property
     def asks(self) -> tuple[str, ...]:

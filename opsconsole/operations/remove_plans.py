@@ -59,7 +59,7 @@ def holdings(directory: Path, config: Config, *, project: str = "", old: Plan | 
         volumes = engine.volumes(vanishing)
     finally:
         engine.close()
-    written = layer_files.written((*look.containers, *found.one_offs))
+    written = layer_files.written((*look.containers, *found.one_offs), config.deploy.scratch)
     return Holdings(
         look=look,
         belongings=found,
@@ -267,7 +267,8 @@ def _fate(volume: Volume) -> DataEffect:
     what, name = WHAT[volume.kind], volume_words(volume)
     if volume.kind is VolumeKind.TMPFS:
         why = "it is in memory"
-        return DataEffect(name=name, what=what, effect=Effect.LOST, why=why, database=volume.database)
+        fate = Effect.LOST if volume.database else Effect.REPLACED
+        return DataEffect(name=name, what=what, effect=fate, why=why, database=volume.database)
     if volume.kind is VolumeKind.LAYER:
         why = "it is in no volume: it goes with its container"
         return DataEffect(name=name, what=what, effect=Effect.LOST, why=why, database=volume.database)

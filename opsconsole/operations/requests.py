@@ -156,7 +156,7 @@ def _deploy(site: Site, request: Request) -> Plan:
     from opsconsole.operations import deploy_look, deploy_plans, memory_only
 
     config, look = site.config(), _look(site)
-    known = deploy_look.learn(site.directory, look)
+    known = deploy_look.learn(site.directory, look, config.deploy.scratch)
     memory = memory_only.redis_in_memory_only(look, config)
     return deploy_plans.deploy(look, config, known, no_cache=request.no_cache, memory=memory)
 
@@ -167,7 +167,7 @@ def _update(site: Site, request: Request) -> Plan:
 
     config, look = site.config(), _look(site)
     arrival = update_plans.look_ahead(look, config, fetch=request.fetch)
-    known = deploy_look.learn(site.directory, arrival.version.look)
+    known = deploy_look.learn(site.directory, arrival.version.look, config.deploy.scratch)
     memory = memory_only.redis_in_memory_only(look, config)
     return update_plans.update(look, config, arrival, known, _safety(site, request), memory=memory)
 
@@ -177,7 +177,7 @@ def _config(site: Site, request: Request) -> Plan:
 
     config, look = site.config(), _look(site)
     then = config_plans.look_back(look, config, to=request.to, commit=request.commit)
-    known = deploy_look.learn(site.directory, then.version.look)
+    known = deploy_look.learn(site.directory, then.version.look, config.deploy.scratch)
     memory = memory_only.redis_in_memory_only(look, config)
     return config_plans.rollback(look, config, then, known, _safety(site, request), memory=memory)
 
@@ -187,7 +187,7 @@ def _undo_config(site: Site, request: Request) -> Plan:
 
     config, look = site.config(), _look(site)
     then = config_undo.look_back(look, config, request.operation)
-    known = deploy_look.learn(site.directory, then.version.look)
+    known = deploy_look.learn(site.directory, then.version.look, config.deploy.scratch)
     memory = memory_only.redis_in_memory_only(look, config)
     return config_plans.rollback(look, config, then, known, _safety(site, request), memory=memory)
 
@@ -201,7 +201,7 @@ def _previous_image(site: Site, request: Request) -> Plan:
     except SourceError:
         # A release needs nothing of today's files: they may be what is wrong.
         look = facts.engine_look(site.directory, config, project=site.project)
-    known = deploy_look.learn(site.directory, look)
+    known = deploy_look.learn(site.directory, look, config.deploy.scratch)
     return rollback_plans.rollback(
         look, config, known, request.to, memory=memory_only.redis_in_memory_only(look, config)
     )

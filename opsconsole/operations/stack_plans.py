@@ -295,14 +295,15 @@ def data_effects(
     for volume in volumes:
         if not names.intersection(use.container for use in volume.used_by):
             continue
-        lost = volume.kind is VolumeKind.TMPFS
+        memory_only = volume.kind is VolumeKind.TMPFS
+        emptied = Effect.LOST if volume.database else Effect.REPLACED
         effects.append(
             DataEffect(
                 name=volume_words(volume),
                 what=WHAT[volume.kind],
-                effect=Effect.LOST if lost else Effect.SAFE,
-                why="it is in memory and is emptied when its container stops" if lost else "",
-                database=volume.database if lost else "",
+                effect=emptied if memory_only else Effect.SAFE,
+                why="it is in memory and is emptied when its container stops" if memory_only else "",
+                database=volume.database if memory_only else "",
             )
         )
     for service, keys in memory:

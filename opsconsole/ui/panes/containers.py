@@ -25,6 +25,7 @@ from opsconsole.ui.panes.base import Pane
 from opsconsole.ui.panes.container_columns import columns
 from opsconsole.ui.panes.container_rows import ContainerRow, rows_of, tally
 from opsconsole.ui.screens.confirm import ConfirmScreen
+from opsconsole.ui.screens.plan_lines import said_of
 from opsconsole.ui.shell import open_shell
 from opsconsole.ui.widgets.row_table import RowTable
 from opsconsole.ui.widgets.sheet import Sheet
@@ -181,13 +182,15 @@ class ContainersPane(Pane):
         first = containers[0]
         what = first.service or first.name if len(containers) == 1 else plural(len(containers), "container")
         plan = self._plan(verb, containers)
-        lost = [one for one in plan.data if one.effect is Effect.LOST]
+        gone = [one for one in plan.data if one.effect in (Effect.LOST, Effect.REPLACED)]
         said = [
             Content.assemble((printable(one.name), Tone.STRONG), (f"  {short_id(one.id)}", Tone.MUTED))
             for one in containers
         ]
-        said += [Content(""), Content.styled(self._consequence(verb, lost=bool(lost)), Tone.MUTED)]
-        said += [Content.styled(f"{printable(one.name)}: {one.what}, LOST: {one.why}", Tone.BAD) for one in lost]
+        said += [Content(""), Content.styled(self._consequence(verb, lost=bool(gone)), Tone.MUTED)]
+        for one in gone:
+            words, tone = said_of(one)
+            said.append(Content.styled(f"{printable(one.name)}: {one.what}, {words}: {one.why}", tone))
 
         def answered(yes: bool | None) -> None:
             if yes:
