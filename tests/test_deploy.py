@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import socket
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from tests.deploy_stack import SETTINGS, DeployStack, deploy_stack
 from tests.operation_stack import CANARY
 from tests.parts.engine import Engine
 from tests.parts.machine import wait_until
+from tests.parts.servers import Server
 
 LONG_SOAK = SETTINGS.replace("0.2", "600")
 
@@ -125,6 +128,13 @@ def test_the_plan_reads_key_by_key_and_json_says_the_same(
     assert {one["service"]: one["fate"] for one in plan["changes"]} == {
         "store": "unchanged", "migrate": "perhaps", "web": "recreate",
     }  # fmt: skip
+    before = deployed.ids()
+    assert deploy(deployed) == 2 and deployed.ids() == before, "--yes does not answer for what is lost"
+    assert f"Agree with: --accept-loss {deployed.name('web')}, or name its directory once" in capsys.readouterr().err
+    deployed.write(level="warning", replicas="1", settings=f'{SETTINGS}scratch = ["/forgotten"]\n')
+    assert deployed.plan().to_accept == ()
+    for service in ("web", "store"):
+        deployed.engine.docker("exec", deployed.name(service), "rm", "/forgotten")
 
 
 def test_an_image_that_cannot_be_pulled_and_is_here_is_used(
@@ -225,6 +235,37 @@ def test_a_port_that_another_holds_is_found_before_anything_is_touched(deployed:
         assert deploy(deployed) == 1
     assert re.search(rf"web: port {port} is held by \S+ \(process \d+\)", end(deployed).problem)
     assert deployed.ids() == ids
+
+
+def test_a_database_beside_the_stack_that_is_not_well_stops_a_deploy_before_anything_runs(
+    deployed: DeployStack, host_mongod: Callable[..., Server], host_redis: Callable[..., Server]
+) -> None:
+    """One hangs, one refuses the login; then both answer."""
+    mongod, store = host_mongod(), host_redis(password="right")
+    addresses = '[mongodb]\nuri = "{}"\n[redis]\nurl = "redis://:{}@127.0.0.1:{}"\n'
+    ids = deployed.ids()
+    os.kill(mongod.process.pid, signal.SIGSTOP)
+    try:
+        deployed.write(level="debug", settings=SETTINGS + addresses.format(mongod.uri, "wrong-4711", store.port))
+        assert deploy(deployed) == 1
+    finally:
+        os.kill(mongod.process.pid, signal.SIGCONT)
+    records = journal.read(newest(deployed))
+    assert [one.step for one in records if one.event == "step"] == ["preflight"] and deployed.ids() == ids
+    problem = end(deployed).problem
+    assert f"127.0.0.1:{mongod.port} does not answer in time" in problem or "no answer for 3 seconds" in problem
+    assert "the password of user default was refused" in problem and "wrong-4711" not in problem
+    assert "Mend this and deploy again" in end(deployed).hint
+
+    deployed.write(level="debug", settings=SETTINGS + addresses.format(mongod.uri, "right", store.port))
+    assert deploy(deployed) == 0
+    (looked,) = [one.text for one in journal.read(newest(deployed)) if one.step == "preflight" and one.text]
+    assert f"127.0.0.1:{mongod.port}" in looked and looked.endswith("beside the stack answers")
+    # Stopped as one stops it: nothing listens there any more.
+    mongod.stop()
+    deployed.write(level="info", settings=SETTINGS + addresses.format(mongod.uri, "right", store.port))
+    assert deploy(deployed) == 1
+    assert "refuses connections: nothing listens there (start it, " in end(deployed).problem
 
 
 def test_when_the_way_back_fails_too_the_commands_are_said(

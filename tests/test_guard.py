@@ -493,6 +493,13 @@ def test_a_service_without_a_container_or_an_empty_place_is_no_loss() -> None:
     assert losses.compare(empty, with_database(0, collections={})).less == ()
 
 
+def test_where_there_was_no_container_there_was_nothing_to_compare() -> None:
+    first = msgspec.structs.replace(with_database(0, collections={}, problem="refuses connections"), services=())
+    verdict = losses.compare(first, SEEN)
+    assert verdict.less == ()
+    assert verdict.notes == ("mongo had no container before the operation: there was nothing to compare",)
+
+
 def test_a_count_that_was_cut_is_a_least_number() -> None:
     before = with_place("bind:/srv/up", files=Counted(50, 1, cut=True))
     assert losses.compare(before, with_place("bind:/srv/up", files=Counted(60, 1))).less == ()

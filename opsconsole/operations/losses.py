@@ -138,6 +138,10 @@ def _databases(before: Census, after: Census) -> Iterator[_Finding]:
             if place.database == old.kind and any(use.startswith(f"{old.service}:") for use in place.uses)
         }
         names = frozenset({old.name, *places}) if old.service else frozenset({old.name})
+        if old.problem and old.service and old.service not in before.services:
+            line = f"{old.name} had no container before the operation: there was nothing to compare"
+            yield _Finding(line=line, alarm=False)
+            continue
         for found in _database(old, now.get((old.kind, old.name))):
             line = f"{old.name}: {found.line}" if found.alarm else f"{old.name} {found.line}"
             yield msgspec.structs.replace(found, line=line, names=names, database=old.service)

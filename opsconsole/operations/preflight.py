@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from opsconsole.config import Config
 from opsconsole.model import Container, Port, Service
 from opsconsole.operations import acts, facts, mounts
 from opsconsole.operations.acts import Failed, Fields, Operation, Stopped
@@ -18,6 +19,9 @@ from opsconsole.operations.release_making import of_service
 from opsconsole.operations.stack_plans import RUNNING
 from opsconsole.sources.engine_images import EngineImages, ImageFacts
 from opsconsole.stack import envfile
+
+ASK_SECONDS = 3.0
+"""For the answers of the databases beside the stack; a connection alone may take two."""
 
 UNKNOWN_IMAGE_BYTES = 500 * 1024 * 1024
 """What an image takes that was never here."""
@@ -31,12 +35,14 @@ def preflight(operation: Operation, one: Step) -> Fields:
 
     look = facts.look(operation.directory, operation.config, project=operation.project)
     services = [service for service in look.services if service.name in one.services]
-    problems = [*problems_of(look, services), *_port_problems(look, services), *_disk_problems(services)]
+    asked, unwell = databases_beside(look, operation.config)
+    problems = [*problems_of(look, services), *_port_problems(look, services), *_disk_problems(services), *unwell]
     if problems:
         hint = "Nothing was changed. Mend this and deploy again."
         raise Failed({}, Stopped(Result.FAILED, "; ".join(problems), hint))
     probing.remember(operation)
-    return {"text": f"{len(services)} services, all that they need is there"}
+    answers = f"; {', '.join(asked)} beside the stack answers" if asked else ""
+    return {"text": f"{len(services)} services, all that they need is there{answers}"}
 
 
 def problems_of(look: Look, services: Sequence[Service]) -> list[str]:
@@ -158,6 +164,32 @@ def _data_service_problems(look: Look, services: Sequence[Service]) -> Iterator[
         for one in of_service(look.containers, service.name) if service.role else ():
             if one.state in RUNNING and (one.health == "unhealthy" or one.state == "restarting"):
                 yield f"{one.name} ({service.role}) is {one.health if one.health == 'unhealthy' else one.state}"
+
+
+def databases_beside(look: Look, config: Config) -> tuple[list[str], list[str]]:
+    """(those that were asked and answer, what is wrong with the others) of the databases that run in no container of
+    the stack: nothing else looks after them. One to which this host has no address, or a login of which only the
+    application knows, is no obstacle. Takes ASK_SECONDS at most; raises SourceError when the engine does not answer."""
+    from opsconsole.operations.reach import reach
+    from opsconsole.sources.databases import Databases
+
+    behind = reach(look, config)
+    beside = [one for one in behind.connections if not one.target.service and one.uri]
+    asked = Databases(lambda stack, containers: beside, patience_seconds=ASK_SECONDS)
+    try:
+        found = asked.look(behind.stack, look.containers, collections=False) if beside else ()
+    finally:
+        asked.close()
+    answering, problems = [], []
+    for one in found:
+        name = one.target.address or one.target.name
+        if one.reachable:
+            answering.append(name)
+        elif not one.refused or "was refused" in one.problem:
+            section = f"[{one.target.kind}] in opsconsole.toml"
+            other = f"if the containers reach it otherwise than this host does, name its address under {section}"
+            problems.append(f"the database {name} beside the stack: {one.problem} ({one.hint}; {other})")
+    return answering, problems
 
 
 ACTS: dict[Act, acts.Act] = {Act.PREFLIGHT: preflight}

@@ -19,9 +19,6 @@ from opsconsole.operations.replacing import SHORT_SECONDS, cut_off, mend, order,
 from opsconsole.operations.steps import step
 from opsconsole.sources.engine_images import find_images
 
-ENGINE_SECONDS = 90.0
-"""So long the way back waits for an engine that does not answer."""
-
 _ENGINE_POLL_SECONDS = 1.0
 
 
@@ -115,7 +112,7 @@ def _gated(operation: Operation, one: Step, kept: KeptService, done: str) -> str
 
 def _wait_for_engine(operation: Operation) -> None:
     """One that was restarted in the middle is back in a moment. Raises SourceError when it is not."""
-    deadline = time.monotonic() + ENGINE_SECONDS
+    deadline = time.monotonic() + operation.config.deploy.engine_seconds
     while True:
         try:
             operation.containers()
