@@ -31,6 +31,7 @@ from opsconsole.ui.screens.plan import PlanScreen
 from opsconsole.ui.widgets.operation_line import operation_line
 from opsconsole.ui.wording import ASCII, UNICODE
 from tests import ui_sample as sample
+from tests.git_trees import git
 from tests.operation_samples import (
     DEPLOY,
     LOSING,
@@ -344,6 +345,35 @@ async def test_a_rollback_offers_the_releases_that_are_kept(
         assert "Release r2" not in text_of(app)
         await pilot.press("slash", *"r1", "enter", "enter")
         await until(lambda: asked == [Request(what="previous-image", to="r1")])
+
+
+async def test_a_rollback_of_the_configuration_asks_of_which_release_or_commit(
+    made: OperationSamples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = Release(number=3, state=State.GOOD, at=NOW - timedelta(days=3))
+    monkeypatch.setattr(releases, "all_releases", lambda directory: (good,))
+    asked: list[Request] = []
+    monkeypatch.setattr(requests, "make_plan", lambda site, request, told: asked.append(request) or DEPLOY)
+    git(made.directory, "init", "--quiet")
+    for subject in ("The first one", f"A {HOSTILE} one"):
+        (made.directory / "compose.yaml").write_text(subject)
+        git(made.directory, "add", "compose.yaml")
+        git(made.directory, "commit", "--quiet", "--message", subject)
+    first = git(made.directory, "rev-parse", "HEAD~1")
+    async with opened(made) as (app, pilot):
+        for words, wanted in (
+            ("r3", Request(what="config", to="r3")),
+            (first[:9], Request(what="config", commit=first)),
+            ("Newest", Request(what="config")),
+        ):
+            await pilot.press("d", "R")
+            await shows(app, "Previous images", "Configuration")
+            await pilot.press("slash", *"Configuration", "enter", "enter")
+            await shows(app, "Newest release that differs", "Release r3", f"Commit {first[:10]}", "The first one")
+            await pilot.press("slash", *words, "enter", "enter")
+            await until(lambda wanted=wanted: asked[-1:] == [wanted])  # type: ignore[misc]
+            await until(lambda: isinstance(app.screen, PlanScreen))
+            await pilot.press("escape")
 
 
 async def test_killed_while_it_is_watched_it_can_be_finished_or_undone(

@@ -247,6 +247,15 @@ def is_within(path: str, places: Sequence[str]) -> bool:
     return any(path == place or path.startswith(f"{place.rstrip('/')}/") for place in places)
 
 
+def commits_of(directory: Path, files: Sequence[str]) -> tuple[Commit, ...]:
+    """The newest commits of the branch that changed one of these files; where none of them is in the tree, those of
+    the directory. Raises SourceError without git, a tree or a commit."""
+    git = Git(directory)
+    within = [os.path.relpath(file, git.top) for file in files if Path(file).is_relative_to(git.top)]
+    paths = within or [os.path.relpath(directory, git.top)]
+    return _commits(git, "HEAD", *(f":(literal){path}" for path in paths))
+
+
 def short(commit: str) -> str:
     return commit[:_SHORT]
 
@@ -316,7 +325,7 @@ def _only_leaves(tree: Tree, path: str, gone: set[str]) -> bool:
     return all(name in gone for name in held)
 
 
-def _commits(git: Git, between: str) -> tuple[Commit, ...]:
+def _commits(git: Git, between: str, *paths: str) -> tuple[Commit, ...]:
     form = "%H%x00%ct%x00%an%x00%s%x00"
     text = git.ask(
         "log",
@@ -326,6 +335,7 @@ def _commits(git: Git, between: str) -> tuple[Commit, ...]:
         "--encoding=UTF-8",
         between,
         "--",
+        *paths,
     )
     fields = text.decode(errors="replace").split("\0")
     return tuple(

@@ -14,7 +14,7 @@ from opsconsole.text import printable
 from opsconsole.ui.keys import Action
 from opsconsole.ui.panes.backup_rows import empty_said, is_restorable
 from opsconsole.ui.panes.base import Pane
-from opsconsole.ui.panes.deploy_choices import choices, rollbacks
+from opsconsole.ui.panes.deploy_choices import CONFIGURATION, choices, configurations, rollbacks
 from opsconsole.ui.panes.menu_options import EXIT, LOGS, OPTIONS, RESTORE, option
 from opsconsole.ui.screens.choosing import Choice, ChoosingScreen
 from opsconsole.ui.widgets.lines import fit, section, shorten_middle, wrapped
@@ -225,5 +225,37 @@ class DeployPane(Pane):
     def _plan(self, chosen: Choice) -> None:
         if chosen.request.what == "emergency-stop":
             self.console_app.action_emergency_stop()
+        elif chosen.request == CONFIGURATION:
+            self._choose_configuration()
         else:
             self.console_app.operating.plan(chosen.request, chosen.label)
+
+    def _choose_configuration(self) -> None:
+        """Of which release, or of which commit that changed a compose or env file."""
+        operating = self.console_app.operating
+        site, stack = operating.site, self._snapshot.stack if self._snapshot is not None else None
+        assert site is not None  # else it was refused
+        files = (*stack.compose_files, stack.env_file) if stack is not None else ()
+
+        def read() -> list[Choice]:
+            from opsconsole.operations import releases
+            from opsconsole.stack import git_changes
+
+            try:
+                kept = releases.all_releases(site.directory)
+            except SourceError:
+                kept = ()
+            try:
+                commits = git_changes.commits_of(site.directory, [file for file in files if file])
+            except SourceError:
+                commits = ()  # no repository, or no git
+            return configurations(kept, commits)
+
+        def chosen(one: Choice | None) -> None:
+            if one is not None:
+                operating.plan(one.request, f"configuration: {one.label}")
+
+        def show(found: list[Choice]) -> None:
+            self.app.push_screen(ChoosingScreen("Roll back the configuration to", found), chosen)
+
+        self.console_app.aside(read, show, "configurations")

@@ -16,6 +16,7 @@ from opsconsole.ui.wording import plural
 
 if TYPE_CHECKING:
     from opsconsole.operations.releases import Release
+    from opsconsole.stack.git_changes import Commit
 
 MENU: dict[int, tuple[Choice, ...]] = {
     1: (
@@ -51,6 +52,8 @@ MENU: dict[int, tuple[Choice, ...]] = {
     ),
 }
 
+CONFIGURATION = Request(what="config")
+
 ROLLBACK: tuple[Choice, ...] = (
     Choice(
         "Previous images",
@@ -59,8 +62,8 @@ ROLLBACK: tuple[Choice, ...] = (
     ),
     Choice(
         "Configuration",
-        "Compose and env files of the release before. Another one, or a commit: opsconsole rollback config.",
-        Request(what="config"),
+        "Compose and env files of a release or of a commit, which is asked next, with the images of now.",
+        CONFIGURATION,
     ),
     Choice(
         "Last backup",
@@ -93,14 +96,35 @@ def choices(number: int, stack: Stack | None = None, databases: Sequence[Databas
 
 def rollbacks(releases: Sequence[Release] = ()) -> list[Choice]:
     """Where one can go back to; then each release that is kept, newest first."""
-    kept = [
+    return [*ROLLBACK, *_kept(releases, "previous-image")]
+
+
+def configurations(releases: Sequence[Release], commits: Sequence[Commit]) -> list[Choice]:
+    """Whose compose and env files a rollback of the configuration can bring: of releases and of commits."""
+    newest = Choice(
+        "Newest release that differs",
+        "Compose and env files of the newest good release that has others than today's.",
+        CONFIGURATION,
+    )
+    changed = [
+        Choice(
+            f"Commit {one.id[:10]}",
+            f"of {one.at.astimezone():%Y-%m-%d %H:%M}, {one.author}: {one.subject}",
+            Request(what=CONFIGURATION.what, commit=one.id),
+        )
+        for one in commits
+    ]
+    return [newest, *_kept(releases, CONFIGURATION.what), *changed]
+
+
+def _kept(releases: Sequence[Release], what: str) -> list[Choice]:
+    return [
         Choice(
             f"Release {one.name}",
             f"of {one.at.astimezone():%Y-%m-%d %H:%M}, {plural(len(one.services), 'service')}"
             + (f", commit {one.commit[:10]}" if one.commit else ""),
-            Request(what="previous-image", to=one.name),
+            Request(what=what, to=one.name),
         )
         for one in sorted(releases, key=lambda one: one.number, reverse=True)
         if one.returnable
     ]
-    return [*ROLLBACK, *kept]
