@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
+from subprocess import PIPE, STDOUT
 
 import pytest
 
@@ -14,6 +16,7 @@ from tests.console import Console
 from tests.operation_stack import OperationStack, operation_stack
 from tests.parts.engine import Engine
 from tests.parts.machine import wait_until
+from tests.terminal import OPSCONSOLE
 
 ABOUT_US = re.compile(r"step \d of 2")
 
@@ -86,6 +89,21 @@ def test_menu_plan_question_running_left_attached_done_and_in_the_history(
     console.type("Esc")
     console.wait_for(console.shows("history"))
     console.press("V", shows="Every record is as it was written")
+
+
+def test_two_operators_race_by_the_installed_command(stack: OperationStack) -> None:
+    """200 races without the start of the programs and without an engine are in test_operations."""
+    words = [OPSCONSOLE, "restart", "web", "--yes"]
+    for _ in range(3):
+        stack.hold()
+        before = stack.started()
+        both = [subprocess.Popen(words, cwd=stack.directory, stdout=PIPE, stderr=STDOUT, text=True) for _ in range(2)]
+        wait_until(lambda both=both: any(one.poll() is not None for one in both), 60, "both wait")  # type: ignore[misc]
+        stack.let_go()
+        (lost, said), (won, _) = sorted(((one.wait(60), one.communicate()[0]) for one in both), reverse=True)
+        assert (lost, won) == (2, 0) and "restart of web in the stack" in said and "runs since" in said, said
+        after = stack.started()
+        assert len([id for id in before if after[id] != before[id]]) == 1
 
 
 def test_a_terminal_that_hangs_up_ends_nothing(stack: OperationStack) -> None:

@@ -22,13 +22,16 @@ from opsconsole.operations import chain, journal, places
 from opsconsole.operations.journal import Result
 from opsconsole.operations.requests import Request, make_plan
 from opsconsole.operations.site import Site
+from tests.git_trees import git
 from tests.parts.engine import Engine
 from tests.parts.machine import wait_until
 from tests.parts.stacks import Stack, copy_stack
 from tests.terminal import OPSCONSOLE, Terminal
 
 ASKED = "Type its name to agree"
-SETTINGS = "[deploy]\nsoak_seconds = 0.2\ngate_seconds = 60\n"
+SETTINGS = '[deploy]\nsoak_seconds = 0.2\ngate_seconds = 60\nscratch = ["/www"]\n'
+"""The backend keeps its state of health in its container."""
+
 # No registry is asked: another image of this name would be another database. And a gate without a healthcheck takes
 # 10 s each time; only the last deploy of smokava has those.
 _QUICK = "{test: ['CMD-SHELL', 'true'], interval: 700ms, start_period: 1s}"
@@ -38,12 +41,12 @@ OVERRIDES = {
     "mps": {
         "mongodb": f"pull_policy: never, healthcheck: {_QUICK}",
         "redis": "pull_policy: never",
-        "backend": "healthcheck: {start_period: 1s}",
+        "backend": "healthcheck: {start_period: 1s, retries: 30}",
         "frontend": f"healthcheck: {_QUICK}",
     },
     "smokava": {
         "mongodb": f"pull_policy: never, healthcheck: {_QUICK}",
-        "backend": f"healthcheck: {{test: ['CMD-SHELL', '{_ASKS}'], interval: 1s, retries: 5}}",
+        "backend": f"healthcheck: {{test: ['CMD-SHELL', '{_ASKS}'], interval: 1s, retries: 30}}",
     },
 }
 
@@ -77,6 +80,38 @@ class Shape:
             for one in self.stack.containers()
         }
 
+    def moved(self, before: dict[str, tuple[str, str]]) -> set[str]:
+        """Services that have another container than before."""
+        now = self.runs()
+        return {service for service in before if now[service][0] != before[service][0]}
+
+    def started(self) -> dict[str, str]:
+        return {
+            one["Config"]["Labels"]["com.docker.compose.service"]: one["State"]["StartedAt"]
+            for one in self.stack.containers()
+        }
+
+    def setting(self) -> str:
+        """What a colleague's version brings with it, in the backend's environment."""
+        environment = self.stack.container("backend")["Config"]["Env"]
+        return next((one.removeprefix("SETTING=") for one in environment if one.startswith("SETTING=")), "")
+
+    def push(self, version: str) -> None:
+        """A colleague pushes a new backend with a new setting; the stack comes under git first."""
+        origin = self.stack.make_git_repository()
+        clone = origin.with_name("colleague")
+        git(origin.parent, "clone", "--quiet", str(origin), str(clone))
+        override = clone / "compose.override.yaml"
+        more = f"environment: {{SETTING: '{version}'}}, "
+        override.write_text(override.read_text().replace("backend: {", f"backend: {{{more}"))
+        (clone / "backend" / "VERSION").write_text(f"{version}\n")
+        git(clone, "commit", "--quiet", "--all", "--message", f"The backend {version} of a colleague")
+        git(clone, "push", "--quiet")
+
+    def configured(self) -> set[str]:
+        """Images by the names that its containers have them by."""
+        return {one["Config"]["Image"] for one in self.stack.containers()}
+
     def images(self) -> dict[str, str]:
         return {service: image for service, (_, image) in self.runs().items()}
 
@@ -92,6 +127,11 @@ class Shape:
             if path.is_file():
                 held[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
         return held
+
+    def keeps(self, data: dict[str, str]) -> None:
+        """The databases say that all is there, and so does the guard."""
+        assert self.data() == data
+        self.nothing_is_missed()
 
     def newest(self) -> Path:
         return places.existing_operations(self.directory)[-1]
@@ -161,18 +201,18 @@ def own(request: pytest.FixtureRequest, engine: Engine, tmp_path_factory: pytest
         yield made
 
 
-@pytest.mark.timeout(300)
-def test_deploy_bad_deploy_and_rollback(own: Shape) -> None:
-    """A new backend; one that crashes or never gets healthy; back to the first. Nothing else is touched."""
+@pytest.mark.timeout(600)
+def test_update_bad_deploy_and_each_rollback(own: Shape) -> None:
+    """A new backend with another setting comes by git; one that crashes or never gets healthy is deployed; back by
+    files, by the release before, by a release that is named. Nothing but the backend is touched."""
     data, first = own.data(), own.runs()
-    own.version("2")
-    code, said = own.ops("deploy", "--yes")
-    assert code == 0 and "DEPLOYED after" in said, said
+    own.push("2")
+    code, said = own.ops("update", "--yes")
+    assert code == 0 and "DEPLOYED after" in said and "The backend 2 of a colleague" in said, said
     second = own.runs()
-    assert {name for name in first if second[name][0] != first[name][0]} == {"backend"}
-    assert second["backend"][1] != first["backend"][1]
-    assert own.data() == data
-    own.nothing_is_missed()
+    assert own.moved(first) == {"backend"} and second["backend"][1] != first["backend"][1] and own.setting() == "2"
+    own.keeps(data)
+    assert "safety" in own.ops("backup", "list")[1]
 
     # Only MongoDB on the host leaves time for this one: its healthcheck gives up first.
     bad = "unhealthy" if own.stack.name == "thynk" else "crash"
@@ -181,30 +221,48 @@ def test_deploy_bad_deploy_and_rollback(own: Shape) -> None:
     assert code == 3 and "ROLLED-BACK after" in said, said
     assert own.end().result is Result.ROLLED_BACK
     assert ("is unhealthy" if bad == "unhealthy" else "crash") in own.end().problem
-    assert own.images() == {name: image for name, (_, image) in second.items()}
-    assert own.data() == data
-    own.nothing_is_missed()
+    assert own.images() == {name: image for name, (_, image) in second.items()} and own.setting() == "2"
+    own.keeps(data)
 
-    code, said = own.ops("rollback", "previous-image", "--yes")
-    assert code == 0, said
-    assert own.images() == {name: image for name, (_, image) in first.items()}
-    assert {name for name in first if own.runs()[name][0] != first[name][0]} == {"backend"}
-    assert own.data() == data
-    own.nothing_is_missed()
+    for words, image, setting in (
+        (("config", "--to", "r1", "--no-backup"), second, ""),
+        (("previous-image",), second, "2"),
+        (("previous-image", "--to", "r1"), first, ""),
+    ):
+        code, said = own.ops("rollback", *words, "--yes")
+        assert code == 0, said
+        assert own.images()["backend"] == image["backend"][1] and own.setting() == setting, words
+        assert own.moved(first) == {"backend"}, words
+        own.keeps(data)
 
 
-@pytest.mark.timeout(300)
-def test_stop_start_restart(own: Shape) -> None:
+@pytest.mark.timeout(600)
+def test_stop_start_each_restart_emergency_stop_and_logs(own: Shape) -> None:
     data, before = own.data(), own.runs()
-    code, said = own.ops("stop", "--yes")
-    assert code == 0 and own.states() == {"exited"}, said
-    code, said = own.ops("start", "--yes")
-    assert code == 0 and own.states() == {"running"}, said
-    assert own.data() == data
-    code, said = own.ops("restart", "backend", "--yes")
-    assert code == 0, said
-    assert own.runs() == before and own.data() == data
-    own.nothing_is_missed()
+    for words, state in (
+        (("stop",), "exited"),
+        (("start",), "running"),
+        (("restart", "backend"), "running"),
+        (("restart",), "running"),
+        (("restart", "--rolling"), "running"),
+        (("rollback", "restart-all"), "running"),
+    ):
+        started = own.started()
+        code, said = own.ops(*words, "--yes")
+        assert code == 0 and own.states() == {state} and own.runs() == before, said
+        again = {service for service, at in own.started().items() if at != started[service]}
+        assert again == (set() if state == "exited" else {"backend"} if "backend" in words else set(before)), words
+        if words != ("stop",):
+            own.keeps(data)
+    code, said = own.ops("logs", "backend")
+    assert code == 0 and "Server listening on port" in said, said
+
+    code, said = own.ops("rollback", "emergency-stop", "--yes")
+    assert code == 0 and own.states() == {"exited"} and own.runs() == before, said
+    evidence = {path.name for path in (own.newest() / "evidence").rglob("*")}
+    assert evidence, "logs and states were saved first"
+    assert own.ops("start", "--yes")[0] == 0
+    own.keeps(data)
 
 
 @pytest.mark.timeout(300)
@@ -213,6 +271,9 @@ def test_remove_and_deploy_again(own: Shape) -> None:
     data = own.data()
     wanted = make_plan(Site(directory=own.directory), Request(what="remove")).to_accept
     own.version("3")
+    # Somebody else's containers were made from the images that are not built here: those stay.
+    docker, pulled = own.stack.engine.docker, sorted({"mongo:6.0", "redis:7"} & own.configured())
+    theirs = [docker("create", "--name", f"{own.stack.project}-on-{name[:5]}", name) for name in pulled]
     with Terminal(OPSCONSOLE, "remove", cwd=own.directory, env=own.stack.env, rows=100) as terminal:
         terminal.wait_for(ASKED)
         terminal.type("some other name\r")
@@ -227,9 +288,19 @@ def test_remove_and_deploy_again(own: Shape) -> None:
         assert terminal.wait_for_end() == 0, terminal.text()
     assert own.stack.containers() == []
     own.nothing_is_missed()
+    assert all(docker("images", "--quiet", name) for name in pulled)
+    assert not docker("images", "--quiet", f"{own.stack.project}-backend")
+    if theirs:
+        docker("rm", "--volumes", *theirs)
     if own.stack.name == "smokava":
         (own.directory / "compose.override.yaml").write_text("services: {mongodb: {pull_policy: never}}\n")
     code, said = own.ops("deploy", "--yes")
     assert code == 0 and "DEPLOYED after" in said, said
-    assert own.data() == data and own.states() == {"running"}
-    own.nothing_is_missed()
+    assert own.states() == {"running"}
+    own.keeps(data)
+    if own.stack.name != "thynk":
+        assert "mongodb had no container before the operation: there was nothing to compare" in said
+    assert ("weak gate" in said) == (own.stack.name == "smokava")
+    written = [path for path in (own.directory / ".opsconsole" / "operations").rglob("*") if path.is_file()]
+    kept = "".join(path.read_text(errors="replace") for path in written)
+    assert not [secret for secret in ("mongo-secret", "redis-secret") if secret in kept]

@@ -80,7 +80,8 @@ def test_old_layout_and_ours_there_and_back(stack_factory: StackFactory, name: s
         change(stack)
         changed = digest(stack)
         assert changed != first
-        assert run(stack, "restore", backup, "--yes") == 0, backup
+        words = ("rollback", "last-backup") if backup == "latest" else ("restore", backup)
+        assert run(stack, *words, "--yes") == 0, backup
         assert digest(stack) == first, backup
         stack.wait_ready()
         if backup == "latest":

@@ -30,6 +30,10 @@ from tests.update_stack import SmallUpdateStack, update_stack
 
 VERSIONS = ("1", "2")
 LOOKS = {Act.PREFLIGHT, Act.SAFETY_BACKUP, Act.GATE, Act.PROBES, Act.SOAK, Act.GIT}
+SWEPT = {Act.SAFETY_BACKUP, Act.PUT_ASIDE, Act.MOVE_TREE, Act.PREFLIGHT, Act.RECORD_RELEASE, Act.RECREATE, Act.GATE,
+         Act.PROBES, Act.SOAK, Act.MARK_GOOD, Act.PUT_BACK, Act.GIT}  # fmt: skip
+"""Acts of which every point is passed here."""
+
 ENDS_AT_ONCE = '["false"]'
 
 
@@ -132,6 +136,7 @@ def test_killed_at_every_point_on_the_way_forward(stack: SmallUpdateStack, tmp_p
     assert names(points) == {"O05", "O06", "T01", "T02", "T03"} | {n for n in DECLARED if n[0] == "D" and n != "D06"}
     steps = journal.read_plan(place).steps
     assert [one.step for one in journal.read(place) if one.event == "step"] == [step.id for step in steps]
+    assert {step.act for step in steps} == SWEPT
     changing = {f"O06.{number}" for number, step in enumerate(steps, 1) if step.act not in LOOKS}
     assert len(changing) >= 6
     inside = [at for at in points if at[0] in "TD"]
