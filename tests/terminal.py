@@ -29,7 +29,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import pyte
+from tests.quick_screen import QuickScreen
 
 OPSCONSOLE = str(Path(sys.executable).with_name("opsconsole"))
 """The installed command."""
@@ -105,9 +105,9 @@ class Terminal:
         self.raw = bytearray()  # every byte the program wrote
         self.titles: list[str] = []  # every title it gave the terminal
         self.clipboard: list[str] = []  # everything it put on the clipboard, as base64
-        self._plain, self._alternate = pyte.Screen(columns, rows), pyte.Screen(columns, rows)
+        self._plain, self._alternate = QuickScreen(columns, rows), QuickScreen(columns, rows)
         self._screen = self._plain
-        self._stream = pyte.Stream(self._screen)
+        self._shown: list[str] | None = None  # the screen's lines, until something is painted
         self._held = ""  # the beginning of a sequence whose end has not come
         self._frame: list[str] | None = None  # what a frame holds that is not painted yet: its end has not come
         self._painted = threading.Condition()
@@ -133,6 +133,7 @@ class Terminal:
         with self._painted:
             for screen in (self._plain, self._alternate):
                 screen.resize(rows, columns)
+            self._shown = None
             _set_size(self.master, columns, rows)
 
     def hang_up(self) -> None:
@@ -147,7 +148,7 @@ class Terminal:
     def lines(self) -> list[str]:
         """The screen, from the top, without the blanks at the right."""
         with self._painted:
-            return [line.rstrip() for line in self._screen.display]
+            return list(self._display())
 
     def text(self) -> str:
         return "\n".join(self.lines())
@@ -160,7 +161,7 @@ class Terminal:
     def cells_of(self, text: str) -> list[Any]:
         """The cells that show a text, at its first place on the screen."""
         with self._painted:
-            for row, line in enumerate(self._screen.display):
+            for row, line in enumerate(self._display()):
                 column = line.find(text)
                 if column >= 0:
                     return [self._screen.buffer[row][column + step] for step in range(len(text))]
@@ -193,7 +194,7 @@ class Terminal:
         deadline = time.monotonic() + seconds
         with self._painted:
             while True:
-                lines = [line.rstrip() for line in self._screen.display]
+                lines = list(self._display())
                 missing = [one for one in wanted if not _found(one, lines)]
                 if not missing:
                     return lines
@@ -258,6 +259,12 @@ class Terminal:
 
     # --- the terminal's own work -------------------------------------------------------------------
 
+    def _display(self) -> list[str]:
+        """The lines, read off the screen once per painting."""
+        if self._shown is None:
+            self._shown = [line.rstrip() for line in self._screen.display]
+        return self._shown
+
     def _read(self) -> None:
         decoder = _decoder()
         while not self._ended:
@@ -298,15 +305,19 @@ class Terminal:
         if self._frame is not None:
             self._frame.append(text)
         else:
-            # pyte drops everything behind a joiner.
-            self._stream.feed(text.replace("\u200d", ""))
+            self._show(text)
+
+    def _show(self, piece: str) -> None:
+        self._shown = None
+        if piece := piece.replace("\u200d", ""):  # pyte drops everything behind a joiner
+            self._screen.feed(piece)
 
     def _obey(self, sequence: str) -> None:
         """What pyte does not know is done here or left out; it would print the rest of the sequence."""
         if sequence in ("\x1b[?1049h", "\x1b[?1049l"):
             self._frame = None
             self._screen = self._alternate if sequence.endswith("h") else self._plain
-            self._stream = pyte.Stream(self._screen)
+            self._shown = None
             if sequence.endswith("h"):
                 self._screen.reset()
         elif sequence == "\x1b[?2026$p":
@@ -315,7 +326,8 @@ class Terminal:
             self._frame = self._frame or []
         elif sequence == "\x1b[?2026l":
             frame, self._frame = self._frame or [], None
-            self._feed("".join(frame))
+            for piece in frame:
+                self._show(piece)
         elif sequence.startswith("\x1b]"):
             self._operating_system(sequence[2:].rstrip("\x07\x1b\\"))
         elif _KNOWN_TO_PYTE.fullmatch(sequence):
