@@ -11,7 +11,7 @@ import pytest
 
 from opsconsole.config import Config
 from opsconsole.model import Mount, Port, SourceError
-from opsconsole.stack import compose, compose_program, envfile, files, plain_file, rendered, yaml_text
+from opsconsole.stack import compose, compose_parse, compose_program, envfile, files, plain_file, rendered, yaml_text
 from opsconsole.stack.compose import ComposeCommand, ComposeFiles
 from opsconsole.stack.plain_file import interpolate
 from opsconsole.stack.reading import best_rendering
@@ -380,7 +380,7 @@ volumes:
 
 
 def test_the_rendering_of_compose_v1_is_understood() -> None:
-    found = rendered.parse(yaml_text.load(V1), project="shop", directory="/srv/shop")
+    found = compose_parse.parse(yaml_text.load(V1), project="shop", directory="/srv/shop")
     redis, web = found.services["redis"], found.services["web"]
     assert redis.mounts == (
         Mount(kind="bind", destination="/data", source="/srv/shop/r"),

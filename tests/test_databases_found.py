@@ -12,7 +12,7 @@ from opsconsole.config import Config
 from opsconsole.config.sections import MongodbSection, RedisSection
 from opsconsole.model import Container, NetworkAddress, Port
 from opsconsole.sources.connection import Connection
-from opsconsole.stack import databases, rendered
+from opsconsole.stack import compose_parse, databases
 from opsconsole.stack.address import Neighbourhood
 
 MPS: dict[str, Any] = {
@@ -49,7 +49,7 @@ def found(
     secrets: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> tuple[Connection, ...]:
-    read = rendered.parse({"services": services, "secrets": secrets or {}}, project="shop", directory="/srv/shop")
+    read = compose_parse.parse({"services": services, "secrets": secrets or {}}, project="shop", directory="/srv/shop")
     return databases.connections(
         read,
         read.services,

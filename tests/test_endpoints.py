@@ -8,13 +8,13 @@ import pytest
 
 from opsconsole.config.sections import ProbeSection
 from opsconsole.model import Container, Endpoint, NetworkAddress
-from opsconsole.stack import rendered
+from opsconsole.stack import compose_parse
 from opsconsole.stack.address import Neighbourhood
 from opsconsole.stack.endpoints import endpoints
 
 
 def found(containers: tuple[Container, ...] = (), **services: dict[str, Any]) -> list[Endpoint]:
-    read = rendered.parse({"services": services}, project="shop", directory="/srv/shop")
+    read = compose_parse.parse({"services": services}, project="shop", directory="/srv/shop")
     return list(endpoints(read, read.services, Neighbourhood(read.services, containers)))
 
 
@@ -71,6 +71,6 @@ def test_what_speaks_no_http_to_us_is_not_asked(service: dict[str, Any]) -> None
 
 def test_configured_probes_replace_what_is_found() -> None:
     probe = ProbeSection(url="https://shop.example.net/health/", expect_status=204, timeout_seconds=1)
-    read = rendered.parse({"services": {"web": {"ports": ["80:80"]}}}, project="shop", directory="/")
+    read = compose_parse.parse({"services": {"web": {"ports": ["80:80"]}}}, project="shop", directory="/")
     (one,) = endpoints(read, read.services, Neighbourhood(read.services, ()), (probe,))
     assert (one.name, one.expect_status, one.timeout_seconds) == ("shop.example.net/health", 204, 1)

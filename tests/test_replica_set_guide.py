@@ -65,11 +65,17 @@ def test_a_service_with_a_password_needs_a_key() -> None:
         "--bind_ip_all",
     ]
     assert changed["volumes"] == ["./mongo-keyfile:/etc/mongo-keyfile:ro"]
-    assert any("openssl rand" in line for line in lines(MPS, "prove themselves"))
     (started,) = lines(MPS, "Make it the only member")
     assert started.startswith("docker-compose exec mongodb mongosh") and " -u root -p " in started
     assert [line.partition(":")[0] for line in lines(MPS, "Addresses")] == ["# MONGODB_URI of backend", "# backup.sh"]
     assert "directConnection=true" in lines(MPS, "Addresses")[1]
+
+
+def test_the_key_is_at_no_moment_readable_by_others(tmp_path: Path) -> None:
+    (making,) = (line for line in lines(MPS, "prove themselves") if "openssl rand" in line)
+    subprocess.run(["sh", "-c", f"umask 022; {making}; umask"], cwd=tmp_path, check=True, timeout=30)
+    (key,) = tmp_path.iterdir()
+    assert key.stat().st_mode & 0o077 == 0 and len(key.read_bytes()) > 1000
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from opsconsole.config import Config
 from opsconsole.config.sections import BackupsSection, DataSection, StackSection
 from opsconsole.model import Container
 from opsconsole.stack import files, places
+from opsconsole.stack.compose_parse import parse
 from opsconsole.stack.discover import is_stack_directory
 from opsconsole.stack.files import Choice, choose, normalised
-from opsconsole.stack.rendered import ServiceConfig, parse
+from opsconsole.stack.rendered import ServiceConfig
 
 
 def started(directory: Path, project: str = "shop", files: str = "", env_file: str = "") -> Container:

@@ -124,7 +124,7 @@ def _in_compose(server: Standalone) -> list[GuideStep]:
                 what="Members of a set with passwords prove themselves with a key. Make one beside the compose file; "
                 f"it is a secret: keep it out of git. ({_USER_OF_IMAGE} is the server's user in the official image.)",
                 lines=(
-                    f"openssl rand -base64 756 > {KEY_FILE}",
+                    f"(umask 077; openssl rand -base64 756 > {KEY_FILE})",
                     f"chmod 400 {KEY_FILE} && sudo chown {_USER_OF_IMAGE} {KEY_FILE}",
                     f"echo {KEY_FILE} >> .gitignore",
                 ),

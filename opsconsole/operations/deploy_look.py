@@ -14,7 +14,7 @@ from opsconsole.operations.release_making import Configuration, known_configurat
 from opsconsole.operations.releases import Release
 from opsconsole.sources.engine_images import EngineImages, ImageFacts
 from opsconsole.stack import compose
-from opsconsole.stack.rendered import parse
+from opsconsole.stack.compose_parse import parse
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):

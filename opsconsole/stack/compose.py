@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from opsconsole.model import SourceError
-from opsconsole.stack import compose_answers, rendered, yaml_text
+from opsconsole.stack import compose_answers, compose_parse, yaml_text
 from opsconsole.stack.compose_program import NO_COMPOSE_HINT as NO_COMPOSE_HINT
 from opsconsole.stack.compose_program import ComposeCommand as ComposeCommand
 from opsconsole.stack.compose_program import ComposeHangs as ComposeHangs
@@ -76,7 +76,7 @@ def render(
     if command.major >= 2 and _unlike(hashes, carried or {}):
         hashes = _resolved_hashes(command, wanted, env, answer.stdout, hashes, carried or {})
     joining = {name for name, body in (raw.get("services") or {}).items() if _joins_another(body)}
-    result = rendered.parse(unescaped(raw), project=wanted.project, directory=wanted.directory)
+    result = compose_parse.parse(unescaped(raw), project=wanted.project, directory=wanted.directory)
     return msgspec.structs.replace(
         result,
         separator="_" if command.major < 2 else "-",
@@ -107,7 +107,7 @@ def render_copy(
     hashes = hashes_of(command, real, json.dumps(raw), env) if command.major >= 2 else {}
     joining = {name for name, body in (raw.get("services") or {}).items() if _joins_another(body)}
     return msgspec.structs.replace(
-        rendered.parse(unescaped(raw), project=wanted.project, directory=real.directory),
+        compose_parse.parse(unescaped(raw), project=wanted.project, directory=real.directory),
         separator="_" if command.major < 2 else "-",
         hashes={name: value for name, value in hashes.items() if name not in joining},
         missing_variables=missing_variables(answer.stderr),

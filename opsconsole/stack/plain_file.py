@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from opsconsole.model import SourceError
-from opsconsole.stack import envfile, rendered, yaml_text
+from opsconsole.stack import compose_parse, envfile, yaml_text
 from opsconsole.stack.rendered import Rendered
 from opsconsole.text import printable
 
@@ -36,7 +36,7 @@ def read(files: Sequence[str], *, project: str, directory: str, variables: Mappi
     for name, body in list(services.items()):
         services[name] = _extended(body, services)
     problems = _with_env_files(services, directory, variables)
-    result = rendered.parse({**filled, "services": services}, project=project, directory=directory)
+    result = compose_parse.parse({**filled, "services": services}, project=project, directory=directory)
     return msgspec.structs.replace(
         result, by="file", missing_variables=tuple(dict.fromkeys(missing)), problems=tuple(problems)
     )
