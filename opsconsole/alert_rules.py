@@ -257,7 +257,7 @@ def _because(backup: Backup) -> str:
 def _age(newest: Backup, limit: float, now: datetime) -> Iterable[Finding]:
     hours = (now - newest.taken_at).total_seconds() / 3600
     if hours > limit:
-        age = f"{hours:.0f} hours" if hours < 72 else f"{hours / 24:.0f} days"
+        age = f"{hours:.0f} hours" if hours < 72 else f"{hours // 24:.0f} days"
         yield Finding(
             rule="backup-age",
             subject="backups",

@@ -17,7 +17,7 @@ PANES = {
     "health": "H",
 }  # fmt: skip
 TABS = 1  # the row of the panes' names
-_FOOTER_KEY = re.compile(r" (\S+|< >|\[ \]) ([a-z]+(?: [a-z]+)*) (?= |$)")
+_FOOTER_KEY = re.compile(r" (\S+|< >|\[ \]) ([a-z]+(?:[ /][a-z]+)*)(?:, \d+ more)? (?= |$)")
 
 
 class Console(Terminal):
@@ -70,18 +70,21 @@ class Console(Terminal):
         return self.lines()[0]
 
     def footer(self) -> str:
-        return self.lines()[-1]
+        """Its keys, also those of a second line."""
+        lines = self.lines()
+        return "".join(f"{line} " for line in lines[_last_rows(lines) :])
 
     def footer_keys(self) -> dict[str, str]:
         """What the footer offers: label -> key."""
-        return {label: key for key, label in _FOOTER_KEY.findall(f"{self.footer()} ")}
+        return {label: key for key, label in _FOOTER_KEY.findall(self.footer())}
 
     def cursor_row(self) -> int:
         """The row of the screen that the cursor of a table stands on; -1 without one."""
         lines = self.lines()
+        footer = len(lines) + _last_rows(lines)
         grounds = [self.cell(row, 2).bg for row in range(len(lines))]
-        common = Counter(grounds[2:-1]).most_common(1)[0][0]
-        rows = [row for row in range(2, len(lines) - 1) if grounds[row] != common and self.cell(row, 2).bold]
+        common = Counter(grounds[2:footer]).most_common(1)[0][0]
+        rows = [row for row in range(2, footer) if grounds[row] != common and self.cell(row, 2).bold]
         return rows[0] if rows else -1
 
     def cursor_line(self) -> str:
@@ -102,3 +105,8 @@ class Console(Terminal):
                 self.wait_for(lambda lines: text in self.cursor_line(), seconds=seconds)
                 return
         self.wait_for(lambda lines: text in self.cursor_line(), seconds=1)
+
+
+def _last_rows(lines: list[str]) -> int:
+    """-2 where the keys at the bottom have two lines, else -1."""
+    return -2 if len(lines) > 2 and lines[-2] and not _FOOTER_KEY.sub("", f"{lines[-2]} ").strip() else -1

@@ -166,6 +166,18 @@ def test_growth_is_told_against_a_backup_of_about_a_week() -> None:
     assert row.cells[1] == "+40 B"
 
 
+def test_a_slow_command_of_redis_has_a_client_and_neither_namespace_nor_plan() -> None:
+    slow = (SlowGroup(namespace="10.0.0.4:50120", kind="KEYS", count=6, total_seconds=0.4, longest_seconds=0.1,
+                      newest=ago(minutes=5), example="KEYS session:*"),)  # fmt: skip
+    work = Work(view=View.SLOW, asked_at=NOW, slow=slow)
+    for kind, titles in (("redis", {"Command", "Client"}), ("mongodb", {"Kind", "Namespace", "Plan"})):
+        columns = work_rows.columns(View.SLOW, kind)
+        row = work_rows.rows(work, NOW, UNICODE, kind)[0]
+        assert titles == {one.title for one in columns} & {"Command", "Client", "Kind", "Namespace", "Plan"}
+        assert len(row.cells) == len(row.orders) == len(columns)
+        assert ("plan" in dict(row.facts)) is (kind == "mongodb")
+
+
 def test_what_validate_does_not_call_valid_is_a_fault() -> None:
     assert mongo_maintaining.validation({"valid": True, "nrecords": 3, "nIndexes": 1, "errors": []}).faults == ()
     broken = mongo_maintaining.validation({"valid": False, "errors": ["index x_1 misses 2"], "warnings": ["w"]})

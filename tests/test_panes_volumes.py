@@ -12,7 +12,7 @@ from opsconsole.model import Safety, Volume, VolumeKind
 from opsconsole.operations.site import Site
 from opsconsole.persistence import kept
 from opsconsole.persistence.verdict import Check, Verdict
-from opsconsole.ui.panes.volumes import size_said, summary, worst_first
+from opsconsole.ui.panes.volumes import measured_said, size_said, summary, worst_first
 from opsconsole.ui.widgets.scrolled import Detail
 from opsconsole.ui.wording import UNICODE
 from tests import pane_samples
@@ -30,15 +30,16 @@ def test_the_worst_stands_first_and_databases_before_files() -> None:
 @pytest.mark.parametrize(
     ("volume", "measured", "said"),
     [
-        (msgspec.structs.replace(DATA, size_bytes=1200 * MB, size_at=ago(minutes=4)), True, "1.2 GiB · 4 m ago"),
-        (msgspec.structs.replace(DATA, size_bytes=0, size_at=NOW), True, "0 B · just now"),
+        (msgspec.structs.replace(DATA, size_bytes=1200 * MB, size_at=ago(minutes=4)), True, "1.2 GiB 4 m ago"),
+        (msgspec.structs.replace(DATA, size_bytes=0, size_at=NOW), True, "0 B just now"),
         (DATA, False, "measuring…"),
         (DATA, True, "not measured"),
         (msgspec.structs.replace(DATA, kind=VolumeKind.TMPFS), False, "in memory"),
     ],
 )
 def test_a_size_says_its_age_or_why_there_is_none(volume: Volume, measured: bool, said: str) -> None:
-    assert size_said(volume, NOW, UNICODE, measured=measured) == said
+    shown = f"{size_said(volume, UNICODE, measured=measured)} {measured_said(volume, NOW)}"
+    assert shown.strip() == said
 
 
 def test_the_summary_counts_every_safety_and_admits_unmeasured_volumes() -> None:
@@ -52,7 +53,7 @@ async def test_rows_name_safety_size_and_users_and_the_reason_stands_below() -> 
     async with console(pane_samples.well(), pane="volumes", size=(120, 40)) as (app, pilot):
         lines = painted(app)
         row = next(line for line in lines if "./backend/uploads" in line)
-        assert "▲ not in any backup" in row and "1.2 GiB · 4 m ago" in row and "bind mount" in row
+        assert "▲ not in any backup" in row and "1.2 GiB" in row and "4 m ago" in row and "bind mount" in row
         below = "\n".join(lines)
         assert "At risk: An anonymous volume holds Redis' data" in below
         assert "redis → /data (read and write, not running)" in below

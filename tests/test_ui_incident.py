@@ -273,6 +273,15 @@ def test_no_line_is_wider_than_the_screen_and_nothing_of_it_acts(size: tuple[int
     assert not glyphs.ascii or all(sign not in line.plain for line in lines for sign in (UNICODE.good, UNICODE.arrow))
 
 
+def test_what_is_left_out_of_a_long_text_is_marked() -> None:
+    long = msgspec.structs.replace(DOWN, message=f"backend is unhealthy: {'x' * 300}")
+    evidence = gather(msgspec.structs.replace(sample.well(), alerts=(long,)), Known(), NOW)
+    for width in (40, 80, 120):
+        lines = [line.plain for line in incident_lines.lines(evidence, (), None, width, UNICODE)]
+        above = lines[: next(at for at, line in enumerate(lines) if line.startswith("Where to look"))]
+        assert sum(line.endswith("…") for line in above) == 2  # among what is red, and among what changed
+
+
 def test_what_happened_a_moment_ago_stands_under_the_rest() -> None:
     just_now = msgspec.structs.replace(DOWN, since=NOW - timedelta(seconds=0.779))
     evidence = gather(msgspec.structs.replace(sample.well(), alerts=(just_now,)), Known(), NOW)

@@ -16,8 +16,11 @@ from textual.widgets import Input
 from opsconsole.backups.progress import Told
 from opsconsole.model import SourceError
 from opsconsole.operations import journal, releases, requests
-from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import DataEffect, Effect, Plan
+from opsconsole.operations.attached import Standing
+from opsconsole.operations.course import Course, Mark, StepCourse
+from opsconsole.operations.journal import Entry, Result
+from opsconsole.operations.past import Expected
+from opsconsole.operations.plan import DataEffect, Downtime, Effect, Plan
 from opsconsole.operations.releases import Release, State
 from opsconsole.operations.requests import Begun, Request
 from opsconsole.operations.site import Site
@@ -27,6 +30,7 @@ from opsconsole.ui.app import ConsoleApp
 from opsconsole.ui.screens import plan_lines
 from opsconsole.ui.screens.agree import TypeNamesScreen
 from opsconsole.ui.screens.operation import OperationScreen
+from opsconsole.ui.screens.operation_lines import state_lines
 from opsconsole.ui.screens.plan import PlanScreen
 from opsconsole.ui.widgets.operation_line import operation_line
 from opsconsole.ui.wording import ASCII, UNICODE
@@ -168,6 +172,24 @@ def test_a_plan_says_of_each_step_what_it_runs_and_means() -> None:
     ):
         assert said in text, said
     assert "no data is touched" in plan_lines.summary(RESTART, UNICODE).plain
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_the_title_of_a_step_moves_nothing_below_it(width: int) -> None:
+    begin = Entry(n=0, event="begin", at=NOW, operation="20260312T031416000Z-restart-abcdef")
+    heights = set()
+    for title in ("short", "a long one that waits until another is well " * 3):
+        steps = (StepCourse(id="s1", title=title, mark=Mark.RUNNING, began=NOW),)
+        lines = state_lines(Course(begin=begin, steps=steps), Standing.RUNNING, Expected(), NOW, width, UNICODE)
+        heights.add(len(lines))
+        assert all(line.cell_length <= width for line in lines) and title[:5] in lines[0].plain
+    assert len(heights) == 1
+
+
+def test_several_services_stay_down_and_one_stays() -> None:
+    for services, said in ((("api",), "api stays down"), (("api", "db"), "api, db stay down")):
+        downtime = tuple(Downtime(service=one, until_started=True) for one in services)
+        assert said in plan_lines.summary(msgspec.structs.replace(RESTART, downtime=downtime), UNICODE).plain
 
 
 async def test_foreign_text_in_a_plan_only_reads(made: OperationSamples, started: list[Plan]) -> None:

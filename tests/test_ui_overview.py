@@ -91,6 +91,13 @@ def test_services_that_are_not_well_stand_first_and_the_rest_is_counted() -> Non
     assert lines[-1].startswith("and 193 more, all well") and len(lines) == 9
 
 
+def test_replicas_are_told_apart_where_names_are_cut() -> None:
+    first = sample.well().containers[0]
+    both = [msgspec.structs.replace(first, id=f"r{n}", service="a-very-long-name", number=n) for n in (12, 2)]
+    lines = services(Frame(sample.well(containers=tuple(both)), 38, UNICODE), 12)
+    assert [line.plain[:12].split()[-1] for line in lines[-2:]] == ["2", "12"]
+
+
 def test_a_source_that_has_not_answered_is_neither_well_nor_empty() -> None:
     readings = {**sample.READINGS, "backups": Reading(source="backups")}
     lines = attention(Frame(sample.well(readings=readings, backups=()), 80, UNICODE), 8)

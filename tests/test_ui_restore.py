@@ -209,6 +209,7 @@ async def test_nothing_ticked_has_no_plan_and_a_brings_all_back(directory: Path,
         await shows(app, "Everything that holds data")
         await pilot.press("a")
         await shows(app, "Nothing is chosen: Space chooses a piece")
+        await until(lambda: "Enter plan" not in text_of(app).splitlines()[-1])
         await pilot.press("enter")
         await pilot.pause()
         assert asked.requests == [] and isinstance(app.screen, RestoreScreen)

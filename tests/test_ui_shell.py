@@ -14,9 +14,10 @@ from textual.pilot import Pilot
 from opsconsole.model import Project, Reading, Snapshot, SourceState
 from opsconsole.ui import themes
 from opsconsole.ui.app import ConsoleApp
-from opsconsole.ui.keys import EVERYWHERE
+from opsconsole.ui.keys import EVERYWHERE, IN_LISTS
 from opsconsole.ui.panes import PANES, sections
-from opsconsole.ui.widgets.footer import footer_line
+from opsconsole.ui.panes.backups import BackupsPane
+from opsconsole.ui.widgets.footer import footer_lines, keys_line
 from opsconsole.ui.widgets.header import header_line
 from opsconsole.ui.wording import Tone
 from tests import ui_sample as sample
@@ -80,9 +81,55 @@ def test_old_data_is_told_by_its_age_in_words() -> None:
 
 @pytest.mark.parametrize("width", range(20, 200, 7))
 def test_the_footer_fits_and_always_shows_help_and_quit(width: int) -> None:
-    line = footer_line(EVERYWHERE, width).plain
-    assert len(line) <= width
-    assert "? help" in line and "q quit" in line
+    for actions in (EVERYWHERE, (*BackupsPane.actions, *IN_LISTS, *EVERYWHERE)):
+        for most in (1, 2):
+            lines = [line.plain for line in footer_lines(actions, width, most)]
+            assert all(len(line) <= width for line in lines) and len(lines) <= most
+            assert "? help" in lines[-1] and "q quit" in lines[-1]
+
+
+def test_what_the_footer_has_no_room_for_is_counted_beside_the_help() -> None:
+    actions = (*BackupsPane.actions, *IN_LISTS, *EVERYWHERE)
+    own = [action for action in BackupsPane.actions if action.footer]
+    for width, most in ((80, 1), (100, 1), (120, 1)):
+        shown = "".join(line.plain for line in footer_lines(actions, width, most))
+        missing = [action for action in own if f" {action.label} " not in shown]
+        assert f"? help, {len(missing)} more " in shown
+    for width, most in ((80, 2), (120, 2), (200, 1)):
+        shown = "".join(line.plain for line in footer_lines(actions, width, most))
+        assert all(f" {action.label} " in shown for action in own) and " ? help  q quit " in shown
+
+
+def test_the_keys_of_a_line_stand_out_and_its_words_do_not() -> None:
+    line = keys_line("j k PgUp move   a acknowledge   t type a path   type to find   ! incident")
+    keys = [line.plain[span.start : span.end] for span in line.spans if "bold" in str(span.style)]
+    assert [key for key in keys if key] == ["j k PgUp", "a", "t", "!"]
+
+
+@pytest.mark.parametrize("name", [pane.pane_id for pane in PANES])
+async def test_eighty_cells_have_room_for_the_whole_name_of_every_pane(name: str) -> None:
+    async with opened(sample.well()) as (app, pilot):
+        await app.go(name)
+        await pilot.pause()
+        names = painted(app)[1].split()
+        assert names == [pane.pane_id.replace(pane.letter.lower(), pane.letter, 1) for pane in PANES]
+        at = painted(app)[1].lower().find(names[-1].lower())
+        await pilot.click("PaneTabs", offset=(at + 1, 0))  # where a name is seen it is also clicked
+        await until(lambda: app.pane is not None and app.pane.pane_id == PANES[-1].pane_id)
+
+
+async def test_keys_that_came_with_the_cursor_move_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(sample.well(), (120, 40)) as (app, pilot):
+        await app.go("backups")
+        heights = set()
+        for actions in (BackupsPane.actions, BackupsPane.actions[:3], ()):
+            app.footer.show((*actions, *EVERYWHERE), "backups")
+            await pilot.pause()
+            heights.add(app.footer.size.height)
+            assert "? help" in painted(app)[-1]
+        await app.go("history")
+        await pilot.pause()
+        assert heights == {2} and app.footer.size.height == 1
 
 
 # --- panes -----------------------------------------------------------------------------------------
@@ -322,6 +369,20 @@ async def test_every_theme_paints_every_own_screen(theme: str) -> None:
             await pilot.press(key)
             await pilot.pause()
         assert "need attention" in text_of(app)
+
+
+@pytest.mark.parametrize(
+    ("environment", "theme"),
+    [
+        ({"TERM": "xterm"}, "ansi"),
+        ({"TERM": "xterm", "COLORTERM": "truecolor"}, "dark"),
+        ({"TERM": "xterm-256color"}, "dark"),
+        ({"TERM": "screen"}, "ansi"),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, "ansi"),
+    ],
+)
+def test_a_terminal_of_sixteen_colours_is_given_its_own(environment: dict[str, str], theme: str) -> None:
+    assert themes.first_choice(environment) == theme
 
 
 async def test_an_unknown_theme_is_named_with_those_there_are() -> None:

@@ -359,7 +359,8 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
         return writer is not None and not writer._queue.empty()
 
     def refresh_footer(self) -> None:
-        self.footer.show([action for _, action in doing.available(self)])
+        place = self.pane.pane_id if self.pane else ""
+        self.footer.show([action for _, action in doing.available(self)], place)
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         self.refresh_footer()

@@ -70,6 +70,10 @@ _KEY_NAMES = {
 }
 
 
+KEY_WORDS = frozenset(name for name in _KEY_NAMES.values() if len(name) > 1)
+"""How the keys that have no character are written."""
+
+
 def key_name(key: str) -> str:
     """A Textual key name as it stands on the keyboard: `ctrl+p` -> `Ctrl+P`, `question_mark` -> `?`."""
     if key in _KEY_NAMES:

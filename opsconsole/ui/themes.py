@@ -173,9 +173,16 @@ SAID = {
 """What each theme is, by the name that `--theme` takes."""
 
 
+_FEW_COLOURS = (
+    "linux", "vt100", "vt220", "ansi", "screen", "xterm", "xterm-color", "xterm-16color", "rxvt", "tmux",
+)  # fmt: skip
+"""Names of terminals that are given 16 colours. Our own ones would be rounded to them, red on the cursor's grey."""
+
+
 def first_choice(environment: Mapping[str, str] = os.environ) -> str:
     """The theme to begin with: the terminal's own colours where nothing more can be expected."""
-    if "NO_COLOR" in environment or environment.get("TERM", "") in ("linux", "vt100", "vt220", "ansi", "screen"):
+    more = environment.get("COLORTERM", "").lower() in ("truecolor", "24bit")
+    if "NO_COLOR" in environment or (environment.get("TERM", "") in _FEW_COLOURS and not more):
         return SIXTEEN.name
     return DARK.name
 

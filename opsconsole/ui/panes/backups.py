@@ -98,7 +98,7 @@ class BackupsPane(RowsAndDetail[Backup]):
             Column("level", "Verified", 9, self._level, priority=1,
                    order=lambda backup: -1 if backup.checked_level is None else backup.checked_level, descending=True),
             Column("class", "Class", 9, class_said, priority=2, grow=True, most=18),
-            Column("parts", "Parts", 28, self._parts, priority=3, grow=True, most=50),
+            Column("parts", "Parts", 29, self._parts, priority=3, grow=True, most=50),
             Column("kept", "Why kept", 32, kept_said, priority=4, grow=True, most=70),
             Column("copies", "Copied to", 15, copies_said, priority=5, grow=True, most=40),
             Column("taken", "Taken (local)", 16, lambda backup: local_time(backup.taken_at)[:16], priority=6),

@@ -88,12 +88,16 @@ def rows_of(snapshot: Snapshot, *, all_stopped: bool = False) -> list[ContainerR
         if service.active and service.replicas > 0 and service.name not in seen:
             rows.append(ContainerRow(None, service, absent))
     order = {name: position for position, name in enumerate(services)}
-    rows.sort(key=lambda row: (order.get(_service_of(row), len(order)), row.name, row.key))
+    rows.sort(key=lambda row: (order.get(_service_of(row), len(order)), _service_of(row), _number_of(row), row.name))
     return rows
 
 
 def _service_of(row: ContainerRow) -> str:
     return row.container.service if row.container else row.service.name if row.service else ""
+
+
+def _number_of(row: ContainerRow) -> int:
+    return row.container.number if row.container else 0
 
 
 def tally(rows: Iterable[ContainerRow]) -> tuple[int, int]:

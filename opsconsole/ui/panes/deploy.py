@@ -98,7 +98,7 @@ class DeployPane(Pane):
     DeployPane .deploy-more { margin-top: 1; }
     DeployPane .deploy-facts { margin-top: 0; }
     DeployPane.-wide .deploy-sides { layout: horizontal; }
-    DeployPane.-wide .deploy-left { width: 2fr; min-width: 44; max-width: 64; margin-right: 3; }
+    DeployPane.-wide .deploy-left { width: 2fr; min-width: 51; max-width: 64; margin-right: 3; }
     DeployPane.-wide .deploy-facts { width: 3fr; }
     """
 

@@ -17,6 +17,9 @@ from opsconsole.ui.widgets.chart import area, sparkline
 from opsconsole.ui.widgets.lines import fit
 from opsconsole.ui.wording import Tone, age, ago, count, decided, duration, percent, plural, short_size, sign
 
+ROOMY = 54
+"""Cells from which a service's line says since when it runs."""
+
 # --- attention -------------------------------------------------------------------------------------
 
 
@@ -96,7 +99,8 @@ def services(frame: Frame, most: int) -> list[Content]:
         return [*lines, Content.styled("no container, no service" if looked else "waiting for the engine", Tone.MUTED)]
     ordered = sorted(rows, key=lambda row: row.standing.rank >= 7)  # stable: otherwise the file's order
     shown = ordered if len(ordered) <= most else ordered[: most - 1]
-    name_cells = min(max(cell_len(printable(row.name)) for row in shown), max(8, frame.width - 34))
+    longest = max(cell_len(printable(row.name)) for row in shown)
+    name_cells = min(longest, max(8, min(_room_for_name(frame, row) for row in shown)))
     lines += [_service(frame, row, name_cells) for row in shown]
     if len(shown) < len(ordered):
         rest = ordered[len(shown) :]
@@ -106,13 +110,23 @@ def services(frame: Frame, most: int) -> list[Content]:
     return lines
 
 
+def _room_for_name(frame: Frame, row: ContainerRow) -> int:
+    """Cells that its state and its numbers leave; drift gives way, as it stands above among what needs attention."""
+    numbers = 28 if frame.width >= ROOMY else 14 if row.usage is not None else 0
+    return frame.width - numbers - cell_len(row.standing.said(frame.glyphs)) - 3
+
+
 def _service(frame: Frame, row: ContainerRow, name_cells: int) -> Content:
     """Name, state and drift at the left; since when, CPU and memory at the right as far as there is room."""
-    name = fit(row.name, name_cells, ellipsis=frame.glyphs.ellipsis)
-    left = Content.assemble(name, "  ", (row.standing.said(frame.glyphs), row.standing.tone))
+    name, dots = printable(row.name), frame.glyphs.ellipsis
+    service, _, number = name.rpartition(" ")
+    if service and number.isdigit() and cell_len(name) > name_cells:  # replicas are told apart by their ends
+        name = f"{fit(service, name_cells - len(number) - 1, ellipsis=dots)} {number}"
+    standing = row.standing
+    left = Content.assemble(fit(name, name_cells, ellipsis=dots), "  ", (standing.said(frame.glyphs), standing.tone))
     if row.container is not None and row.container.drift:
         left += Content.styled(", drift", Tone.WARNING)
-    roomy = frame.width >= 54
+    roomy = frame.width >= ROOMY
     cells: list[tuple[str, str]] = []
     if roomy:
         since, tone = uptime_cell(row, frame.snapshot.sampled_at)

@@ -41,21 +41,25 @@ _ANSWERED = (SourceState.OK, SourceState.ABSENT)
 NO_VOLUMES = "This stack has no volume and no bind mount: nothing it writes outlives its containers."
 
 
-def size_said(volume: Volume, now: datetime, glyphs: Glyphs, *, measured: bool = False) -> str:
-    """`1.2 GiB · 4 m ago`; what has none says why: still being measured, not measurable, in memory.
+def size_said(volume: Volume, glyphs: Glyphs, *, measured: bool = False) -> str:
+    """`1.2 GiB`; what has none says why: still being measured, not measurable, in memory.
 
     `measured` says that sizes were asked for and have been answered.
     """
     if volume.size_bytes is not None:
-        age = f" {glyphs.dot} {ago(volume.size_at, now)}" if volume.size_at else ""
-        return size(volume.size_bytes) + age
+        return size(volume.size_bytes)
     if volume.kind is VolumeKind.TMPFS:
         return "in memory"
     return "not measured" if measured else f"measuring{glyphs.ellipsis}"
 
 
+def measured_said(volume: Volume, now: datetime) -> str:
+    return ago(volume.size_at, now) if volume.size_bytes is not None and volume.size_at else ""
+
+
 def users_said(uses: Sequence[VolumeUse]) -> str:
-    return ", ".join(f"{use.service or use.container}:{use.destination}" for use in uses) or "nothing"
+    """`backend:/app/uploads`, once for all containers of a service."""
+    return ", ".join(dict.fromkeys(f"{use.service or use.container}:{use.destination}" for use in uses)) or "nothing"
 
 
 def worst_first(volumes: Iterable[Volume]) -> list[Volume]:
@@ -91,7 +95,8 @@ def detail(volume: Volume, now: datetime, width: int, glyphs: Glyphs, *, measure
     lines = [head]
     said = f"{volume.safety.value.capitalize()}: {volume.reason}" if volume.reason else volume.safety.value.capitalize()
     lines += wrapped(f"{sign(tone, glyphs)} {said}", width, style=tone)
-    facts = [fact("size", size_said(volume, now, glyphs, measured=measured))]
+    when = measured_said(volume, now)
+    facts = [fact("size", size_said(volume, glyphs, measured=measured) + (f" {glyphs.dot} {when}" if when else ""))]
     if volume.path and volume.path != volume.name:
         facts.append(fact("path", shorten_middle(volume.path, max(12, width - 5), ellipsis=glyphs.ellipsis)))
     if volume.created_at:
@@ -148,8 +153,8 @@ class VolumesPane(RowsAndDetail[Volume]):
             Column(
                 "size",
                 "Size",
-                20,
-                lambda volume: size_said(volume, self.now, self.glyphs, measured=self._measured),
+                12,
+                lambda volume: size_said(volume, self.glyphs, measured=self._measured),
                 priority=1,
                 align="right",
                 order=lambda volume: volume.size_bytes,
@@ -157,6 +162,15 @@ class VolumesPane(RowsAndDetail[Volume]):
             ),
             Column("used", "Used by", 16, lambda volume: users_said(volume.used_by), priority=2, grow=True, most=70),
             Column("kind", "Kind", 16, lambda volume: _KIND[volume.kind], priority=3),
+            Column(
+                "measured",
+                "Measured",
+                10,
+                lambda volume: (measured_said(volume, self.now), Tone.MUTED),
+                priority=4,
+                align="right",
+                sortable=False,
+            ),
         )
 
     def _name_shown(self, volume: Volume) -> CellText:

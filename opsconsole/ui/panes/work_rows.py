@@ -89,7 +89,21 @@ _SHAPES: dict[View, tuple[Shape, ...]] = {
 }
 
 
-def columns(view: View) -> tuple[Column[WorkRow], ...]:
+_SLOW_COMMANDS: tuple[Shape, ...] = (
+    ("Together", 9, False, 0, 9),
+    ("Count", 7, False, 0, 9),
+    ("Longest", 8, False, 0, 9),
+    ("Command", 9, True, 0, 16),
+    ("Client", 16, True, 1, 40),
+    ("Newest", 10, True, 2, 12),
+    ("Example", 24, True, 3, 90),
+)
+"""What is slow in Redis: it knows no namespace and no plan."""
+
+
+def columns(view: View, kind: str = "mongodb") -> tuple[Column[WorkRow], ...]:
+    """Those of a view of a server of this kind."""
+    shapes = _SLOW_COMMANDS if view is View.SLOW and kind == "redis" else _SHAPES[view]
     return tuple(
         Column(
             title.lower(),
@@ -104,16 +118,16 @@ def columns(view: View) -> tuple[Column[WorkRow], ...]:
             descending=not is_text,
             sortable=view is not View.MEMORY,
         )
-        for at, (title, width, is_text, priority, most) in enumerate(_SHAPES[view])
+        for at, (title, width, is_text, priority, most) in enumerate(shapes)
     )
 
 
-def rows(work: Work, now: datetime, glyphs: Glyphs) -> list[WorkRow]:
-    """The rows of a view, what matters most first."""
+def rows(work: Work, now: datetime, glyphs: Glyphs, kind: str = "mongodb") -> list[WorkRow]:
+    """The rows of a view of a server of this kind, what matters most first."""
     if work.view is View.OPERATIONS:
         return [_operation(one, work.commands.get(one.opid, "")) for one in work.operations]
     if work.view is View.SLOW:
-        return [_slow(one, now) for one in work.slow]
+        return [(_slow_command if kind == "redis" else _slow)(one, now) for one in work.slow]
     if work.view is View.INDEXES:
         ranked = sorted(work.indexes, key=lambda one: (not one.unused, -(one.size_bytes or 0) if one.unused else 0))
         return [_index(one, now, glyphs) for one in ranked]
@@ -184,6 +198,24 @@ def _slow(one: SlowGroup, now: datetime) -> WorkRow:
             ("took", f"{_took(one.total_seconds)} in {one.count:,}, the longest {_took(one.longest_seconds)}"),
             ("on", one.namespace or UNKNOWN),
             ("plan", one.plan),
+            ("newest", newest),
+            ("longest one", one.example),
+        ),
+        record=one,
+    )  # fmt: skip
+
+
+def _slow_command(one: SlowGroup, now: datetime) -> WorkRow:
+    newest = ago(one.newest, now) if one.newest else UNKNOWN
+    return WorkRow(
+        key=one.kind,
+        cells=(_took(one.total_seconds), count(one.count), _took(one.longest_seconds), one.kind, one.namespace,
+               newest, one.example),
+        orders=(one.total_seconds, one.count, one.longest_seconds, one.kind, one.namespace,
+                one.newest.timestamp() if one.newest else None, one.example),
+        facts=(
+            ("took", f"{_took(one.total_seconds)} in {one.count:,}, the longest {_took(one.longest_seconds)}"),
+            ("client", one.namespace or UNKNOWN),
             ("newest", newest),
             ("longest one", one.example),
         ),

@@ -95,10 +95,14 @@ def _part(title: str, width: int, glyphs: Glyphs, note: str) -> Content:
 
 
 def _hanging(head: Content, text: str, width: int, style: str = "", most: int = 20) -> Iterable[Content]:
-    """A text behind its head, its other lines under its first."""
-    first, *rest = wrapped(text, max(10, width - head.cell_length), style=style)[:most] or [Content("")]
-    yield head + first
-    yield from (line.pad_left(head.cell_length) for line in rest)
+    """A text behind its head, its other lines under its first; what is left out of it is marked."""
+    room = max(10, width - head.cell_length)
+    whole = wrapped(text, room, style=style) or [Content("")]
+    shown = whole[:most]
+    if len(whole) > most:
+        shown[-1] = Content.assemble(shown[-1].truncate(room - 1), ("…", style))
+    yield head + shown[0]
+    yield from (line.pad_left(head.cell_length) for line in shown[1:])
 
 
 # --- what is red -----------------------------------------------------------------------------------

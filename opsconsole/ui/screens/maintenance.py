@@ -18,6 +18,7 @@ from opsconsole.text import printable
 from opsconsole.ui import standing
 from opsconsole.ui.screens.picking import PickingScreen
 from opsconsole.ui.widgets.columns import CellText, Column
+from opsconsole.ui.widgets.footer import keys_line
 from opsconsole.ui.widgets.lines import wrapped
 from opsconsole.ui.widgets.operation_line import OperationLine
 from opsconsole.ui.widgets.row_table import RowTable
@@ -50,7 +51,7 @@ def detail(row: Row, width: int, glyphs: Glyphs) -> list[Content]:
     if row.task.how:
         lines += wrapped(f"{glyphs.arrow} {row.task.how}", width, style=Tone.ACCENT)
     since = "" if row.task.every is Every.DAILY else f" since {row.since:%Y-%m-%d}"
-    facts = f"{row.task.every.value}, {row.slot}{since}; called {row.task.name}"
+    facts = f"{row.task.every.value}, {row.slot}{since}; its name is {row.task.name}"
     if row.last is not None and row.last != row.tick:
         facts += f"; last ticked {row.last.at.astimezone():%Y-%m-%d} by {row.last.who}"
     return [*lines, *wrapped(facts, width, style=Tone.MUTED)]
@@ -111,7 +112,7 @@ class MaintenanceScreen(PickingScreen[Row, None]):
         self.table = self.make_table()
         yield self.table
         yield self._detail
-        yield Static(self.keys_line, classes="keys", markup=False)
+        yield Static(keys_line(self.keys_line), classes="keys", markup=False)
 
     def records(self) -> list[Row]:
         return list(self._listing.rows)

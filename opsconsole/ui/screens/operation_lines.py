@@ -14,7 +14,7 @@ from opsconsole.operations.journal import Result, exit_code
 from opsconsole.operations.past import Expected
 from opsconsole.operations.plan import Kind
 from opsconsole.text import printable
-from opsconsole.ui.widgets.lines import flowed, wrapped
+from opsconsole.ui.widgets.lines import cut, flowed, wrapped
 from opsconsole.ui.widgets.progress_lines import progress_lines
 from opsconsole.ui.wording import Glyphs, Tone, clock, moment, plural
 
@@ -85,7 +85,12 @@ def state_lines(
         Content.styled(f"begun {moment(begin.at, now)}", Tone.MUTED),
         Content.styled(printable(begin.operation), Tone.MUTED),
     ] if begin else [Content.styled("It is being started.", Tone.MUTED)]  # fmt: skip
-    lines = flowed([_standing(course, standing, glyphs), _times(course, standing, expected, now), *who], width, gap=3)
+    said, times = _standing(course, standing, glyphs), _times(course, standing, expected, now)
+    if standing is Standing.RUNNING:
+        # The step on a line of its own: what stands below must not move with the length of its title.
+        lines = [cut(said, width, glyphs), *flowed([times, *who], width, gap=3)]
+    else:
+        lines = flowed([said, times, *who], width, gap=3)
     if standing is Standing.RUNNING:
         if course.turned is not None:
             back = f"{glyphs.warning} On its way {printable(course.turned.text)}: {course.turned.problem}"

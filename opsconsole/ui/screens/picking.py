@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from opsconsole.ui.keys import Action, bindings
+from opsconsole.ui.widgets.footer import keys_line
 from opsconsole.ui.widgets.operation_line import OperationLine
 from opsconsole.ui.widgets.row_table import RowTable
 
@@ -59,7 +60,7 @@ class PickingScreen(ModalScreen[T], Generic[R, T]):
         self.table = self.make_table()
         yield self.table
         yield from self.below()
-        yield Static(self.keys_line, classes="keys", markup=False)
+        yield Static(keys_line(self.keys_line), classes="keys", markup=False)
 
     def on_mount(self) -> None:
         self.set_class(self.console_app.glyphs.ascii, "-ascii")

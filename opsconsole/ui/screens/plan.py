@@ -192,7 +192,8 @@ class PlanScreen(ActingScreen):
 
     def _show_detail(self) -> None:
         plan, chosen, glyphs = self.plan, self.table.current, self.glyphs
-        self.detail.paint(lambda width: plan_lines.detail(plan, chosen, width, glyphs) if plan else [])
+        if plan is not None:
+            self.detail.paint(lambda width: plan_lines.detail(plan, chosen, width, glyphs))
 
     def _say(self) -> None:
         self.say_heading()
@@ -204,13 +205,15 @@ class PlanScreen(ActingScreen):
                     ("Nothing is done. Esc gives up.", Tone.MUTED)]  # fmt: skip
         elif plan is not None and self.console_app.read_only and not said:
             said = [("This console is read-only: a plan can be looked at, nothing is run.", Tone.WARNING)]
-        self.said.display = bool(said)
 
         def lines(width: int) -> list[Content]:
             found = [line for text, tone in said for line in wrapped(text, width, style=tone)]
             return [*(reading.lines(width, glyphs) if reading else ()), *found]
 
-        self.said.paint(lines)
+        # Without a plan there is nothing above it: then it stands where one begins to read.
+        self.query_one(".plan-steps").display = plan is not None
+        self.said.display = plan is not None and bool(said)
+        (self.said if plan is not None else self.detail).paint(lines)
         self.sum.display = plan is not None
         self.sum.paint(lambda width: [plan_lines.summary(plan, glyphs)] if plan else [])
 

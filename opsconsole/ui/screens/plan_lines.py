@@ -78,7 +78,8 @@ def _down(plan: Plan) -> tuple[str, str]:
         return "no downtime", Tone.GOOD
     stays = [one.service for one in plan.downtime if one.until_started]
     if stays:
-        return printable(f"{', '.join(stays[:3])}{' ...' if len(stays) > 3 else ''} stays down"), Tone.WARNING
+        who = f"{', '.join(stays[:3])}{' ...' if len(stays) > 3 else ''}"
+        return printable(f"{who} {'stay' if len(stays) > 1 else 'stays'} down"), Tone.WARNING
     known = [one.seconds for one in plan.downtime if one.seconds is not None]
     long = f"about {duration(max(known))}" if len(known) == len(plan.downtime) else "a moment"  # as the last times
     return f"{plural(len(plan.downtime), 'service')} down for {long}", Tone.WARNING

@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from opsconsole.model import Snapshot
 from opsconsole.ui.keys import Action, bindings
+from opsconsole.ui.widgets.footer import keys_line
 from opsconsole.ui.widgets.operation_line import OperationLine
 from opsconsole.ui.widgets.scrolled import Scrolled
 from opsconsole.ui.widgets.sheet import Sheet
@@ -54,7 +55,7 @@ class ReadingScreen(ModalScreen[None]):
         yield self.head
         yield OperationLine()
         yield Scrolled(self.sheet)
-        yield Static(self.keys_line, classes="keys", markup=False)
+        yield Static(keys_line(self.keys_line), classes="keys", markup=False)
 
     def on_mount(self) -> None:
         self.set_class(self.glyphs.ascii, "-ascii")

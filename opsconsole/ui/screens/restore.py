@@ -221,7 +221,8 @@ class RestoreScreen(ActingScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         current = self.table.current
         if action == "show_plan":
-            return self._problem is None
+            chosen = self._opened is None or any(restore_pieces.said(self._pieces, self.choice))
+            return self._problem is None and chosen
         if action in ("switch", "all_or_none"):
             return current is not None
         if action == "into":

@@ -84,7 +84,7 @@ class WorkScreen(ActingScreen):
         self._outcome: list[Content] = []  # of what was done last
         self._asking: Stop | None = None
         self._timer: Timer | None = None
-        self._tables: dict[View, RowTable[WorkRow]] = {}
+        self._tables: dict[tuple[str, View], RowTable[WorkRow]] = {}
         self.views = Sheet()
         self.said = Sheet()
         self.rows = Box(classes="work-rows")
@@ -104,7 +104,7 @@ class WorkScreen(ActingScreen):
 
     @property
     def table(self) -> RowTable[WorkRow] | None:
-        return self._tables.get(self.stop.view) if self.stop is not None else None
+        return self._tables.get(_shape(self.stop)) if self.stop is not None else None
 
     @property
     def _record(self) -> object:
@@ -140,22 +140,22 @@ class WorkScreen(ActingScreen):
         stop = self.stop = stops[(at + step) % len(stops)]
         if self.detail.is_open:
             self._close_detail()
-        for view, table in self._tables.items():
-            table.display = view is stop.view
-        if stop.view not in self._tables:
+        for shape, table in self._tables.items():
+            table.display = shape == _shape(stop)
+        if _shape(stop) not in self._tables:
             table = RowTable(
-                columns(stop.view),
+                columns(stop.view, stop.target.kind),
                 key=lambda row: row.key,
                 empty="",
                 marks=False,
                 search=lambda row: " ".join(text for _, text in row.facts),
             )
-            self._tables[stop.view] = table
+            self._tables[_shape(stop)] = table
             await self.rows.mount(table)
         self._answer = None
         self._outcome = [] if step else self._outcome
         self._show()
-        self._tables[stop.view].focus()
+        self._tables[_shape(stop)].focus()
         self._ask()
 
     def _ask(self) -> None:
@@ -218,7 +218,7 @@ class WorkScreen(ActingScreen):
         self.said.paint(lambda width: [*outcome, *summary(work, problem, now, width, glyphs)])
         table.display = stop.view is not View.MEMORY
         table.say("" if work is None else "Nothing.")
-        table.show(rows(work, now, glyphs) if work is not None else [])
+        table.show(rows(work, now, glyphs, stop.target.kind) if work is not None else [])
         self._show_detail()
         self.say_keys()
 
@@ -350,6 +350,11 @@ class WorkScreen(ActingScreen):
                 self.console_app.in_background(lambda: database_plans.carry_out(site, plan), told, what)
 
         self.app.push_screen(ConfirmScreen(f"{what}?", said, button), answered)
+
+
+def _shape(stop: Stop) -> tuple[str, View]:
+    """Stops of the same have a table in common."""
+    return stop.target.kind, stop.view
 
 
 def _called(target: DatabaseTarget) -> str:

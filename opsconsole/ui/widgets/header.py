@@ -183,9 +183,11 @@ class PaneTabs(Plain):
         """(pane id, label), and the cells between two: words where there is room, closer where there is less, then the
         beginnings of words or letters with the active one in full."""
         words = [(pane_id, _word(pane_id, letter)) for pane_id, letter in self._panes]
-        for between in (2, 1):
-            if sum(len(word) + between for _, word in words) + (between == 1) <= width:
-                return words, between
+        letters_of_all = sum(len(word) for _, word in words)
+        if letters_of_all + 2 * len(words) <= width:
+            return words, 2
+        if letters_of_all + len(words) - 1 <= width:  # 80 cells are just enough
+            return words, 1
         short = [(pane_id, word if pane_id == self._active else word[:SHORT]) for pane_id, word in words]
         # With room for the longest, so that nothing moves from pane to pane.
         if len(words) * (SHORT + 1) + 1 + max(len(word) for _, word in words) - SHORT <= width:
@@ -198,12 +200,16 @@ class PaneTabs(Plain):
         labels, between = self._labels(width)
         if between == 2:
             return [(pane_id, f" {label} ") for pane_id, label in labels]
-        # A blank between two belongs to both: to the active one, when it is one of them.
+        # A blank between two belongs to both: to the active one, when it is one of them. One stands at the edges only
+        # where there is room for it.
         active = next((at for at, (pane_id, _) in enumerate(labels) if pane_id == self._active), -1)
-        cells = [
-            (pane_id, f"{'' if at == active + 1 and active >= 0 else ' '}{label}{' ' if at == active else ''}")
-            for at, (pane_id, label) in enumerate(labels)
-        ]
+        last = len(labels) - 1
+        edge = sum(len(label) + 1 for _, label in labels) + 1 <= width
+        cells = []
+        for at, (pane_id, label) in enumerate(labels):
+            before = " " if (at or edge) and (at != active + 1 or active < 0) else ""
+            after = " " if at == active and (at < last or edge) else ""
+            cells.append((pane_id, f"{before}{label}{after}"))
         return cells
 
     def render(self) -> Content:
