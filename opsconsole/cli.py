@@ -31,6 +31,7 @@ from opsconsole.commands import (
     status,
 )
 from opsconsole.commands.chosen_stack import UsageError, add_stack_options
+from opsconsole.commands.command_line import CommandLine
 from opsconsole.commands.console import add_console_options, run_console
 from opsconsole.model import SourceError
 from opsconsole.text import mask_text, printable
@@ -110,7 +111,7 @@ def _drop_output() -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = CommandLine(
         prog="opsconsole",
         description="The terminal console for the server that runs a Docker Compose stack.",
         epilog=EPILOG,

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
+from opsconsole.cli import main
 from opsconsole.model import Snapshot
 from tests.parts.machine import wait_until
 from tests.parts.stacks import Stack
@@ -47,6 +49,39 @@ def test_help_says_what_there_is() -> None:
     assert done.returncode == 0
     for command in ("status", "logs", "doctor", "init", "demo"):
         assert command in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("nonsense", ""),
+        ("--nonsense", ""),
+        ("status --nonsense", "status"),
+        ("status extra", "status"),
+        ("logs --tail x", "logs"),
+        ("backup verify --level 9", "backup verify"),
+        ("backup unpin", "backup unpin"),
+        ("backup export live", "backup export"),
+        ("backup import x.json", "backup import"),
+        ("restore latest --part nonsense", "restore"),
+        ("rollback nonsense", "rollback"),
+        ("operations nonsense", "operations"),
+        ("schedule nonsense", "schedule"),
+        ("schedule run extra", "schedule"),
+        ("collect nonsense", "collect"),
+        ("database flush --db x", "database flush"),
+        ("incident", "incident"),
+        ("demo --containers x", "demo"),
+        ("health \x1b[2J", "health"),
+    ],
+)
+def test_a_line_that_is_wrong_is_told_in_one(line: str, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(line.split(" "))
+    told = capsys.readouterr()
+    assert ended.value.code == 2 and told.out == "" and told.err.count("\n") == 1 and "\x1b" not in told.err
+    assert told.err.startswith("opsconsole: ")
+    assert told.err.endswith(f" -> See `{' '.join(['opsconsole', *command.split(), '--help'])}`.\n")
 
 
 def test_demo_status_is_the_same_snapshot() -> None:

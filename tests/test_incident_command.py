@@ -32,6 +32,8 @@ def test_the_record_is_written_without_an_engine(stack: Path, capsys: pytest.Cap
     assert (one["name"], one["priority"], one["title"]) == ("i1", "P1", "bookings fail")
     assert run(stack, "escalate") == 2 and run(stack, "tick", "coffee") == 2 and run(stack, "note", "") == 2
     assert "P1 already" in capsys.readouterr().err
+    assert run(stack, "declare", "P9", "bookings") == 2  # and is no title
+    assert "P9 is no priority -> There are P1, P2, P3, P4." in capsys.readouterr().err
 
 
 def test_everybody_of_notify_is_told_once_of_each_step(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,7 +69,7 @@ def test_what_is_red_keeps_an_incident_open_until_somebody_says_so(
     one = records.read(stack, "i1")
     assert one.title.startswith("the container engine cannot be reached") and one.priority == "P1"
     assert run(stack, "close", "mended") == 2
-    assert "was not closed" in capsys.readouterr().err
+    assert "was not closed: 1 thing is still red" in capsys.readouterr().err
     assert run(stack, "close", "mended", "--yes") == 0 and not records.read(stack, "i1").is_open
     assert run(stack, "note", "late") == 2
 

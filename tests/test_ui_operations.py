@@ -176,7 +176,7 @@ def test_a_plan_says_of_each_step_what_it_runs_and_means() -> None:
 
 @pytest.mark.parametrize("width", [80, 120, 200])
 def test_the_title_of_a_step_moves_nothing_below_it(width: int) -> None:
-    begin = Entry(n=0, event="begin", at=NOW, operation="20260312T031416000Z-restart-abcdef")
+    begin = Entry(n=0, previous="", event="begin", at=NOW, operation="20260312T031416000Z-restart-abcdef")
     heights = set()
     for title in ("short", "a long one that waits until another is well " * 3):
         steps = (StepCourse(id="s1", title=title, mark=Mark.RUNNING, began=NOW),)

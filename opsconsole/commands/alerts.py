@@ -284,7 +284,9 @@ def _know(rule: str, config: Config) -> None:
     known = sorted({*BUILT_IN, UNTOLD, *(one.name for one in config.alerts.rule)})
     if not any(fnmatchcase(name, rule) for name in known):
         close = difflib.get_close_matches(rule, known, n=1)
-        raise SourceError(f"no rule is called {rule}", f"Did you mean {close[0]}?" if close else "See `alerts rules`.")
+        raise SourceError(
+            f"no rule is called {rule}", f"Did you mean {close[0]}?" if close else "See `opsconsole alerts rules`."
+        )
 
 
 def _until(arguments: argparse.Namespace, now: datetime) -> datetime:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -96,6 +97,8 @@ def _declare(arguments: argparse.Namespace, site: Site) -> int:
 
     _may_write(arguments)
     said = list(arguments.words)
+    if said and re.fullmatch(r"[Pp]\d+", said[0]) and said[0].upper() not in _PRIORITIES:
+        raise SourceError(f"{said[0]} is no priority", f"There are {', '.join(_PRIORITIES)}.")
     priority = Priority(said.pop(0).upper()) if said and said[0].upper() in _PRIORITIES else None
     title, red = " ".join(said), tuple[str, ...]()
     if arguments.alert or not title or priority is None:
@@ -173,7 +176,8 @@ def _close(arguments: argparse.Namespace, site: Site) -> int:
     one = _open(arguments, site)
     red = _evidence(arguments, site).red
     if red and not arguments.yes:
-        raise SourceError(f"{one.name} was not closed: {len(red)} things are still red: {red[0]}", "--yes closes it.")
+        many = f"{len(red)} things are" if len(red) > 1 else "1 thing is"
+        raise SourceError(f"{one.name} was not closed: {many} still red: {red[0]}", "--yes closes it.")
     closed = records.close(site.directory, one.name, _who(), " ".join(arguments.words), red)
     print(f"{one.name} is closed; `opsconsole incident report {one.name}` writes the report")
     _tell(site, closed, "incident-closed")
