@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 import socket
 from collections.abc import Iterator
@@ -91,7 +92,7 @@ def test_a_real_stack_is_shown_in_full_and_no_secret_with_it(stack: Stack, syste
             assert secret not in console.output
         console.type("q")
         assert console.wait_for_end() == 0
-        assert not console.in_console
+        console.wait_for(lambda lines: not console.in_console)  # its last words may be on their way
         assert not console.cursor_hidden
 
 
@@ -194,7 +195,8 @@ def test_every_key_of_the_footer_does_something_visible(console: Console, pane: 
     for label, key in keys.items():
         console.go(pane, FOOTERS[pane])
         effect = Effect(console, pane, label, key)
-        getattr(effect, label.replace(" ", "_").replace("/", "_"))()
+        name = label.replace(" ", "_").replace("/", "_")
+        getattr(effect, f"{name}_" if keyword.iskeyword(name) else name)()
 
 
 class Effect:
@@ -286,6 +288,18 @@ class Effect:
     def undo_restore(self) -> None:
         self._opens("Plan: undo of the last restore")
 
+    def to_a_second(self) -> None:
+        self._opens("Restore MongoDB to a second")
+
+    def export(self) -> None:
+        self._opens("Export from")
+
+    def import_(self) -> None:
+        self._opens("Import JSON: which file")
+
+    def schedule(self) -> None:
+        self._opens("Schedule of backups")
+
     def stop(self) -> None:
         self._opens("Stop backend?")
 
@@ -299,9 +313,9 @@ class Effect:
 
     def search(self) -> None:
         self.console.type(self.key)
-        self.console.wait_for(lambda lines: lines[-3].startswith(" search"))
+        self.console.wait_for(re.compile("^ search", re.MULTILINE))
         self.console.type("Esc")
-        self.console.wait_for(lambda lines: not lines[-3].startswith(" search"))
+        self.console.wait_for(lambda lines: not any(line.startswith(" search") for line in lines))
 
     def level(self) -> None:
         for shows in ("level debug and worse", "level info and worse", "level warning and worse", "level error"):
@@ -329,9 +343,22 @@ class Effect:
 
     def pick(self) -> None:
         self.console.type(self.key)
-        self.console.wait_for(lambda lines: "pick" not in self.console.footer_keys())
+        self.console.wait_for(lambda lines: "only this" in self.console.footer_keys())
         self.console.type("Esc")
-        self.console.wait_for(lambda lines: "pick" in self.console.footer_keys())
+        self.console.wait_for(lambda lines: "only this" not in self.console.footer_keys())
+
+    def wrap(self) -> None:
+        def goes_on_below(lines: list[str]) -> bool:
+            return any(line.partition("│")[2].startswith(" " * 20) for line in lines)
+
+        self.console.type(self.key)
+        self.console.wait_for(goes_on_below)
+        self.console.type(self.key)
+        self.console.wait_for(lambda lines: not goes_on_below(lines))
+
+    def times(self) -> None:
+        for shows in (r"│20\d\d-\d\d-\d\d ", r"│[a-z]", r"│\d\d:\d\d:\d\d"):
+            self.console.press(self.key, shows=re.compile(shows))
 
     def mark(self) -> None:
         row = self.console.cursor_row()

@@ -17,7 +17,7 @@ NOBODY = {"DOCKER_HOST": "unix:///nonexistent/engine.sock", "DOCKER_CONFIG": ""}
 
 def test_without_a_stack_it_lists_the_projects_and_opens_the_chosen_one(mps: Stack, tmp_path: Path) -> None:
     with Console(cwd=tmp_path) as console:
-        console.wait_for("Which stack?   No compose file in this directory", mps.project)
+        console.wait_for("Which stack?   no compose file here; these projects are on the engine", mps.project)
         rows = [line.split()[0] for line in console.lines() if "opsctest-" in line]
         console.type(*["Down"] * rows.index(mps.project))
         console.wait_for(lambda lines: mps.project in console.cursor_line())

@@ -104,8 +104,13 @@ async def test_columns_by_width(size: tuple[int, int]) -> None:
         for word in ("backend", "✗ unhealthy", "✗ out of memory", "▲ not created", "drift", "2.4 %", "182M/512M"):
             assert word in text, word
         heading = next(line for line in painted(app) if "State" in line)
-        assert ("Net in out/s" in heading) == (size[0] >= 120)
+        assert ("Net in, out/s" in heading) == (size[0] >= 120)
         assert ("Container" in heading and "Image" in heading) == (size[0] >= 200)
+
+
+async def test_nothing_known_is_not_called_well() -> None:
+    async with opened(sample.well(containers=(), stack=None)) as (app, _, _, _):
+        assert "no service, no container is known" in text_of(app) and "0 of 0" not in text_of(app)
 
 
 async def test_every_snapshot_is_painted_as_it_comes_also_after_dialogs_and_messages() -> None:

@@ -94,6 +94,8 @@ class ContainersPane(Pane):
 
     def _summary(self, rows: Sequence[ContainerRow], hidden: int) -> Content:
         good, total = tally(rows)
+        if not total and not hidden:
+            return Content.styled("no service, no container is known", Tone.MUTED)
         tone = Tone.GOOD if good == total else Tone.WARNING
         parts: list[tuple[str, str]] = [(f"{sign(tone, self.glyphs)} {good} of {total} well", tone)]
         drifting = sum(1 for row in rows if row.container and row.container.drift)

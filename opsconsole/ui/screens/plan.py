@@ -106,6 +106,7 @@ class PlanScreen(ActingScreen):
             filters=False,
             empty="",
         )
+        self.steps = Box(self.table, classes="plan-steps")
         self.detail = Sheet()
         self.said = Sheet(classes="plan-said")
         self.sum = Sheet(classes="plan-sum")
@@ -114,7 +115,7 @@ class PlanScreen(ActingScreen):
         return one.number, Tone.ACCENT
 
     def body(self) -> Iterable[Widget]:
-        yield Box(Box(self.table, classes="plan-steps"), Scrolled(self.detail, classes="plan-detail"),
+        yield Box(self.steps, Scrolled(self.detail, classes="plan-detail"),
                   classes="plan-sides")  # fmt: skip
         yield self.said
         yield self.sum
@@ -211,7 +212,7 @@ class PlanScreen(ActingScreen):
             return [*(reading.lines(width, glyphs) if reading else ()), *found]
 
         # Without a plan there is nothing above it: then it stands where one begins to read.
-        self.query_one(".plan-steps").display = plan is not None
+        self.steps.display = plan is not None
         self.said.display = plan is not None and bool(said)
         (self.said if plan is not None else self.detail).paint(lines)
         self.sum.display = plan is not None

@@ -18,14 +18,18 @@ def _running(project: Project) -> CellText:
     return (said, Tone.GOOD if project.running == project.total else Tone.WARNING if project.running else Tone.MUTED)
 
 
+def _directory(project: Project) -> CellText:
+    return project.directory or "-"
+
+
 COLUMNS: tuple[Column[Project], ...] = (
     Column("name", "Project", 12, lambda project: project.name, grow=True, most=40),
     Column("running", "Running", 9, _running, priority=1, order=lambda project: project.running, descending=True),
-    Column("directory", "Directory", 16, lambda project: project.directory or "-", priority=2, grow=True, most=80),
+    Column("directory", "Directory", 16, _directory, priority=2, grow=True, most=80),
     Column(
         "files",
         "Compose files",
-        14,
+        18,
         lambda project: (", ".join(name.rsplit("/", 1)[-1] for name in project.compose_files) or "-", Tone.MUTED),
         priority=3,
         grow=True,
@@ -42,7 +46,7 @@ class ProjectsScreen(PickingScreen[Project, Project]):
 
     def heading(self) -> Content:
         return Content.assemble(
-            "Which stack?", ("   No compose file in this directory; these projects are on the engine.", Tone.MUTED)
+            "Which stack?", ("   no compose file here; these projects are on the engine", Tone.MUTED)
         )
 
     def make_table(self) -> RowTable[Project]:
