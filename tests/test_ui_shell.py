@@ -116,6 +116,8 @@ async def test_eighty_cells_have_room_for_the_whole_name_of_every_pane(name: str
         at = painted(app)[1].lower().find(names[-1].lower())
         await pilot.click("PaneTabs", offset=(at + 1, 0))  # where a name is seen it is also clicked
         await until(lambda: app.pane is not None and app.pane.pane_id == PANES[-1].pane_id)
+        await until(lambda: app.focused is not None and app.pane in app.focused.ancestors)  # it is there as a whole
+        await pilot.pause()
 
 
 async def test_keys_that_came_with_the_cursor_move_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
