@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole import cli
+from opsconsole import alert_words, cli
 from opsconsole.alert_keeping import KeptAlerts
+from opsconsole.alert_settings import BUILT_IN
 from opsconsole.metrics import COLLECTOR, MetricsReader, MetricsStore, metrics_file
 from opsconsole.model import Disk, HostSample
 from tests.test_alerts import snapshot
@@ -115,7 +116,9 @@ def test_the_rules_are_shown_with_what_a_rule_can_be_about(directory: Path, caps
         'threshold = 3\nwithin = "1h"\n'
     )
     code, said = run(directory, capsys, "rules")
-    assert code == 0 and "  cpu  off\n" in said
+    assert code == 0 and "  cpu                  off       CPU of the host over 80 % for 5 min\n" in said
+    assert "  disk                 critical  a disk is over 90 % full\n" in said
+    assert alert_words.RULES.keys() == BUILT_IN and "{" not in said.partition("of your own")[0]
     assert "  killed  die with 137 of worker >= 3 within 1h, warning\n" in said
     assert "  host_cpu_percent " in said and "  oom " in said
     found = json.loads(run(directory, capsys, "rules", "--json")[1])

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from prometheus_client import parser as text_parser
+from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from opsconsole.collecting import beside_console, log_files, service
 from opsconsole.collecting.long_operations import long_operations
@@ -211,7 +213,11 @@ _META = re.compile(rf"# (?P<what>TYPE|UNIT|HELP) (?P<name>{_NAME}) (?P<text>(?:[
 
 
 def families(text: str) -> dict[str, dict[str, object]]:
-    """The text by the grammar of OpenMetrics 1.0; an AssertionError where it is another."""
+    """The text by the grammar of OpenMetrics 1.0; an AssertionError where it is another. Prometheus' own reader must
+    take it, too, and so must that of the older format, which the textfile collector of node_exporter reads."""
+    read = list(openmetrics_parser.text_string_to_metric_families(text))
+    older = list(text_parser.text_string_to_metric_families(text))
+    assert sum(len(one.samples) for one in read) == sum(len(one.samples) for one in older) > 0
     assert (
         text.endswith("\n# EOF\n") and text.splitlines().count("# EOF") == 1 and "\n\n" not in text and "\r" not in text
     )

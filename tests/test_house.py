@@ -24,7 +24,7 @@ FLOORS = {
     "alert_happenings": 3, "alert_own_rules": 3, "alert_marks": 3, "alert_telling": 3, "alert_keeper": 3,
     "monitor": 4, "operations": 4, "demo": 4, "applied": 4, "real_sources": 4, "doctor": 4, "schedule": 4,
     "collecting": 4, "alert_keeping": 4, "alert_watch": 4, "alert_events": 4,
-    "database_work": 1, "health": 3, "alert_limits": 3,
+    "database_work": 1, "health": 3, "alert_limits": 3, "alert_words": 3,
     "runbook_tasks": 1, "persistence": 4, "maintenance": 4,
     "incident": 3, "incident_room": 4,
     "ui": 5, "commands": 5,

@@ -188,6 +188,21 @@ def counts(path: Path) -> dict[str, int]:
         connection.close()
 
 
+def of_the_first_hour(path: Path) -> dict[str, int]:
+    """Rows that tell of the hour from NOW on."""
+    begin = int(NOW.timestamp()) // 3600 * 3600
+    connection = sqlite3.connect(path)
+    try:
+        return {
+            table: connection.execute(
+                f"SELECT count(*) FROM {table} WHERE at >= ? AND at < ?", (begin, begin + 3600)
+            ).fetchone()[0]
+            for table in ("raw", "minutes", "hours")
+        }
+    finally:
+        connection.close()
+
+
 def test_raw_two_days_minutes_thirty_days_hours_thirteen_months(store: MetricsStore) -> None:
     """What is too old goes, its sums stay as long as they are kept."""
     fill(store, NOW, 12, spacing=300)
@@ -204,10 +219,14 @@ def test_raw_two_days_minutes_thirty_days_hours_thirteen_months(store: MetricsSt
     assert after(hours=40)["raw"] == 12 + 4
     left = after(hours=60)
     assert left["raw"] == 6 - 1 and left["raw"] == left["slots"], "of the last 48 hours"
-    assert after(days=29)["minutes"] >= 12
-    left = after(days=32)
-    assert left["minutes"] <= 30 * 24 / 10 + 1 and left["events"] == 1 and left["hours"] >= 1
-    left = after(days=400)
+    after(days=29)
+    assert of_the_first_hour(store.path) == {"raw": 0, "minutes": 12, "hours": 1}
+    assert after(days=31)["events"] == 1
+    assert of_the_first_hour(store.path) == {"raw": 0, "minutes": 0, "hours": 1}
+    after(days=395)
+    assert of_the_first_hour(store.path)["hours"] == 1, "of thirteen months"
+    left = after(days=398)
+    assert of_the_first_hour(store.path)["hours"] == 0
     assert left["events"] == 0 and left["series"] == 1, "a series of which nothing is left goes"
 
 

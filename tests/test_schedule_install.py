@@ -139,6 +139,10 @@ class Namespace:
         enter = ["nsenter", "--mount", f"--target={self.process.pid}", f"--wd={self.directory}", "--"]
         return subprocess.run([*enter, *words], input=text or b"", capture_output=True, timeout=120)
 
+    def started(self, *words: str) -> subprocess.Popen[bytes]:
+        enter = ["nsenter", "--mount", f"--target={self.process.pid}", f"--wd={self.directory}", "--"]
+        return subprocess.Popen([*enter, *words], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
     def opsconsole(self, *words: str) -> tuple[int, str]:
         done = self(sys.executable, "-P", "-m", "opsconsole", *words, "--stack", str(self.directory))
         return done.returncode, (done.stdout + done.stderr).decode()
@@ -249,8 +253,12 @@ def test_the_collector_is_installed_beside_the_schedule_and_taken_away_alone(pla
     assert "collect --every 30s --prometheus /srv/50\\%/ops.prom --stack" in added[2]
     code, said = place.opsconsole("collect", "status")
     assert code == 1 and "installed (crontab)" in said and "it is installed (crontab) and does not run" in said
-    code, said = place.opsconsole("collect", "--remove", "--yes")
-    assert code == 0 and place.crontab() == before, said
+    command = added[2].split(" ", 5)[5].replace("\\%", "%")
+    with place.started("env", "-i", "/bin/sh", "-c", command) as process:  # as bare as cron has it
+        wait_until(lambda: "collector: runs, " in place.opsconsole("collect", "status")[1], 60, "it does not begin")
+        code, said = place.opsconsole("collect", "--remove", "--yes")
+        assert code == 0 and place.crontab() == before and "the collector that ran was stopped" in said
+        assert process.wait(30) == 0
     assert place.opsconsole("collect", "--remove", "--yes") == (0, "nothing is installed\n")
 
 

@@ -19,6 +19,7 @@ from opsconsole.text import printable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from opsconsole.alert_findings import Thresholds
     from opsconsole.alert_keeper import AlertKeeper
     from opsconsole.commands import Commands
     from opsconsole.config import Config
@@ -185,6 +186,7 @@ def run_rules(arguments: argparse.Namespace, config: Config) -> int:
 
     from opsconsole import alert_settings, notifying
     from opsconsole.alert_settings import BUILT_IN, EVENTS
+    from opsconsole.applied import thresholds
 
     off, own = frozenset(config.alerts.off), config.alerts.rule
     if arguments.json:
@@ -199,10 +201,11 @@ def run_rules(arguments: argparse.Namespace, config: Config) -> int:
         }
         print(json.dumps(value, indent=2))
         return 0
+    limits = thresholds(config)
     ways = ", ".join(notifying.ways(config.notify)) or "nobody: see [notify] in opsconsole.toml"
     lines = [f"told: {ways}; from {config.alerts.tell} on, cooldown {config.alerts.cooldown}"]
     lines += ["", "of the console (limits: [alerts] in opsconsole.toml)"]
-    lines += [f"  {name}{'  off' if name in off else ''}" for name in sorted(BUILT_IN)]
+    lines += [_built_in(name, limits, off=name in off) for name in sorted(BUILT_IN)]
     lines += ["", "of your own ([[alerts.rule]])", *(f"  {one.name}  {_said(one)}" for one in own)]
     lines += [] if own else ["  none"]
     lines += ["", "what metric can be", *(f"  {name:<42} {said}" for name, said in alert_settings.metrics().items())]
@@ -210,6 +213,12 @@ def run_rules(arguments: argparse.Namespace, config: Config) -> int:
     for line in lines:
         print(printable(line))
     return 0
+
+
+def _built_in(name: str, limits: Thresholds, *, off: bool) -> str:
+    from opsconsole import alert_words
+
+    return f"  {name:<20} {'off' if off else alert_words.severity_of(name):<9} {alert_words.said_of(name, limits)}"
 
 
 def _said(own: object) -> str:
@@ -266,12 +275,18 @@ def run_silence(arguments: argparse.Namespace, keeper: AlertKeeper, directory: P
         if not there:
             raise SourceError(f"{rule} of {subject} is not silenced", "See `opsconsole alerts list`.")
         keeper.end_silence(there[0], who, now)
-        print(printable(f"{rule} of {subject} is told again"))
+        print(printable(f"{_covered(rule, subject)} is told again"))
         return 0
     until = _until(arguments, now)
     keeper.silence(Silence(rule=rule, subject=subject, until=until, who=who, at=now, note=_one_line(arguments.note)))
-    print(printable(f"nobody is told of {rule} of {subject} until {_local(until, now)}"))
+    print(printable(f"nobody is told of {_covered(rule, subject)} until {_local(until, now)}"))
     return 0
+
+
+def _covered(rule: str, subject: str) -> str:
+    """`disk of /srv`, `disk`, `every alert`."""
+    named = "every alert" if rule == "*" else rule
+    return named if subject == "*" else f"{named} of {subject}"
 
 
 def _know(rule: str, config: Config) -> None:

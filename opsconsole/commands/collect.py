@@ -280,8 +280,8 @@ def _lines(found: CollectState, site: Site, config: Config, now: datetime) -> li
         lines += [
             f"  newest sample {_when(stored.newest, now)}",
             f"  samples       {stored.samples:,} since {_when(stored.oldest, now)}",
-            f"  minutes       since {_when(stored.oldest_minute, now)}",
-            f"  hours         since {_when(stored.oldest_hour, now)}",
+            f"  minutes       {_since(stored.oldest_minute, now)}",
+            f"  hours         {_since(stored.oldest_hour, now)}",
             f"  series        {stored.series:,}",
             f"  events        {stored.events:,}",
             f"  size          {_size(stored.size_bytes)} of {limit:g} MiB",
@@ -294,6 +294,10 @@ def _lines(found: CollectState, site: Site, config: Config, now: datetime) -> li
         packed = f", {one.packed} packed {_size(one.packed_bytes)}" if one.packed else ""
         lines.append(f"    {one.path}  {_size(one.size_bytes)}{packed}, {_when(one.newest, now)}")
     return lines + [f"  problem: {one}" for one in found.problems]
+
+
+def _since(at: datetime | None, now: datetime) -> str:
+    return "none yet: they are summed up every ten minutes" if at is None else f"since {_when(at, now)}"
 
 
 def _when(at: datetime | None, now: datetime) -> str:

@@ -309,7 +309,7 @@ class AlertsSection(Section, frozen=True):
         20.0
     )
     source_seconds: Annotated[
-        float, Meta(description="The engine, or another source of the console, that fails for so long.", ge=0)
+        float, Meta(description="Another source of the console than the engine that fails for so long.", ge=0)
     ] = 60.0
     off: Annotated[
         tuple[str, ...], Meta(description='Alerts of the console that are not raised at all: "volume-risk", "inodes".')

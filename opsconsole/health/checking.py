@@ -102,13 +102,15 @@ def _tell(alert: Alert, found: list[HealthLine], loud: set[int]) -> None:
         # In the place of the line that it is about, where that is known: any other would be lost.
         known = bool(own) and (len(own) == 1 or alert.rule in LOOKED_AT)
         ill = [own[0] if known else len(found)]
+        now = found[own[0]] if known else None
         said = HealthLine(
             area=found[own[0]].area if own else "alerts",
             subject=found[own[0]].subject if own else alert.subject,
             verdict=Verdict.CRITICAL if alert.severity is Severity.CRITICAL else Verdict.ATTENTION,
             looked_at=f"the alert rule {alert.rule}",
-            # It tells of the time, which one Snapshot does not know.
-            number=alert.message.removeprefix(f"{alert.subject}: "),
+            # An alert tells of the time, which one Snapshot does not know, and ends later than what it is about.
+            number=alert.message.removeprefix(f"{alert.subject}: ") + (f"; at this look: {now.number}" if now else ""),
+            limit=now.limit if now else "",
             action=alert.action,
         )
         found[ill[0] : ill[0] + 1] = [said]
