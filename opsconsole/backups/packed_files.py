@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from opsconsole.backups.gzip_packing import GzipPacker
 from opsconsole.backups.reading import Corrupt, GzipReader, Meter, Peeked, Reader, hearer
 
 _CHUNK = 1 << 16
+_AHEAD = 8 << 20
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _WINDOW = 1 << 27  # the largest window that `zstd -d` takes by itself
@@ -74,6 +76,7 @@ class PackedFile:
         self._hash = hashlib.sha256()
         self.path = path
         self.size = 0
+        self._begun = 0  # bytes that the disk was told to write
         self._sealing: Sealing | None = None
         try:
             self._sealing = Sealing(self._put, recipients) if recipients else None
@@ -106,6 +109,14 @@ class PackedFile:
             rest = rest[self._file.write(rest) :]
         self._hash.update(data)
         self.size += len(data)
+        if self.size - self._begun >= _AHEAD:
+            self._begin_writing()
+
+    def _begin_writing(self) -> None:
+        """Have the disk write while we go on: all of a large file at its end is a quarter of the time of a save."""
+        if sys.platform == "linux":
+            os.posix_fadvise(self._file.fileno(), self._begun, self.size - self._begun, os.POSIX_FADV_DONTNEED)
+        self._begun = self.size
 
 
 def write_file(path: Path, data: bytes, recipients: Recipients = NOBODY) -> tuple[int, str]:

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from opsconsole.backups.rdb_bytes import RdbBytes
+from opsconsole.backups.rdb_bytes import ONE_STRING, RdbBytes
 from opsconsole.backups.reading import Corrupt, Reader
 from opsconsole.backups.redis_crc64 import crc64
 
@@ -20,7 +20,6 @@ _NEWEST = 99
 _EOF, _SELECT, _EXPIRE, _EXPIRE_MS, _RESIZE, _AUX = 255, 254, 253, 252, 251, 250
 _FREQ, _IDLE, _MODULE_AUX, _FUNCTION, _SLOT = 249, 248, 247, 245, 244
 
-_ONE_STRING = frozenset({0, 9, 10, 11, 12, 13, 16, 17, 20})
 _STREAMS = {15: 1, 19: 2, 21: 3}
 
 # The RDB version in which a type appeared: a server takes a payload that says no newer one than its own.
@@ -68,24 +67,25 @@ def payload(key: Key) -> bytes:
 
 def keys(reader: Reader, tally: Tally, wanted: Wanted | None = None) -> Iterator[Key]:
     """Each key in turn, counted in `tally`. Raises Corrupt."""
-    return _Walk(reader, tally, wanted).keys()
+    return _Walk(reader, tally, wanted).each()
 
 
 def count(reader: Reader) -> Tally:
     """Read to the end and count. Raises Corrupt."""
     tally = Tally()
-    for _ in keys(reader, tally):
+    for _ in _Walk(reader, tally, None, only_count=True).each():
         pass
     return tally
 
 
 class _Walk:
-    def __init__(self, reader: Reader, tally: Tally, wanted: Wanted | None) -> None:
+    def __init__(self, reader: Reader, tally: Tally, wanted: Wanted | None, *, only_count: bool = False) -> None:
         self._bytes = RdbBytes(reader)
         self._tally = tally
         self._wanted = wanted
+        self._only_count = only_count
 
-    def keys(self) -> Iterator[Key]:
+    def each(self) -> Iterator[Key]:
         head = self._bytes.take(9)
         if head[:5] != b"REDIS" or not head[5:].isdigit() or not 1 <= int(head[5:]) <= _NEWEST:
             raise Corrupt("is not a Redis dump")
@@ -96,6 +96,8 @@ class _Walk:
             if kind < 64:
                 yield self._key(database, kind, expires)
                 expires = None
+                if self._only_count:
+                    self._count_small(database)
             elif kind == _EXPIRE_MS:
                 expires = int.from_bytes(stream.take(8), "little", signed=True)
             elif kind == _EXPIRE:
@@ -108,6 +110,13 @@ class _Walk:
             stream.take(8)
         if not stream.at_end():
             raise Corrupt("goes on after its end")
+
+    def _count_small(self, database: int) -> None:
+        """The keys that come next, as far as they are small."""
+        expiring = array("q")
+        self._tally.keys[database] += self._bytes.skip_small_keys(expiring)
+        if expiring:
+            self._tally.expiring.setdefault(database, array("q")).extend(expiring)
 
     def _key(self, database: int, kind: int, expires: int | None) -> Key:
         stream, tally = self._bytes, self._tally
@@ -152,7 +161,7 @@ class _Walk:
 
 
 def _skip_value(stream: RdbBytes, kind: int) -> None:
-    if kind in _ONE_STRING:
+    if kind in ONE_STRING:
         stream.skip_string()
     elif kind in (1, 2, 14):  # list, set, quicklist of ziplists
         stream.skip_strings(stream.length())

@@ -1,6 +1,6 @@
 """`make bench`: the table, with ratios measured in this run.
 
-python -m tests.bench [launch] [idle] [burst] [flow] [keys] [many] [mongo]     only these, default all
+python -m tests.bench [launch] [idle] [burst] [flow] [keys] [many] [mongo] [redis]     only these, default all
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from tests.bench.keys import keys
 from tests.bench.launch_idle import idle, launch
 from tests.bench.logs import burst, flow
 from tests.bench.mongo import mongo
+from tests.bench.redis import redis
 from tests.bench.rows import HEADING, Row
 from tests.bench.stack import BenchStack, stack_of
 
@@ -35,7 +36,7 @@ PARTS: dict[str, Callable[[BenchStack], Iterator[Row]]] = {
     "many": many,
 }
 
-ALONE: dict[str, Callable[[], Iterator[Row]]] = {"mongo": mongo}
+ALONE: dict[str, Callable[[], Iterator[Row]]] = {"mongo": mongo, "redis": redis}
 """What needs no stack."""
 
 

@@ -106,11 +106,7 @@ class Terminal:
 
     def peak_memory_bytes(self) -> int:
         """The most memory the program has had resident at any time."""
-        status = Path(f"/proc/{self.pid}/status")
-        if not status.exists():
-            return int(psutil.Process(self.pid).memory_info().rss)
-        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
-        return int(found[1]) * 1024 if found else 0
+        return peak_memory_bytes(self.pid)
 
     def close(self) -> None:
         self._closed = True
@@ -126,6 +122,15 @@ class Terminal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def peak_memory_bytes(pid: int) -> int:
+    """The most memory a process has had resident at any time; where that is not told, what it has now."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return int(psutil.Process(pid).memory_info().rss)
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+    return int(found[1]) * 1024 if found else 0
 
 
 def tree_cpu_seconds(pid: int) -> float:
