@@ -13,25 +13,37 @@ import pytest
 
 from opsconsole.cli import main
 from opsconsole.operations import chain, journal, lock, releases, unfinished
-from opsconsole.operations.plan import Plan
+from opsconsole.operations.plan import Act, Plan
 from opsconsole.operations.steps import DECLARED
 from tests.deploy_stack import SMALL, DeployStack, deploy_stack, make_images
+from tests.operation_stack import FIXTURE
 from tests.parts.engine import Engine
 from tests.parts.machine import wait_until
 
-SETTINGS = "[deploy]\nsoak_seconds = 0\ngate_seconds = 30\n"
+SETTINGS = "[deploy]\nsoak_seconds = 0.1\ngate_seconds = 30\n"
 VERSIONS = ("1", "2")
+NOWHERE = "127.0.0.1:9"
+"""A registry that nobody reaches: what it is asked for is here already."""
+
+SWEPT = {Act.PREFLIGHT, Act.PULL, Act.RECORD_RELEASE, Act.RECREATE, Act.GATE, Act.PROBES, Act.SOAK, Act.MARK_GOOD,
+         Act.RETURN}  # fmt: skip
+"""Acts of which every point is passed here or, around those that any deploy has, in test_update_killed."""
 
 
 @pytest.fixture(scope="module")
 def stack(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployStack]:
     """Version 1 runs, by a deploy."""
     with deploy_stack(engine, tmp_path_factory.mktemp("killed"), "killed") as made:
-        made.template = SMALL
+        pulled = f"{NOWHERE}/{made.project}-store:1"
+        made.template = SMALL.replace("image: {fixture}\n    pull_policy: never", f"image: {pulled}", 1)
+        engine.docker("tag", FIXTURE, pulled)
         make_images(engine, made.project, VERSIONS)
         made.write(version="1", settings=SETTINGS)
-        assert main(["deploy", "--yes", "--stack", str(made.directory)]) == 0
-        yield made
+        try:
+            assert main(["deploy", "--yes", "--stack", str(made.directory)]) == 0
+            yield made
+        finally:
+            engine.docker("rmi", "--force", pulled, check=False)
 
 
 def runs(stack: DeployStack) -> str:
@@ -63,15 +75,17 @@ def of_version(stack: DeployStack, version: str) -> list[str]:
     return [one.name for one in kept if (web := one.service("web")) and web.image.endswith(f":{version}")]
 
 
-def points(path: Path, names: set[str]) -> list[str]:
-    """Where it is killed: at those of these names, and when the last step is done and not recorded."""
+def points(path: Path, names: set[str], plan: Plan) -> list[str]:
+    """Where it is killed: at those of these names, before and after a pull, and when the last step is done and not
+    recorded."""
     seen: Counter[str] = Counter()
     found = []
     for name in path.read_text().split():
         seen[name] += 1
         found.append((name, f"{name}.{seen[name]}"))
     inside = [at for name, at in found if name in names]
-    return [*inside, f"O06.{seen['O06']}"]
+    pulls = [number for number, step in enumerate(plan.steps, 1) if step.act is Act.PULL]
+    return [*inside, *(f"{point}.{number}" for number in pulls for point in ("O05", "O06")), f"O06.{seen['O06']}"]
 
 
 OPERATIONS: dict[str, tuple[Callable[[DeployStack], tuple[Plan, str]], set[str]]] = {
@@ -96,9 +110,11 @@ def test_killed_at_every_point(stack: DeployStack, tmp_path: Path, name: str) ->
     seen = tmp_path / "points"
     plan, wanted = make(stack)
     assert stack.run(plan, OPS_STEPS_TO=str(seen))[1] == 0 and runs(stack) == wanted
-    passed = points(seen, inside)
-    assert {at.partition(".")[0] for at in passed} == inside | {"O06"}
-    answers = itertools.cycle(("finish", "undo"))
+    passed = points(seen, inside, plan)
+    assert {at.partition(".")[0] for at in passed} == inside | {"O05", "O06"}
+    assert {step.act for step in plan.steps} == (SWEPT - {Act.RETURN} if name == "deploy" else {Act.RETURN})
+    # The other way round than the same points of an update: see test_update_killed.
+    answers = itertools.cycle(("undo", "finish"))
     for at in passed:
         before = runs(stack)
         plan, wanted = make(stack)

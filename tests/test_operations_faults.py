@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ from tests.terminal import OPSCONSOLE, Terminal
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="an engine and a disk of one's own need root")
 
 SETTINGS = "[deploy]\nsoak_seconds = 0\ngate_seconds = 30\n"
-STUBBORN = '["sh", "-c", "trap : TERM; until [ -e /let-go ]; do sleep 0.2; done"]'
+STUBBORN = '["sh", "-c", "trap : TERM; until [ -e /tmp/let-go ]; do sleep 0.2; done"]'
 """A deploy that replaces it waits until it is let go."""
 
 
@@ -86,7 +87,7 @@ def wait_until_it_recreates(made: DeployStack, before: int) -> None:
 
 def let_go(made: DeployStack) -> None:
     """The container that is being replaced may end."""
-    made.engine.docker("exec", made.name("web"), "touch", "/let-go", check=False)
+    made.engine.docker("exec", made.name("web"), "touch", "/tmp/let-go", check=False)
 
 
 # --- the engine --------------------------------------------------------------------------------------
@@ -94,8 +95,8 @@ def let_go(made: DeployStack) -> None:
 
 @pytest.mark.timeout(600)
 def test_the_engine_is_stopped_in_mid_deploy(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The way back waits for it and leads to the version before. That it is away for good, is told with exit code 4:
-    see test_deploy, for here that takes minutes."""
+    """The way back waits for it and leads to the version before. Away for longer than it waits, exit code 4 and the
+    commands, which do it once the engine is back."""
     with locked("pruned-engine"):
         own = engines.start(engines.PRUNED)
         try:
@@ -104,6 +105,7 @@ def test_the_engine_is_stopped_in_mid_deploy(engine: Engine, tmp_path: Path, mon
             images.build(own, FIXTURE)
             with first_version(own, tmp_path, "halted", grace=5) as made:
                 _halt_in_mid_deploy(deployed(made))
+                _halt_for_good(made)
         finally:
             engines.stop(own)
 
@@ -126,6 +128,28 @@ def _halt_in_mid_deploy(made: DeployStack) -> None:
     assert version(made) == "1" and made.kept() == kept
     assert chain.verify(made.directory) == ()
     assert [one.state.value for one in releases.all_releases(made.directory)] == ["good", "failed"]
+
+
+def _halt_for_good(made: DeployStack) -> None:
+    """It does not come back while the way back waits for it."""
+    kept = made.kept()
+    made.write(version="2", settings=f"{SETTINGS}engine_seconds = 0.5\n")
+    process = begin_deploy(made)
+    engines.halt(made.engine)
+    said = process.communicate(timeout=180)[0]
+    place = newest(made)
+    last = journal.read(place)[-1]
+    assert process.returncode == 4 and last.result is Result.ROLLBACK_FAILED and "ROLLBACK-FAILED after" in said, said
+    assert last.by_hand and all(line in said for line in last.by_hand), said
+    assert "how the stack stands now is not known" in " ".join(last.state)
+    assert unfinished.unfinished(made.directory) == ()
+
+    engines.resume(made.engine)
+    environment = {**os.environ, **made.engine.env}
+    for line in last.by_hand:
+        subprocess.run(shlex.split(line), cwd=made.directory, env=environment, timeout=120, check=True)
+    assert version(made) == "1" and made.kept() == kept
+    assert chain.verify(made.directory) == ()
 
 
 # --- the disk ----------------------------------------------------------------------------------------

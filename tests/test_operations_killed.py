@@ -25,12 +25,14 @@ from opsconsole.operations import (
     lock,
     past,
     remove_plans,
+    requests,
     stack_plans,
     unfinished,
 )
 from opsconsole.operations.containers import Verb
-from opsconsole.operations.plan import Plan
+from opsconsole.operations.plan import Act, Plan
 from opsconsole.operations.steps import DECLARED
+from tests import test_config_killed, test_deploy_killed, test_update_killed
 from tests.operation_stack import OperationStack, operation_stack
 from tests.parts.engine import Engine
 from tests.parts.machine import wait_until
@@ -65,9 +67,15 @@ def _emergency(stack: OperationStack) -> Plan:
     return emergency.plan(facts.engine_look(stack.directory, Config()))
 
 
-def _named(stack: OperationStack) -> Plan:
-    containers = facts.listed(stack.directory, Config())
-    return container_plans.plan(stack.project, stack.directory, Verb.STOP, containers)
+def _named(verb: Verb) -> Callable[[OperationStack], Plan]:
+    """By the keys of the console: containers by their ids, the start and the restart of one alone."""
+
+    def plan(stack: OperationStack) -> Plan:
+        containers = facts.listed(stack.directory, Config())
+        wanted = [one for one in containers if verb is Verb.STOP or one.service == "web"]
+        return container_plans.plan(stack.project, stack.directory, verb, wanted)
+
+    return plan
 
 
 def _remove(stack: OperationStack) -> Plan:
@@ -81,17 +89,40 @@ OPERATIONS: dict[str, tuple[Callable[[OperationStack], Plan], set[str], set[str]
     "restart": (_restart, BOTH, BOTH),
     "rolling": (_rolling, BOTH, BOTH),
     "emergency": (_emergency, BOTH, set()),
-    "containers": (_named, BOTH, set()),
+    "stop of containers": (_named(Verb.STOP), BOTH, set()),
+    "start of a container": (_named(Verb.START), {"store"}, BOTH),
+    "restart of a container": (_named(Verb.RESTART), BOTH, BOTH),
     "remove": (_remove, BOTH, set()),
 }
+SWEPT = frozenset({Act.COMMANDS, Act.GATE, Act.EVIDENCE, Act.STOP_ALL})
+"""Acts of which every point is passed here."""
+
+OF_DATA = {
+    Act.SAVE, Act.VERIFY, Act.PRUNE, Act.COPY, Act.CHECK_BACKUP, Act.PUT_TOGETHER, Act.LOAD, Act.SWAP, Act.SWAP_BACK,
+    Act.CLEAR_BESIDE, Act.IMPORT, Act.ABORT, Act.END_CLIENT, Act.VALIDATE, Act.REBUILD_INDEX, Act.FLUSH, Act.USERS,
+    Act.MAKE_KEY, Act.REMOVE_KEY, Act.RENEW, Act.INITIATE, Act.LEAVE_SET, Act.COMPARE_DATA,
+}  # fmt: skip
+"""Of backups, restores and databases: test_backup_publishing, test_restore_killed, test_databases_stopped, others."""
+
+REQUESTS_OF_DATA = {
+    "backup", "verify", "prune", "copy", "restore", "import", "validate", "rebuild-index", "flush", "undo-restore",
+    "replica-set", "undo-replica-set",
+}  # fmt: skip
+
+ANSWERS = ("finish", "undo")
+TURNS = [
+    pytest.param(name, ANSWERS[at % 2], id=f"{name}-{ANSWERS[at % 2]} first") for at, name in enumerate(OPERATIONS)
+]
+"""Each point that is passed again is answered the other way; one that is passed once, the other way by the next
+operation."""
 
 
 def _bring_to(stack: OperationStack, wanted: set[str]) -> None:
     if stack.running() == wanted:
         return
     stack.compose("up", "--detach")
-    if not wanted:
-        stack.engine.docker("stop", "--time", "1", *stack.started())
+    if stop := sorted(BOTH - wanted):
+        stack.engine.docker("stop", "--time", "1", *(f"{stack.project}-{service}-1" for service in stop))
 
 
 def _points(path: Path) -> list[tuple[str, str]]:
@@ -117,16 +148,30 @@ def test_every_declared_point_is_in_the_code_and_no_other() -> None:
     assert used == DECLARED.keys()
 
 
+def test_every_operation_and_every_act_of_a_step_is_swept_somewhere() -> None:
+    """A new one has to be, too. Each of these sweeps looks that its plans have the acts that it says."""
+    swept = SWEPT | test_config_killed.SWEPT | test_deploy_killed.SWEPT | test_update_killed.SWEPT
+    assert swept | OF_DATA == set(Act) and not swept & OF_DATA
+    asked_for = {
+        "stop": "stop", "start": "start", "restart": "restart", "restart-all": "restart", "remove": "remove",
+        "emergency-stop": "emergency",
+    }  # fmt: skip
+    assert set(asked_for.values()) <= OPERATIONS.keys()
+    elsewhere = {"deploy", "previous-image", "update", "config", "undo-config"}
+    assert asked_for.keys() | elsewhere | {"finish", "undo"} | REQUESTS_OF_DATA == requests.PLANS.keys()
+
+
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_killed_at_every_point(stack: OperationStack, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "first"), TURNS)
+def test_killed_at_every_point(stack: OperationStack, tmp_path: Path, name: str, first: str) -> None:
     make, before, after = OPERATIONS[name]
     seen = tmp_path / "points"
     _bring_to(stack, BOTH)
     stack.compose("exec", "-T", "store", "sh", "-c", f"echo {name} > /store/kept")
     _bring_to(stack, before)
-    _, code = stack.run(make(stack), OPS_STEPS_TO=str(seen))
+    place, code = stack.run(make(stack), OPS_STEPS_TO=str(seen))
     assert code == 0 and stack.running() == after
+    assert {step.act for step in journal.read_plan(place).steps} <= SWEPT
     points = _points(seen)
     assert {point for _, point in points} == {point for point in DECLARED if point.startswith("O")}
     if name == "rolling":
@@ -135,8 +180,9 @@ def test_killed_at_every_point(stack: OperationStack, tmp_path: Path, name: str)
         # Each step is killed before and after its act. Between two steps, before the first and after the last one it is
         # as with the others.
         points = [(at, point) for at, point in points if at in ("O04.1", "O07.1") or point in ("O05", "O06")]
-    answers = itertools.cycle(("finish", "undo"))
-    for at, _ in points:
+    turn = ANSWERS.index(first)
+    answers = {point: itertools.cycle((*ANSWERS[turn:], *ANSWERS[:turn])) for _, point in points}
+    for at, point in points:
         _bring_to(stack, before)
         started = stack.started()
         place, code = stack.run(make(stack), OPS_KILL_AT=at)
@@ -151,7 +197,7 @@ def test_killed_at_every_point(stack: OperationStack, tmp_path: Path, name: str)
             assert past.past(stack.directory)[0].result == "killed before it did anything"
         else:
             assert left == [place.name], at
-            answer = next(answers)
+            answer = next(answers[point])
             assert main(["operations", answer, place.name, "--yes", "--stack", str(stack.directory)]) == 0, at
             assert stack.running() == (after if answer == "finish" else before), (at, answer)
             assert name != "remove" or answer == "undo" or stack.started() == {}, at
