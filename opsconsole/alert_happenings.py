@@ -18,6 +18,7 @@ MOST = 500
 
 _SAME = timedelta(seconds=2)
 """The engine's event and its record of the same end differ by less."""
+_ONE_KILL = timedelta(seconds=1)
 
 
 class Happening(Record, frozen=True):
@@ -103,7 +104,8 @@ def _add(events: list[Happening], event: Happening) -> None:
         if (known.kind, known.container) != (event.kind, event.container):
             continue
         if known.heard == event.heard:
-            if known.at == event.at:
+            # One kill for memory is told by the engine several times.
+            if known.at == event.at or (event.kind == "oom" and abs(known.at - event.at) <= _ONE_KILL):
                 return
         elif abs(known.at - event.at) <= _SAME:
             if event.heard:

@@ -204,6 +204,15 @@ def test_what_was_seen_and_heard_is_one_and_what_was_only_heard_counts() -> None
     assert set(watch.see(35, [told(30.1)], containers=(again,))) == {"web"}
 
 
+def test_one_kill_for_memory_counts_once() -> None:
+    def told(seconds: float) -> Happening:
+        return Happening(at=at(seconds), kind="oom", container="s-web-1", service="web", heard=True)
+
+    watch = Watch(rule(event="oom", threshold=2, within="10m"))
+    assert watch.see(10, [told(9 + part / 10) for part in range(8)], containers=(running("web"),)) == {}
+    assert set(watch.see(20, [told(19)], containers=(running("web"),))) == {"web"}
+
+
 def test_of_a_silent_engine_nothing_is_said() -> None:
     watch = Watch(rule(event="die", threshold=1, within="10m"))
     watch.see(0, containers=(running("web"),))

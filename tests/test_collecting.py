@@ -328,6 +328,15 @@ def test_the_engines_events_are_told_in_words(event: dict[str, object], kind: Ev
     assert not container_events([found], "another")
 
 
+def test_a_kill_for_memory_that_the_engine_tells_many_times_is_one_event() -> None:
+    def keys(action: str) -> set[str]:
+        moments = [int(NOW.timestamp()) * 10**9 + part * 10**8 for part in range(8)]
+        events = [happening({**engine_event(action), "timeNano": moment}) for moment in moments]
+        return {event.key for event in events if event is not None}
+
+    assert len(keys("oom")) == 1 and len(keys("die")) == 8
+
+
 @pytest.mark.parametrize(
     "event",
     [

@@ -310,6 +310,8 @@ def test_an_alert_is_told_once_whether_its_thing_has_a_line_or_not() -> None:
     about_keys = calm(alerts=(alert("redis-keys", "redis"),))
     assert len(loud(about_keys)) == 1, "a rule of the settings"
     assert len(lines_of(about_keys, "redis")) == len(lines_of(calm(), "redis")) + 1, "and no other line is lost"
+    named = msgspec.structs.replace(alert("volume-risk", "uploads"), message="uploads is at risk: anonymous")
+    assert [line.number for line in loud(calm(alerts=(named,)))] == ["is at risk: anonymous"]
     (own,) = loud(calm(alerts=(alert("volume-risk", "uploads"),)))
     assert (own.area, own.subject, own.verdict) == ("alerts", "uploads", Verdict.CRITICAL)
     down = calm(alerts=(alert("container-down", "api"),), **container(state="exited", exit_code=1))

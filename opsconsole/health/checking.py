@@ -109,7 +109,7 @@ def _tell(alert: Alert, found: list[HealthLine], loud: set[int]) -> None:
             verdict=Verdict.CRITICAL if alert.severity is Severity.CRITICAL else Verdict.ATTENTION,
             looked_at=f"the alert rule {alert.rule}",
             # An alert tells of the time, which one Snapshot does not know, and ends later than what it is about.
-            number=alert.message.removeprefix(f"{alert.subject}: ") + (f"; at this look: {now.number}" if now else ""),
+            number=_unnamed(alert) + (f"; at this look: {now.number}" if now else ""),
             limit=now.limit if now else "",
             action=alert.action,
         )
@@ -119,6 +119,11 @@ def _tell(alert: Alert, found: list[HealthLine], loud: set[int]) -> None:
     for at in ill:
         if until is not None and at not in loud and found[at].verdict is not Verdict.UNKNOWN:
             found[at] = msgspec.structs.replace(found[at], silenced_until=until)
+
+
+def _unnamed(alert: Alert) -> str:
+    """Its message without the name of its thing at the beginning, where a line has that already."""
+    return alert.message.removeprefix(f"{alert.subject}: ").removeprefix(f"{alert.subject} ")
 
 
 def _same_subject(line: HealthLine, alert: Alert) -> bool:

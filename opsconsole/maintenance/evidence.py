@@ -97,7 +97,7 @@ def _capacity(snapshot: Snapshot) -> Proof | None:
     if not growing:
         return None  # nothing grows, or there is too little history to tell: somebody has to look
     days, mount = min(growing)
-    said = f"disk {mount} is full in about {days:.0f} days at its present growth"
+    said = f"disk {mount} is full in about {days:.{0 if days >= 10 else 1}f} days at its present growth"
     return Proof(holds=days >= _FORECAST_DAYS, said=said)
 
 

@@ -44,6 +44,8 @@ def happening(event: Mapping[str, Any]) -> Happening | None:
     if not isinstance(nanoseconds, int):
         nanoseconds = int(event.get("time") or 0) * _NANOSECONDS
     container = str(actor.get("ID") or event.get("id") or "")
+    # The engine tells one kill for memory up to ten times within some tenths of a second.
+    moment = nanoseconds // _NANOSECONDS if action == OOM else nanoseconds
     return Happening(
         at=datetime.fromtimestamp(nanoseconds / _NANOSECONDS, UTC),
         what=action,
@@ -54,7 +56,7 @@ def happening(event: Mapping[str, Any]) -> Happening | None:
         image=str(labels.get("image") or event.get("from") or ""),
         exit_code=_whole(labels.get("exitCode")),
         health=detail.strip(),
-        key=f"{action}:{container[:12]}:{nanoseconds}",
+        key=f"{action}:{container[:12]}:{moment}",
     )
 
 
