@@ -15,10 +15,11 @@ from opsconsole.backups.catalog import Catalog
 from opsconsole.backups.progress import Told
 from opsconsole.backups.retention import Policy
 from opsconsole.model import DatabaseTarget, Snapshot, SourceError
-from opsconsole.operations import requests
+from opsconsole.operations import beginning, requests
+from opsconsole.operations.beginning import Begun
 from opsconsole.operations.orders import RestoreOrder
 from opsconsole.operations.plan import Act, DataEffect, Effect, Kind, Plan, Step
-from opsconsole.operations.requests import Begun, Request
+from opsconsole.operations.requests import Request
 from opsconsole.operations.site import Site
 from opsconsole.ui.app import ConsoleApp
 from tests import backup_samples
@@ -44,7 +45,7 @@ class Asked:
         self.requests: list[Request] = []
         self.plans: list[Plan] = []
         patch.setattr(requests, "make_plan", self._make)
-        patch.setattr(requests, "begin", self._begin)
+        patch.setattr(beginning, "begin", self._begin)
 
     def _make(self, site: Site, request: Request, told: Told) -> Plan:
         self.requests.append(request)

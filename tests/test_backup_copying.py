@@ -16,7 +16,8 @@ import pytest
 
 from opsconsole.backups import copying, marks
 from opsconsole.backups.copying import CopyFailed
-from opsconsole.backups.verifying import Level, verify
+from opsconsole.backups.faults import Level
+from opsconsole.backups.verifying import verify
 from opsconsole.config.sections import CopySection
 from opsconsole.operations import commands
 from tests import backup_samples

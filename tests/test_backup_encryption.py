@@ -30,6 +30,7 @@ from opsconsole.backups.encryption import (
     keys_in,
     recipients_of,
 )
+from opsconsole.backups.faults import Level
 from opsconsole.backups.files_loading import extract
 from opsconsole.backups.files_part import FilesSaver
 from opsconsole.backups.manifest import Manifest
@@ -42,7 +43,7 @@ from opsconsole.backups.publishing import BackupFailed, Order, Saver, make
 from opsconsole.backups.reading import Corrupt, LimitReached
 from opsconsole.backups.redis_giving import restore_keys
 from opsconsole.backups.redis_saving import RedisSaver
-from opsconsole.backups.verifying import Level, verify
+from opsconsole.backups.verifying import verify
 from opsconsole.model import BackupClass, BackupState, SourceError, Stack
 from tests.backup_samples import sha256_of
 from tests.children import in_a_child

@@ -10,9 +10,9 @@ import pytest
 
 from opsconsole.backups import older_layouts
 from opsconsole.backups.catalog import Catalog
+from opsconsole.backups.faults import Level
 from opsconsole.backups.older_layouts import OlderPart
 from opsconsole.backups.verified_backups import Asked, verify_and_mark
-from opsconsole.backups.verifying import Level
 from opsconsole.model import Backup, SourceError, Stack
 from tests import backup_samples as samples
 

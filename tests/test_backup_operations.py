@@ -18,7 +18,8 @@ import pytest
 import redis
 
 from opsconsole.backups import manifest, marks, publishing
-from opsconsole.backups.verifying import Level, verify
+from opsconsole.backups.faults import Level
+from opsconsole.backups.verifying import verify
 from opsconsole.cli import main
 from opsconsole.model import BackupClass, BackupState
 from opsconsole.operations import journal, launch, lock, places, unfinished

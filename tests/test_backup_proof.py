@@ -24,6 +24,7 @@ from opsconsole.backups.bson_documents import DocumentDigest, document_ends
 from opsconsole.backups.catalog import Catalog
 from opsconsole.backups.config_part import ConfigSaver
 from opsconsole.backups.encryption import keys_in, recipients_of
+from opsconsole.backups.faults import Level
 from opsconsole.backups.files_part import FilesSaver
 from opsconsole.backups.manifest import HeldFile, HeldKeys, Manifest, Part
 from opsconsole.backups.marks import Check
@@ -39,7 +40,7 @@ from opsconsole.backups.proving_mongo import MongoDump, _different, prove_mongo
 from opsconsole.backups.publishing import Order, make
 from opsconsole.backups.redis_saving import RedisSaver
 from opsconsole.backups.verified_backups import Asked, Verification, verify_and_mark
-from opsconsole.backups.verifying import Level, verify
+from opsconsole.backups.verifying import verify
 from opsconsole.model import Backup, BackupClass, DatabaseTarget, SourceError, Stack
 from opsconsole.sources.connection import Connection
 from tests import backup_samples as samples

@@ -11,9 +11,9 @@ import pytest
 
 from opsconsole.backups import marks, pruning
 from opsconsole.backups.catalog import Catalog
+from opsconsole.backups.faults import Level
 from opsconsole.backups.marks import Check, Copy, Marks
 from opsconsole.backups.retention import Policy, Retention
-from opsconsole.backups.verifying import Level
 from opsconsole.model import DatabaseTarget, SourceError, Stack
 from tests import backup_samples as samples
 

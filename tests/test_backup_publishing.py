@@ -15,9 +15,10 @@ import pytest
 
 from opsconsole.backups import publishing
 from opsconsole.backups.catalog import Catalog
+from opsconsole.backups.faults import Level
 from opsconsole.backups.manifest import HeldFile, HeldKeys, Manifest, Part, PartKind, sha256
 from opsconsole.backups.publishing import DECLARED, BackupFailed, Order, Surroundings, make, remove, sweep
-from opsconsole.backups.verifying import Level, verify
+from opsconsole.backups.verifying import verify
 from opsconsole.model import BackupClass, BackupState, SourceError, Stack
 from opsconsole.steps import Steps
 from tests import backup_samples as samples

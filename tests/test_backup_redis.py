@@ -18,6 +18,7 @@ import redis
 from opsconsole.backups import rdb, redis_planting, swapping
 from opsconsole.backups.config_part import ConfigSaver
 from opsconsole.backups.encryption import NO_KEYS
+from opsconsole.backups.faults import Level
 from opsconsole.backups.files_part import FilesSaver
 from opsconsole.backups.manifest import HeldFile, Part, sha256
 from opsconsole.backups.publishing import Order, make
@@ -30,7 +31,7 @@ from opsconsole.backups.redis_link import linked
 from opsconsole.backups.redis_loading import drop, is_swapped, load, look, swap, undo
 from opsconsole.backups.redis_patterns import selected
 from opsconsole.backups.redis_saving import RedisSaver, counted
-from opsconsole.backups.verifying import Level, verify
+from opsconsole.backups.verifying import verify
 from opsconsole.model import BackupClass, SourceError
 from tests.children import in_a_child
 from tests.parts.install import find

@@ -17,7 +17,8 @@ import pytest
 from opsconsole.cli import main
 from opsconsole.operations import chain, journal, places, releases
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import Fate, as_text
+from opsconsole.operations.plan import Fate
+from opsconsole.operations.plan_text import as_text
 from tests.deploy_stack import SETTINGS, DeployStack, deploy_stack
 from tests.operation_stack import CANARY
 from tests.parts.engine import Engine

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opsconsole.model import Container, Mount, Service, VolumeKind
-from opsconsole.operations import mounts, plan, release_making
+from opsconsole.operations import mounts, plan_text, release_making
 from opsconsole.operations.facts import Look
 from opsconsole.operations.ground import Ground
 from opsconsole.operations.plan import DataEffect, Effect, Kind, Plan
@@ -141,7 +141,7 @@ def test_a_database_that_would_miss_its_data_must_be_accepted_by_name(
     assert effect.needs_acceptance is bool(words)
     made = Plan(kind=Kind.DEPLOY, stack="shop", directory="/srv/shop", data=(effect,))
     assert made.to_accept == (("shop_db",) if words else ())
-    assert ("shop_db  volume, LEFT BEHIND: " in plan.as_text(made)) is bool(words)
+    assert ("shop_db  volume, LEFT BEHIND: " in plan_text.as_text(made)) is bool(words)
 
 
 def test_a_mount_above_or_below_the_database_counts() -> None:

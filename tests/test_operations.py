@@ -26,6 +26,7 @@ from opsconsole.operations import (
     lock,
     places,
     plan,
+    plan_text,
     stack_plans,
     unfinished,
     who,
@@ -85,7 +86,7 @@ def test_a_plan_comes_back_from_its_file_and_reads_well() -> None:
     made = stack_plans.restart(look(container("web"), container("store")), seconds={"web": 3.6})
     assert msgspec.json.decode(msgspec.json.encode(made), type=Plan) == made
     assert json.loads(plan.as_json(made))["fingerprint"] == made.fingerprint
-    text = plan.as_text(made)
+    text = plan_text.as_text(made)
     assert "$ docker compose --file c.yml restart web store" in text
     assert "web: about 4 s, as the last time" in text and "store: short; how long is not known" in text
     assert "weak gate" in text
@@ -104,7 +105,7 @@ def test_what_lives_in_memory_goes_and_a_database_there_must_be_accepted() -> No
         (Effect.REPLACED, ""), (Effect.LOST, "mongodb"), (Effect.SAFE, ""), (Effect.LOST, "redis")
     ]  # fmt: skip
     assert len(made.to_accept) == 2 and "web" in made.to_accept
-    assert "12 Redis keys, LOST" in plan.as_text(made)
+    assert "12 Redis keys, LOST" in plan_text.as_text(made)
 
 
 def test_a_job_that_is_done_is_not_started_again() -> None:

@@ -15,7 +15,7 @@ from opsconsole.cli import main
 from opsconsole.config import Config
 from opsconsole.config.sections import HooksSection
 from opsconsole.model import SourceError
-from opsconsole.operations import hooks, journal, launch, lock, places, plan, unfinished, who
+from opsconsole.operations import hooks, journal, launch, lock, places, plan_text, unfinished, who
 from opsconsole.operations.journal import Result
 from opsconsole.operations.plan import Basis, IfFails, Kind, Plan, Step
 from tests.operation_stack import operation_stack
@@ -183,7 +183,7 @@ def test_a_hook_that_cannot_run_is_found_before_anything_runs(directory: Path) -
             assert said in text and f"the hook {name} cannot be run" in text and "Nothing was done" in text
     assert hooks.before(Config(), directory) == () == hooks.after(Config(), directory)
     made = deploy(directory, with_hooks(on_failure=("true",)), command("work", "true"))
-    assert "When it has failed, after that:\n  -  Hook on_failure: true\n       $ true" in plan.as_text(made)
+    assert "When it has failed, after that:\n  -  Hook on_failure: true\n       $ true" in plan_text.as_text(made)
 
 
 def test_steps_whose_failure_lets_the_others_have_their_turn(directory: Path) -> None:

@@ -16,8 +16,9 @@ from opsconsole.model import Container, Mount, SourceError, Volume, VolumeKind, 
 from opsconsole.operations import chain, journal, places, remove_plans
 from opsconsole.operations.facts import Look, container_facts
 from opsconsole.operations.journal import Result
-from opsconsole.operations.plan import Effect, Plan, as_text
+from opsconsole.operations.plan import Effect, Plan
 from opsconsole.operations.plan_facts import Facts
+from opsconsole.operations.plan_text import as_text
 from opsconsole.operations.remove_plans import Holdings
 from opsconsole.sources.belongings import Belongings, Image, Network, belongings, tagged
 from opsconsole.sources.layers import own_files

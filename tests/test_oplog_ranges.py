@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opsconsole.backups import marks, pruning
+from opsconsole.backups.faults import Level
 from opsconsole.backups.marks import Check, Marks
 from opsconsole.backups.oplog_ranges import chain_to, held, ranges, resume
 from opsconsole.backups.retention import Policy
-from opsconsole.backups.verifying import Level
 from opsconsole.model import Backup, BackupState, OplogSpan, OplogTime
 
 START = 1_768_700_000

@@ -18,6 +18,7 @@ from bson.raw_bson import RawBSONDocument
 
 from opsconsole.backups import manifest
 from opsconsole.backups.catalog import Catalog
+from opsconsole.backups.faults import Level
 from opsconsole.backups.manifest import HeldOplog, Manifest
 from opsconsole.backups.mongo_catalog import Selection
 from opsconsole.backups.mongo_oplog import timestamp
@@ -28,7 +29,7 @@ from opsconsole.backups.oplog_slices import check_slice, entries
 from opsconsole.backups.progress import Cancelled, Progress
 from opsconsole.backups.publishing import BackupFailed, Order, make
 from opsconsole.backups.retention import candidate
-from opsconsole.backups.verifying import Level, verify
+from opsconsole.backups.verifying import verify
 from opsconsole.model import Backup, BackupClass, BackupState, DatabaseTarget, OplogTime, Stack
 from tests.mongo_zoo import connection_to
 from tests.parts.machine import wait_until

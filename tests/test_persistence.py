@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from opsconsole.backups import marks
+from opsconsole.backups.faults import Level
 from opsconsole.backups.keeping import Keeping, keeping, mongo_keeping, redis_keeping
 from opsconsole.backups.twin import Twin, survives_restart
-from opsconsole.backups.verifying import Level
 from opsconsole.config import Config
 from opsconsole.config.sections import PersistenceSection
 from opsconsole.demo.standing import proven

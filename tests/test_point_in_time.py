@@ -16,6 +16,7 @@ import pytest
 
 from opsconsole.backups import manifest, mongo_saving
 from opsconsole.backups.encryption import keys_in, recipients_of
+from opsconsole.backups.faults import Level
 from opsconsole.backups.mongo_catalog import Selection
 from opsconsole.backups.mongo_dumps import check_dump, open_dump
 from opsconsole.backups.mongo_loading import load_mongo
@@ -29,7 +30,7 @@ from opsconsole.backups.point_in_time import Held, Materialised, materialise
 from opsconsole.backups.progress import Cancelled, Progress, Watch
 from opsconsole.backups.publishing import Order, make
 from opsconsole.backups.reading import Corrupt
-from opsconsole.backups.verifying import Level, verify
+from opsconsole.backups.verifying import verify
 from opsconsole.model import BackupClass, BackupState, SourceError
 from opsconsole.sources.network import Explained
 from tests.mongo_digest import CollectionDigest, digest_mongo

@@ -10,10 +10,11 @@ import pytest
 
 from opsconsole.backups.catalog import Catalog
 from opsconsole.backups.encryption import NO_KEYS
+from opsconsole.backups.faults import Level
 from opsconsole.backups.opening import open_backup
 from opsconsole.backups.progress import Cancelled, Counted, Pace
 from opsconsole.backups.reading import FileReader, Meter, heard_by
-from opsconsole.backups.verifying import Level, verify
+from opsconsole.backups.verifying import verify
 from opsconsole.config import Config
 from opsconsole.model import Stack
 from opsconsole.operations import restore_look

@@ -15,14 +15,15 @@ from textual.widgets import Input
 
 from opsconsole.backups.progress import Told
 from opsconsole.model import SourceError
-from opsconsole.operations import journal, releases, requests
+from opsconsole.operations import beginning, journal, releases, requests
 from opsconsole.operations.attached import Standing
+from opsconsole.operations.beginning import Begun
 from opsconsole.operations.course import Course, Mark, StepCourse
 from opsconsole.operations.journal import Entry, Result
 from opsconsole.operations.past import Expected
 from opsconsole.operations.plan import DataEffect, Downtime, Effect, Plan
 from opsconsole.operations.releases import Release, State
-from opsconsole.operations.requests import Begun, Request
+from opsconsole.operations.requests import Request
 from opsconsole.operations.site import Site
 from opsconsole.operations.stack_plans import NothingToDo
 from opsconsole.operations.watch import Running
@@ -90,7 +91,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
         found.append(plan)
         raise SourceError("not in a test")
 
-    monkeypatch.setattr(requests, "begin", begin)
+    monkeypatch.setattr(beginning, "begin", begin)
     return found
 
 

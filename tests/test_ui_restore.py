@@ -10,7 +10,7 @@ import pytest
 from textual.widgets import Input
 
 from opsconsole.backups import marks
-from opsconsole.backups.verifying import Level
+from opsconsole.backups.faults import Level
 from opsconsole.model import Backup, MongoDatabase
 from opsconsole.operations import requests
 from opsconsole.operations.journal import Result

@@ -12,6 +12,7 @@ import msgspec
 
 from opsconsole.backups import inside, marks
 from opsconsole.backups.contents import kind_by_name, read_file
+from opsconsole.backups.faults import Level
 from opsconsole.backups.findings import Contents, Finding, Verdict, some_of
 from opsconsole.backups.identifiers import PARTIAL
 from opsconsole.backups.layouts import (
@@ -26,7 +27,6 @@ from opsconsole.backups.manifest import Manifest
 from opsconsole.backups.moments import moment_of
 from opsconsole.backups.oplog_ranges import with_ranges
 from opsconsole.backups.retention import Policy, candidate, decide
-from opsconsole.backups.verifying import Level
 from opsconsole.model import (
     Backup,
     BackupClass,

@@ -19,10 +19,10 @@ from pathlib import Path
 import msgspec
 
 from opsconsole.backups.encryption import NO_KEYS, NOBODY, SUFFIX, Keys, Recipients
+from opsconsole.backups.faults import Fault
 from opsconsole.backups.manifest import HeldFile, Part, PartKind
 from opsconsole.backups.packed_files import UnpackedFile, write_file
 from opsconsole.backups.reading import Corrupt, FileReader, LimitReached, Meter, up_to
-from opsconsole.backups.verifying import Fault
 from opsconsole.model import Record, SourceError
 
 DIRECTORY = "config"

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Protocol
 
 from opsconsole.backups import manifest
+from opsconsole.backups.faults import Level
 from opsconsole.backups.marks import Copy
-from opsconsole.backups.verifying import Level, verify
+from opsconsole.backups.verifying import verify
 from opsconsole.config.sections import CopySection
 from opsconsole.model import SourceError
 from opsconsole.programs import problem_of

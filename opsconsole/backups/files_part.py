@@ -18,12 +18,12 @@ from pathlib import Path
 
 from opsconsole.backups import tar_format
 from opsconsole.backups.encryption import NO_KEYS, NOBODY, Keys, Recipients
+from opsconsole.backups.faults import Fault
 from opsconsole.backups.manifest import PER_FILE, HeldFile, Part, PartKind
 from opsconsole.backups.packed_files import PackedFile, Packing, UnpackedFile
 from opsconsole.backups.reading import Corrupt, LimitReached
 from opsconsole.backups.tar_format import Item, Kind, Piece
 from opsconsole.backups.tarball import BLOCK
-from opsconsole.backups.verifying import Fault
 from opsconsole.model import SourceError
 from opsconsole.text import printable
 

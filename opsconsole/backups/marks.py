@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from opsconsole.backups.faults import Level
 from opsconsole.backups.reading import FileReader, LimitReached, Meter, up_to
-from opsconsole.backups.verifying import Level
 from opsconsole.durable import replace_private
 from opsconsole.model import Backup, Record, SourceError
 

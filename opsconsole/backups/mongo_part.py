@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from opsconsole.backups.encryption import NO_KEYS, NOBODY, Keys, Recipients
+from opsconsole.backups.faults import Fault
 from opsconsole.backups.manifest import HeldCollection, HeldFile, Part, PartKind
 from opsconsole.backups.mongo_catalog import Selection
 from opsconsole.backups.mongo_dumps import Checked, check_dump, open_dump
@@ -13,7 +14,6 @@ from opsconsole.backups.mongo_saving import EVERYTHING, SavedDump, save_mongo
 from opsconsole.backups.packed_files import Packing
 from opsconsole.backups.progress import IsCancelled, OnProgress, Watch
 from opsconsole.backups.reading import Corrupt
-from opsconsole.backups.verifying import Fault
 from opsconsole.sources.connection import Connection
 from opsconsole.text import printable
 

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from opsconsole.backups import rdb
+from opsconsole.backups.faults import BadBackup, Fault
 from opsconsole.backups.files_loading import extract
 from opsconsole.backups.mongo_dump import is_dump_file
 from opsconsole.backups.packed_files import Packing, UnpackedFile
 from opsconsole.backups.progress import Counted, Told
 from opsconsole.backups.reading import Corrupt, FileReader, LimitReached, Meter, heard_by, up_to
 from opsconsole.backups.tarball import BLOCK, looks_like_tar
-from opsconsole.backups.verifying import BadBackup, Fault
 from opsconsole.durable import open_private, write_all
 from opsconsole.model import Backup, Record, SourceError
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from opsconsole.backups import manifest, older_layouts, rdb
 from opsconsole.backups.encryption import NO_KEYS, SUFFIX, Keys
+from opsconsole.backups.faults import BadBackup, Fault, Level
 from opsconsole.backups.manifest import HeldCollection, HeldKeys
 from opsconsole.backups.progress import Counted, Told
 from opsconsole.backups.reading import Corrupt, FileReader, Meter, heard_by
 from opsconsole.backups.redis_checking import held_keys
-from opsconsole.backups.verifying import BadBackup, Fault, Level, check_keys, verify
+from opsconsole.backups.verifying import check_keys, verify
 from opsconsole.model import Backup, Record, SourceError
 from opsconsole.text import printable
 

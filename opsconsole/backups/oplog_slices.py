@@ -7,12 +7,12 @@ from pathlib import Path
 
 from opsconsole.backups.bson_documents import check_documents
 from opsconsole.backups.encryption import NO_KEYS, Keys
+from opsconsole.backups.faults import Fault
 from opsconsole.backups.manifest import HeldOplog, Part
 from opsconsole.backups.mongo_oplog import moment_of_entry
 from opsconsole.backups.packed_files import UnpackedFile
 from opsconsole.backups.progress import Watch
 from opsconsole.backups.reading import Corrupt, up_to
-from opsconsole.backups.verifying import Fault
 from opsconsole.model import OplogTime
 from opsconsole.text import printable
 

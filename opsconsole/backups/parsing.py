@@ -7,11 +7,11 @@ from pathlib import Path
 
 from opsconsole.backups.config_part import check_config_part
 from opsconsole.backups.encryption import NO_KEYS, Keys
+from opsconsole.backups.faults import Fault
 from opsconsole.backups.manifest import Manifest, Part
 from opsconsole.backups.progress import Counted
 from opsconsole.backups.reading import heard_by
 from opsconsole.backups.redis_checking import check_redis_part
-from opsconsole.backups.verifying import Fault
 
 
 def parse(

@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from opsconsole.backups.encryption import NO_KEYS, Keys
+from opsconsole.backups.faults import Fault
 from opsconsole.backups.findings import counted
 from opsconsole.backups.progress import Cancelled, IsCancelled
 from opsconsole.backups.reading import Corrupt
-from opsconsole.backups.verifying import Fault
 from opsconsole.model import Record
 from opsconsole.sources.connection import Connection
 

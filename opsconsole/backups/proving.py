@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from opsconsole.backups.encryption import NO_KEYS, SUFFIX, Keys
+from opsconsole.backups.faults import Fault
 from opsconsole.backups.manifest import Manifest, Part
 from opsconsole.backups.older_layouts import OlderPart
 from opsconsole.backups.progress import IsCancelled, Told
 from opsconsole.backups.proof import LiveServer, Proof, ProvenPart, Trial, Unproven
 from opsconsole.backups.proving_files import prove_config, prove_files, prove_unpacked
 from opsconsole.backups.reading import Corrupt
-from opsconsole.backups.verifying import Fault
 from opsconsole.model import SourceError
 from opsconsole.text import printable
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from opsconsole.backups.config_part import check_config_part
 from opsconsole.backups.encryption import SUFFIX, Keys
+from opsconsole.backups.faults import Fault
 from opsconsole.backups.files_loading import extract
 from opsconsole.backups.files_part import check_files_part
 from opsconsole.backups.manifest import Part
 from opsconsole.backups.packed_files import UnpackedFile
 from opsconsole.backups.proof import ProvenPart, Trial, is_corrupt
 from opsconsole.backups.reading import Corrupt, LimitReached, up_to
-from opsconsole.backups.verifying import Fault
 from opsconsole.model import SourceError
 from opsconsole.sources.throwaway_places import private_directory
 

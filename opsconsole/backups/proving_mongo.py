@@ -17,6 +17,7 @@ from typing import Any
 from bson import Decimal128
 from pymongo.errors import ConnectionFailure, OperationFailure
 
+from opsconsole.backups.faults import Fault
 from opsconsole.backups.mongo_catalog import Document, Selection, collection_infos, index_specs, metadata_of
 from opsconsole.backups.mongo_dumps import open_dump
 from opsconsole.backups.mongo_loading import SURE, Expected, Staged, is_loaded, load_mongo
@@ -26,7 +27,6 @@ from opsconsole.backups.mongo_swapping import plan_swaps, put_in_place, remove_b
 from opsconsole.backups.progress import Watch
 from opsconsole.backups.proof import LiveServer, ProvenPart, Trial
 from opsconsole.backups.reading import Corrupt
-from opsconsole.backups.verifying import Fault
 from opsconsole.model import SourceError
 from opsconsole.sources.connection import Connection
 from opsconsole.sources.mongo_bulk import RawClient, bulk_client

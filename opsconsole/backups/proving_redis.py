@@ -18,6 +18,7 @@ from redis.exceptions import ResponseError
 
 from opsconsole.backups import rdb, redis_loading
 from opsconsole.backups.encryption import SUFFIX
+from opsconsole.backups.faults import Fault
 from opsconsole.backups.manifest import HeldKeys
 from opsconsole.backups.packed_files import UnpackedFile
 from opsconsole.backups.proof import ProvenPart, Trial
@@ -25,7 +26,6 @@ from opsconsole.backups.reading import Corrupt, FileReader, Meter
 from opsconsole.backups.redis_checking import held_keys
 from opsconsole.backups.redis_giving import now_ms
 from opsconsole.backups.redis_link import RedisLink, Word, linked
-from opsconsole.backups.verifying import Fault
 from opsconsole.durable import open_private, write_all
 from opsconsole.model import SourceError
 from opsconsole.sources.network import place_of

@@ -28,9 +28,10 @@ import msgspec
 from opsconsole.backups import manifest
 from opsconsole.backups.buckets import buckets_of
 from opsconsole.backups.encryption import MAGIC, SUFFIX, recipients_of
+from opsconsole.backups.faults import Level
 from opsconsole.backups.identifiers import PARTIAL, REMOVED, next_id
 from opsconsole.backups.manifest import CHECKSUMS, HeldFile, Manifest, Part, PartKind
-from opsconsole.backups.verifying import Level, verify
+from opsconsole.backups.verifying import verify
 from opsconsole.durable import sync_directory, write_private
 from opsconsole.model import BackupClass, Record, SourceError
 from opsconsole.steps import Steps

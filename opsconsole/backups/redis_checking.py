@@ -6,10 +6,10 @@ from pathlib import Path
 
 from opsconsole.backups import rdb
 from opsconsole.backups.encryption import NO_KEYS, SUFFIX, Keys
+from opsconsole.backups.faults import Fault
 from opsconsole.backups.manifest import HeldKeys, Part
 from opsconsole.backups.packed_files import UnpackedFile
 from opsconsole.backups.reading import Corrupt
-from opsconsole.backups.verifying import Fault
 
 
 def held_keys(tally: rdb.Tally) -> tuple[HeldKeys, ...]:

@@ -15,10 +15,11 @@ import msgspec
 
 from opsconsole.backups import marks
 from opsconsole.backups.encryption import NO_KEYS, Keys
+from opsconsole.backups.faults import Fault, Level
 from opsconsole.backups.marks import Check
 from opsconsole.backups.progress import Cancelled, IsCancelled, Told
 from opsconsole.backups.proof import LiveServer, Proof, is_corrupt
-from opsconsole.backups.verifying import Fault, Level, verify
+from opsconsole.backups.verifying import verify
 from opsconsole.model import Backup, BackupState, Record, SourceError
 
 OWN = "opsconsole"

@@ -15,40 +15,19 @@ import hashlib
 import os
 import stat
 from collections.abc import Sequence
-from enum import IntEnum
 from pathlib import Path
 
 from opsconsole.backups import manifest, own_layout
 from opsconsole.backups.contents import is_litter
 from opsconsole.backups.encryption import NO_KEYS, SUFFIX, Keys, WrongKey, opens
+from opsconsole.backups.faults import Fault, Level
 from opsconsole.backups.manifest import HeldFile, Manifest, ManifestError
 from opsconsole.backups.progress import Counted, Told
 from opsconsole.backups.reading import FileReader, Meter, heard_by
-from opsconsole.model import Record, SourceError
+from opsconsole.model import Record
 from opsconsole.text import printable
 
 _BLOCK = 1 << 20
-
-
-class Level(IntEnum):
-    MANIFEST = 0
-    HASHES = 1
-    PARSED = 2
-    RESTORED = 3
-
-
-class Fault(Record, frozen=True):
-    """One thing that is wrong. `problem` is a phrase that follows the name of the file."""
-
-    path: str
-    problem: str
-
-    def __str__(self) -> str:
-        return f"{self.path} {self.problem}"
-
-
-class BadBackup(SourceError):
-    """A backup is not what it says it is. Nothing was changed."""
 
 
 class Verified(Record, frozen=True):

@@ -62,8 +62,9 @@ def ask_for(site: Site, request: Request, arguments: argparse.Namespace) -> int:
 
 def carry_out(site: Site, plan: Plan, arguments: argparse.Namespace) -> int:
     """Show the plan, ask, start the runner and follow its journal. Returns the exit code."""
-    from opsconsole.operations import journal, requests
-    from opsconsole.operations.plan import Kind, as_json, as_text
+    from opsconsole.operations import beginning, journal
+    from opsconsole.operations.plan import Kind, as_json
+    from opsconsole.operations.plan_text import as_text
 
     if arguments.plan:
         print(as_json(plan) if arguments.json else as_text(plan), end="")
@@ -72,9 +73,9 @@ def carry_out(site: Site, plan: Plan, arguments: argparse.Namespace) -> int:
         raise NotConfirmed(f"{arguments.read_only} refuses everything that changes something", "Look with --plan.")
     if not (arguments.json and arguments.yes):  # nobody is asked about a plan that was not shown
         print(as_text(plan), file=sys.stderr if arguments.json else sys.stdout, flush=True)
-    requests.refuse_while_held(site, plan)  # before anybody is asked anything
+    beginning.refuse_while_held(site, plan)  # before anybody is asked anything
     confirm(plan, yes=arguments.yes, accepted=arguments.accept_loss)
-    place, process = requests.begin(site, plan)
+    place, process = beginning.begin(site, plan)
     try:
         code = follow(place, as_json=arguments.json, process=process)
         if plan.kind is Kind.EMERGENCY_STOP and not journal.has_ended(place):
@@ -129,7 +130,7 @@ def failing() -> Iterator[None]:
     """What is wrong with a backup or its key, and a database that does not answer, is a failure (exit code 1) and no
     wrong use of the command (2). Nothing was changed either way."""
     from opsconsole.backups.encryption import WrongKey
-    from opsconsole.backups.verifying import BadBackup
+    from opsconsole.backups.faults import BadBackup
     from opsconsole.sources.network import Explained
 
     try:

@@ -150,7 +150,7 @@ def run_remove(arguments: argparse.Namespace) -> int:
 
 
 def run_operations(arguments: argparse.Namespace) -> int:
-    from opsconsole.operations import places, requests
+    from opsconsole.operations import beginning, places, requests
 
     site = site_of(arguments)
     if arguments.what is None:
@@ -163,7 +163,7 @@ def run_operations(arguments: argparse.Namespace) -> int:
     if arguments.read_only:
         raise NotConfirmed(f"{arguments.read_only} refuses everything that changes something", "`watch` only looks.")
     if arguments.what == "cancel":
-        requests.ask_cancel(place)
+        beginning.ask_cancel(place)
         print(f"{place.name} was asked to end at the next safe point")
         return 0
     return ask_for(site, requests.Request(what=arguments.what, operation=place.name), arguments)

@@ -10,8 +10,8 @@ import msgspec
 from opsconsole.demo.drill import Drill
 from opsconsole.incident.evidence import Known
 from opsconsole.incident.recommendation import Way
-from opsconsole.incident_room.looking import held_by_backups
-from opsconsole.incident_room.room import LookInside, Room
+from opsconsole.incident_room.looking import LookInside, held_by_backups
+from opsconsole.incident_room.room import Room
 from opsconsole.model import Snapshot
 
 

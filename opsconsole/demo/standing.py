@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from opsconsole.backups.faults import Level
 from opsconsole.backups.keeping import Keeping, redis_keeping
 from opsconsole.backups.twin import Twin
-from opsconsole.backups.verifying import Level
 from opsconsole.demo.backups import DemoBackups
 from opsconsole.demo.roles import NAME
 from opsconsole.demo.stack import MONGODB, REDIS, TARGETS

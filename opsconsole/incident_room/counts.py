@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from opsconsole.incident_room import looking
-from opsconsole.incident_room.room import LookInside
+from opsconsole.incident_room.looking import LookInside
 from opsconsole.model import Sign, Snapshot, SourceError
 
 

@@ -17,8 +17,7 @@ from opsconsole.incident.data_signs import Baseline, Restored, Sign, good_backup
 from opsconsole.incident.evidence import LOOKED_BACK, Change, ChangedFile, Kept, Known, What, gather
 from opsconsole.incident_room import records
 from opsconsole.incident_room.happenings import happenings
-from opsconsole.incident_room.room import LookInside
-from opsconsole.model import Snapshot, SourceError
+from opsconsole.model import Backup, BackupContents, Snapshot, SourceError
 from opsconsole.operations import journal, plan, releases
 from opsconsole.operations.census import Census
 from opsconsole.operations.journal import Entry, Result
@@ -33,6 +32,9 @@ RECENT = timedelta(days=3)
 _BACKUPS = 3
 _COUNTED = 6  # operations whose counts are looked at
 _LOGGED = 64 << 10  # bytes of git's log of HEAD
+
+LookInside = Callable[[Backup], BackupContents]
+"""What a backup holds, read from its files. Raises SourceError."""
 
 
 def look(directory: Path, snapshot: Snapshot, look_inside: LookInside, since: datetime | None = None) -> Known:

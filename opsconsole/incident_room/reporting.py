@@ -13,7 +13,7 @@ from opsconsole.incident_room.looking import began
 from opsconsole.incident_room.room import Room
 from opsconsole.metrics import MetricsReader, metrics_file
 from opsconsole.model import Snapshot, SourceError
-from opsconsole.operations import journal, plan, unfinished
+from opsconsole.operations import journal, plan, plan_text, unfinished
 from opsconsole.operations.places import existing_operations
 from opsconsole.operations.plan import Effect
 from opsconsole.operations.report import lines_of
@@ -107,4 +107,4 @@ def _action(place: Path) -> tuple[str, str]:
     except SourceError as error:
         return place.name, str(error)
     course = "\n".join(line for record in records for line in lines_of(record))
-    return f"{plan.title(what)} ({place.name})", f"{plan.as_text(what).rstrip()}\n\n{course}"
+    return f"{plan.title(what)} ({place.name})", f"{plan_text.as_text(what).rstrip()}\n\n{course}"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from opsconsole.incident.evidence import Evidence, Known, gather
 from opsconsole.incident.recommendation import Way
-from opsconsole.model import Backup, BackupContents, Snapshot
+from opsconsole.model import Snapshot
 
-LookInside = Callable[[Backup], BackupContents]
+if TYPE_CHECKING:
+    from opsconsole.incident_room.looking import LookInside
 
 
 class Room:

@@ -11,13 +11,13 @@ import msgspec
 
 from opsconsole.backups import copying, manifest, marks, pruning
 from opsconsole.backups.encryption import NO_KEYS
+from opsconsole.backups.faults import Level
 from opsconsole.backups.findings import counted
 from opsconsole.backups.manifest import Part
 from opsconsole.backups.progress import Cancelled, Pace, Told
 from opsconsole.backups.proof import LiveServer, Proof
 from opsconsole.backups.retention import Policy
 from opsconsole.backups.verified_backups import Asked, verify_and_mark
-from opsconsole.backups.verifying import Level
 from opsconsole.model import Backup, BackupClass, SourceError
 from opsconsole.operations import acts, backup_plans, journal, plan, saving
 from opsconsole.operations.acts import Failed, Fields, Operation, Stopped

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from opsconsole.backups import copying, pruning
+from opsconsole.backups.faults import Level
 from opsconsole.backups.findings import counted
 from opsconsole.backups.policy import policy_of, said
 from opsconsole.backups.retention import Retention
-from opsconsole.backups.verifying import Level
 from opsconsole.config import Config
 from opsconsole.model import Backup, BackupClass, BackupState, SourceError
 from opsconsole.operations import journal

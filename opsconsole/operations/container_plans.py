@@ -15,12 +15,12 @@ import msgspec
 
 from opsconsole.model import Container, SourceError, Volume
 from opsconsole.operations import journal, lock
+from opsconsole.operations.beginning import begin
 from opsconsole.operations.containers import Outcome, Target, Verb
 from opsconsole.operations.facts import Look
 from opsconsole.operations.journal import Entry
 from opsconsole.operations.plan import Act, Basis, Downtime, IfFails, Kind, Plan, Step, shown
 from opsconsole.operations.plan_facts import ContainerFact, Facts
-from opsconsole.operations.requests import begin
 from opsconsole.operations.site import Site
 from opsconsole.operations.stack_plans import RUNNING, data_effects, gate_step
 from opsconsole.text import mask_text, printable

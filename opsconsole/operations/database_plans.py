@@ -11,10 +11,10 @@ from opsconsole.model import BackupClass, DatabaseTarget, RunningOperation, Sour
 from opsconsole.operations import backup_plans
 from opsconsole.operations.backup_plans import MAY_TAKE_SECONDS
 from opsconsole.operations.backup_scope import Scope
+from opsconsole.operations.beginning import begin
 from opsconsole.operations.journal import Result
 from opsconsole.operations.orders import BackupOrder, DatabaseOrder
 from opsconsole.operations.plan import Act, Basis, DataEffect, Effect, Kind, Plan, Step
-from opsconsole.operations.requests import begin
 from opsconsole.operations.site import Site
 from opsconsole.sources.connection import Connection
 

@@ -8,12 +8,12 @@ from typing import BinaryIO
 
 import msgspec
 
+from opsconsole.backups.faults import BadBackup
 from opsconsole.backups.mongo_json import Exported, Form, JsonSource, LiveDump, NewFile, Stream, Target, export_json
 from opsconsole.backups.naming import named
 from opsconsole.backups.opening import Opened, open_backup
 from opsconsole.backups.progress import Cancelled, Watch
 from opsconsole.backups.reading import Corrupt
-from opsconsole.backups.verifying import BadBackup
 from opsconsole.config import Config
 from opsconsole.model import BackupClass, Record, SourceError
 from opsconsole.operations import acts, backup_acts, backup_plans

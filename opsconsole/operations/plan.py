@@ -13,7 +13,7 @@ from pathlib import PurePath
 from opsconsole.model import Record
 from opsconsole.operations.orders import BackupOrder, DatabaseOrder, ImportOrder, NewFile, RestoreOrder, SetOrder
 from opsconsole.operations.plan_facts import Facts
-from opsconsole.text import mask_text, printable
+from opsconsole.text import mask_text
 
 PLAN_VERSION = 1
 """Version of plan.json: raised when a field is renamed, removed or changes its meaning."""
@@ -262,13 +262,6 @@ class PlanFile(Record, frozen=True):
 
 
 # --- as text ---------------------------------------------------------------------------------------
-
-
-def as_text(plan: Plan) -> str:
-    """The plan for a person: what will run, what it costs, what happens to the data."""
-    from opsconsole.operations import plan_text
-
-    return "\n".join(printable(line) for line in plan_text.lines(plan)) + "\n"
 
 
 def as_json(plan: Plan) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from opsconsole.operations.plan import Effect, Fate, Plan, ServiceChange, Step, shown, title
+from opsconsole.text import printable
 
 _MARKS = {Effect.SAFE: "  ", Effect.BACKED_UP: "~ ", Effect.REPLACED: "! ", Effect.LOST: "- "}
 _FATE_MARKS = {
@@ -35,6 +36,11 @@ _FATE_COUNTS = {
 }
 _NOT_CUT = " *"
 _WIDEST = 48
+
+
+def as_text(plan: Plan) -> str:
+    """The plan for a person: what will run, what it costs, what happens to the data."""
+    return "\n".join(printable(line) for line in lines(plan)) + "\n"
 
 
 def lines(plan: Plan) -> Iterator[str]:

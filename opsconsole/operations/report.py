@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from opsconsole.operations import journal, plan
+from opsconsole.operations import journal, plan, plan_text
 from opsconsole.operations.journal import Entry, Result
 from opsconsole.text import printable
 
@@ -59,7 +59,7 @@ def markdown(place: Path) -> str:
     output = place / "output.log"
     text = output.read_text(errors="replace") if output.exists() else ""
     parts = [f"# {plan.title(what)}", "", f"Operation `{place.name}`", ""]
-    for heading, body in (("Plan", plan.as_text(what)), ("Course (UTC)", "\n".join(course)), ("Output", text)):
+    for heading, body in (("Plan", plan_text.as_text(what)), ("Course (UTC)", "\n".join(course)), ("Output", text)):
         if body.strip():
             indented = ("    " + printable(line) for line in body.strip("\n").splitlines())
             parts += [f"## {heading}", "", *indented, ""]

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -44,13 +42,6 @@ class Request(Record, frozen=True):
     server: str = ""  # replica set: of this MongoDB, where there are several
 
 
-class Begun(NamedTuple):
-    """An operation whose process was started."""
-
-    place: Path
-    process: subprocess.Popen[bytes]
-
-
 def _unheard(what: str, done: int, total: int) -> None:
     """Nobody waits for it."""
 
@@ -63,36 +54,6 @@ def make_plan(site: Site, request: Request, told: Told = _unheard) -> Plan:
     if request.what in ("restore", "undo-restore"):
         return (_restore if request.what == "restore" else _undo_restore)(site, request, told)
     return PLANS[request.what](site, request)
-
-
-def begin(site: Site, plan: Plan) -> Begun:
-    """Start the process that runs the plan. Raises LockHeld while another operation runs, SourceError."""
-    from opsconsole.operations import journal, launch, places
-
-    refuse_while_held(site, plan)
-    place = journal.create(site.directory, places.new_id(plan.kind.value), plan)
-    process = launch.launch(site.directory, place, config=site.config_file, project=site.project or plan.stack)
-    return Begun(place, process)
-
-
-def refuse_while_held(site: Site, plan: Plan) -> None:
-    """Raises LockHeld while another operation changes this stack; an emergency stop does not wait for it."""
-    from opsconsole.operations import lock
-
-    if plan.kind is not Kind.EMERGENCY_STOP and (holder := lock.holder_of(site.directory)):
-        raise lock.LockHeld(holder)
-
-
-def ask_cancel(place: Path) -> None:
-    """Ask a running operation to end at the next safe point. Raises SourceError when it does not run."""
-    from opsconsole.operations import journal, who
-
-    if not journal.is_alive(place):
-        raise SourceError(f"{place.name} does not run", "See `opsconsole operations`.")
-    try:
-        journal.ask_cancel(place, f"asked by {who.current().words()}")
-    except OSError as error:
-        raise SourceError(f"the request cannot be written to {place}: {error.strerror}") from None
 
 
 _BESIDE_HALF_A_RESTORE = frozenset({"finish", "undo", "stop", "emergency-stop", "verify"})
@@ -226,8 +187,8 @@ def _backup(site: Site, request: Request) -> Plan:
 
 
 def _verify(site: Site, request: Request) -> Plan:
+    from opsconsole.backups.faults import Level
     from opsconsole.backups.naming import named
-    from opsconsole.backups.verifying import Level
     from opsconsole.operations import backup_acts, backup_plans
 
     found = site.scope()

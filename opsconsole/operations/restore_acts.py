@@ -7,9 +7,10 @@ from pathlib import Path
 from types import ModuleType
 
 from opsconsole.backups.encryption import Keys
+from opsconsole.backups.faults import Level
 from opsconsole.backups.opening import open_backup
 from opsconsole.backups.progress import Cancelled, Told
-from opsconsole.backups.verifying import Level, verify
+from opsconsole.backups.verifying import verify
 from opsconsole.durable import replace_private
 from opsconsole.model import SourceError
 from opsconsole.operations import (

@@ -13,13 +13,13 @@ from pathlib import Path
 from opsconsole import __version__
 from opsconsole.backups import marks, publishing
 from opsconsole.backups.encryption import Recipients
+from opsconsole.backups.faults import Level
 from opsconsole.backups.findings import counted
 from opsconsole.backups.manifest import Manifest, PartKind
 from opsconsole.backups.packed_files import Packing
 from opsconsole.backups.progress import Cancelled, Progress
 from opsconsole.backups.publishing import Order, Saver, Surroundings
 from opsconsole.backups.retention import suspicion
-from opsconsole.backups.verifying import Level
 from opsconsole.config import Config
 from opsconsole.model import Backup, BackupState, SourceError
 from opsconsole.operations.backup_keys import recipients

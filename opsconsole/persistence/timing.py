@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from opsconsole.backups import marks
-from opsconsole.backups.verifying import Level
+from opsconsole.backups.faults import Level
 from opsconsole.model import Backup, SourceError
 from opsconsole.operations import journal, past
 from opsconsole.operations.orders import RestoreOrder

@@ -12,8 +12,8 @@ from opsconsole.text import printable
 from opsconsole.ui.wording import Tone, plural
 
 if TYPE_CHECKING:
+    from opsconsole.operations.beginning import Begun
     from opsconsole.operations.plan import Plan
-    from opsconsole.operations.requests import Begun
     from opsconsole.ui.operating import Operating
 
 _RUNNING = ("running", "paused", "restarting")

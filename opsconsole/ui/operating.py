@@ -20,9 +20,10 @@ from opsconsole.ui.widgets.operation_line import OperationLine
 from opsconsole.ui.wording import Tone, plural
 
 if TYPE_CHECKING:
+    from opsconsole.operations.beginning import Begun
     from opsconsole.operations.course import Course
     from opsconsole.operations.plan import Plan
-    from opsconsole.operations.requests import Begun, Request
+    from opsconsole.operations.requests import Request
     from opsconsole.operations.site import Site
     from opsconsole.operations.unfinished import HalfDone
     from opsconsole.operations.watch import Running, Seen, Watch
@@ -285,10 +286,10 @@ class Operating:
         assert site is not None
 
         def start() -> Begun | SourceError:
-            from opsconsole.operations import requests
+            from opsconsole.operations import beginning
 
             try:
-                return requests.begin(site, plan)
+                return beginning.begin(site, plan)
             except SourceError as error:
                 return error
             except OSError as error:

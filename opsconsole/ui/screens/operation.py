@@ -308,10 +308,10 @@ class OperationScreen(ActingScreen):
         place = self.attached.place
 
         def ask() -> str:
-            from opsconsole.operations import requests
+            from opsconsole.operations import beginning
 
             try:
-                requests.ask_cancel(place)
+                beginning.ask_cancel(place)
             except SourceError as error:
                 return str(error)
             return ""

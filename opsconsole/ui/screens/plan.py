@@ -18,8 +18,9 @@ from opsconsole.backups.naming import LATEST
 from opsconsole.backups.progress import Cancelled
 from opsconsole.model import SourceError
 from opsconsole.operations import plan as plans
+from opsconsole.operations.beginning import Begun
 from opsconsole.operations.plan import Plan
-from opsconsole.operations.requests import Begun, Request
+from opsconsole.operations.requests import Request
 from opsconsole.operations.stack_plans import NothingToDo
 from opsconsole.text import printable
 from opsconsole.ui.keys import Action
