@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,10 +134,7 @@ class DeployStack(OperationStack):
 
     def inspected(self) -> dict[str, dict[str, object]]:
         """What the engine says of each container, by name."""
-        label = f"label=com.docker.compose.project={self.project}"
-        ids = self.engine.docker("ps", "--all", "--quiet", "--no-trunc", "--filter", label).split()
-        found = json.loads(self.engine.docker("inspect", *ids)) if ids else []
-        return {one["Name"].lstrip("/"): one for one in found}
+        return {one["Name"].lstrip("/"): one for one in self.engine.containers(self.project)}
 
     def images(self) -> dict[str, str]:
         """The image that each container runs, by its name."""

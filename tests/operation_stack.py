@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -73,16 +72,12 @@ class OperationStack:
 
     def running(self) -> set[str]:
         """Services that run now."""
-        label = f"label=com.docker.compose.project={self.project}"
-        listed = self.engine.docker("ps", "--filter", label, "--format", '{{.Label "com.docker.compose.service"}}')
-        return set(listed.split())
+        there = (one for one in self.engine.containers(self.project) if one["State"]["Running"])
+        return {one["Config"]["Labels"]["com.docker.compose.service"] for one in there}
 
     def started(self) -> dict[str, str]:
         """When each container was last started, by its id."""
-        label = f"label=com.docker.compose.project={self.project}"
-        ids = self.engine.docker("ps", "--all", "--quiet", "--no-trunc", "--filter", label).split()
-        found = json.loads(self.engine.docker("inspect", *ids)) if ids else []
-        return {one["Id"]: one["State"]["StartedAt"] for one in found}
+        return {one["Id"]: one["State"]["StartedAt"] for one in self.engine.containers(self.project)}
 
     def let_go(self) -> None:
         """A stop of the service that is held may go on, now and later."""

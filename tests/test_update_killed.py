@@ -60,9 +60,9 @@ def stack(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def found(stack: SmallUpdateStack) -> Found:
-    (web,) = [name for name in stack.images() if "-web-" in name]
-    image = stack.engine.docker("image", "inspect", "--format", "{{.Config.Labels.version}}", stack.images()[web])
-    levels = [line.removeprefix("LEVEL=") for line in stack.environment().split("\n") if line.startswith("LEVEL=")]
+    (web,) = [one for one in stack.engine.containers(stack.project) if "-web-" in one["Name"]]
+    image = stack.engine.image_labels(web["Image"])["version"]
+    levels = [line.removeprefix("LEVEL=") for line in web["Config"]["Env"] if line.startswith("LEVEL=")]
     return Found(
         commit=stack.head(),
         runs=",".join(levels),

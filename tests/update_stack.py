@@ -75,15 +75,12 @@ class UpdateStack(OperationStack):
 
     def environment(self, service: str = "web") -> str:
         """What the service's container was started with."""
-        name = f"{self.project}-{service}-1"
-        return self.engine.docker("inspect", "--format", '{{join .Config.Env "\\n"}}', name)
+        (one,) = (one for one in self.engine.containers(self.project) if one["Name"] == f"/{self.project}-{service}-1")
+        return "\n".join(one["Config"]["Env"])
 
     def images(self) -> dict[str, str]:
         """Image of each container, by its name."""
-        label = f"label=com.docker.compose.project={self.project}"
-        listed = self.engine.docker("ps", "--all", "--quiet", "--filter", label).split()
-        found = self.engine.docker("inspect", "--format", "{{.Name}} {{.Image}}", *listed)
-        return dict(line.lstrip("/").split(" ") for line in found.splitlines())
+        return {one["Name"].lstrip("/"): one["Image"] for one in self.engine.containers(self.project)}
 
     def newest(self) -> Path:
         return places.existing_operations(self.directory)[-1]

@@ -9,8 +9,11 @@ import shutil
 import signal
 import subprocess
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import docker
 import psutil
 
 from tests.parts.install import DOCKER_CONFIG, NEWER_ENGINE, own_compose_works
@@ -80,6 +83,16 @@ class Engine:
         """Run the docker command against this engine; its stdout, stripped."""
         return run("docker", *words, env=self.env, check=check, timeout=timeout).stdout.strip()
 
+    def containers(self, project: str) -> list[dict[str, Any]]:
+        """What the engine says of each container of a project, whatever its state. Asked from this process: a sweep
+        asks hundreds of times, and the docker command takes ten times as long."""
+        client = _client(self.docker_host)
+        listed = client.containers(all=True, filters={"label": f"com.docker.compose.project={project}"})
+        return [client.inspect_container(one["Id"]) for one in listed]
+
+    def image_labels(self, image: str) -> dict[str, str]:
+        return _client(self.docker_host).inspect_image(image)["Config"]["Labels"] or {}
+
     def version(self) -> str:
         """The server's version."""
         return self.docker("version", "--format", "{{.Server.Version}}")
@@ -90,6 +103,12 @@ class Engine:
         subnet, *gateway = self.docker("network", "inspect", "bridge", "--format", form).split()
         # An engine that chose the subnet itself tells no gateway; it is the first address then.
         return gateway[0] if gateway else str(next(ipaddress.ip_network(subnet).hosts()))
+
+
+@cache
+def _client(docker_host: str) -> docker.APIClient:
+    asking = docker.utils.kwargs_from_env(environment={**os.environ, "DOCKER_HOST": docker_host})
+    return docker.APIClient(**asking, version="auto", timeout=60)
 
 
 def find() -> Engine:
