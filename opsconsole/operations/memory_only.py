@@ -17,7 +17,7 @@ def redis_in_memory_only(look: Look, config: Config) -> tuple[tuple[str, int], .
     from opsconsole.sources.databases import Databases
     from opsconsole.stack.discover import StackDiscovery
 
-    discovery = StackDiscovery(look.directory, config, project=look.name)
+    discovery = StackDiscovery(look.directory, config, project=look.name, drift=False)
     databases = Databases(discovery.connections)
     try:
         stack = discovery.look(look.containers)

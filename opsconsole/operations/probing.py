@@ -30,7 +30,7 @@ def discovery(operation: Operation) -> StackDiscovery:
     """What knows the endpoints: one for all questions of an act, for it asks Compose once."""
     from opsconsole.stack.discover import StackDiscovery
 
-    return StackDiscovery(operation.directory, operation.config, project=operation.project)
+    return StackDiscovery(operation.directory, operation.config, project=operation.project, drift=False)
 
 
 def probes_now(operation: Operation, known: StackDiscovery) -> tuple[Probe, ...]:

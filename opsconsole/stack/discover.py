@@ -54,7 +54,10 @@ class StackDiscovery:
         *,
         project: str = "",
         environment: Mapping[str, str] | None = None,
+        drift: bool = True,
     ) -> None:
+        """Without `drift` the engine is not asked what the names of images mean now: for who looks once, for something
+        else."""
         self._directory = Path(directory).absolute()
         self._config = config
         self._engine = engine
@@ -63,7 +66,7 @@ class StackDiscovery:
         self._engine_host = engine_host(self._environment)
         self._repository = Repository(self._directory)
         self._reader = FileReader(self._environment)
-        self._images = TaggedImages(self._environment)
+        self._images = TaggedImages(self._environment) if drift else None
         self._lock = threading.Lock()
         self._config_stamp = stamps([self._config_path()])
         self._config_problem = ""
@@ -85,7 +88,7 @@ class StackDiscovery:
                 )
             reading = self._reader.read(choice, _hashes(own))
             commit = self._repository.look()
-            image_ids = self._images.look() if own else _NO_IMAGES
+            image_ids = self._images.look() if own and self._images else _NO_IMAGES
             key = (id(choice), id(reading), id(image_ids), commit, self._config_problem, containers_key(own))
             if self._known is None or self._known.key != key:
                 read = self._read_services(reading, own)
