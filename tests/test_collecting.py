@@ -556,6 +556,30 @@ def lines(*texts: str, at: int = 1_769_860_800_000_000_000, service: str = "web"
     return [LogLine(at=at + step, service=service, container="1", text=text) for step, text in enumerate(texts)]
 
 
+def test_no_line_is_lost_while_another_rotates(tmp_path: Path) -> None:
+    settings, written = LogsSection(keep=10_000), [f"line {number}." for number in range(400)]
+    writer, other = (log_files.LogFile(tmp_path, "web", settings) for _ in range(2))
+    ended, faults = threading.Event(), []
+
+    def rotate() -> None:
+        while not ended.is_set():
+            try:
+                other.rotate()
+            except OSError as error:
+                faults.append(error)
+
+    thread = threading.Thread(target=rotate)
+    thread.start()
+    for text in written:
+        writer.write(lines(text))
+    ended.set()
+    thread.join()
+    there = [path.read_bytes() for path in (tmp_path / "web").glob("*.log")]
+    there += [gzip.decompress(path.read_bytes()) for path in (tmp_path / "web").glob("*.log.*.gz")]
+    found = sorted(re.findall(r"line \d+\.", b"".join(there).decode()))
+    assert found == sorted(written) and not faults
+
+
 def test_a_log_file_is_packed_when_it_is_large_and_so_many_are_kept(tmp_path: Path) -> None:
     settings = LogsSection(max_mb=0.001, keep=2)
     file = log_files.LogFile(tmp_path / "logs", "web", settings)

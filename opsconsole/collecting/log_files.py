@@ -7,12 +7,13 @@ on after the last one that is there, as far as the engine still has them; where 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gzip
 import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -54,16 +55,36 @@ class LogFile:
     def write(self, lines: Iterable[LogLine]) -> None:
         """Append the lines; the file is packed first when they would make it too large."""
         data = "".join(map(saved_line, lines)).encode(errors="replace")
-        self._ready()
-        assert self._fd is not None
-        if self._size and self._size + len(data) > self._settings.max_mb * (1 << 20):
-            self.rotate()
+        self.path.parent.parent.mkdir(mode=0o700, exist_ok=True)
+        self.path.parent.mkdir(mode=0o700, exist_ok=True)
+        with self._alone():
             self._ready()
-        write_all(self._fd, data)
-        self._size += len(data)
+            assert self._fd is not None
+            if self._size and self._size + len(data) > self._settings.max_mb * (1 << 20):
+                self._rotate()
+                self._ready()
+            write_all(self._fd, data)
+            self._size += len(data)
 
     def rotate(self) -> bool:
         """Pack what is there as .1.gz, the ones before move on, and the last goes. Whether there was anything."""
+        if not self.path.parent.is_dir():
+            return False
+        with self._alone():
+            return self._rotate()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else writes or rotates meanwhile: a line that came between the packing and the removal would be lost,
+        and two that pack the same file trip over each other. The end of a process frees it."""
+        fd = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def _rotate(self) -> bool:
         self.close()
         try:
             if self.path.lstat().st_size == 0:
@@ -104,8 +125,6 @@ class LogFile:
                 if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
                     return
             self.close()
-        self.path.parent.parent.mkdir(mode=0o700, exist_ok=True)
-        self.path.parent.mkdir(mode=0o700, exist_ok=True)
         full = self.path.with_name(f"{self.path.name}.full")
         if full.exists():  # killed while it was packed
             self._pack(full)
