@@ -123,12 +123,17 @@ def test_another_configuration_with_the_same_image_is_the_configuration() -> Non
     assert "the images are the same as before" in found[0].evidence
 
 
-def test_a_file_that_is_not_in_force_yet_weighs_less() -> None:
+def test_a_file_that_is_not_in_force_is_no_reason_and_that_is_said() -> None:
     known = Known(release=OLD, before=OLD, files_from="r4", files=(CHANGED,))
     snap = snapshot(alert("container-unhealthy", "backend", ago(minutes=8)))  # its container is days old
     (found,) = recommend(gather(snap, known, NOW))
-    assert found.issue is Issue.CONFIGURATION and found.weight < 60
-    assert any("the new one is not in force" in line for line in found.against)
+    assert found.issue is Issue.FAILURE
+    assert any(".env was changed" in line and "backend still run with what was there before" in line
+               for line in found.against)  # fmt: skip
+    stopped = container("mongodb", state="exited", exit_code=0, finished_at=ago(minutes=5))
+    (found,) = recommend(gather(snapshot(alert("database-down", "mongodb", ago(minutes=4)), containers=(stopped,)),
+                                known, NOW))  # fmt: skip
+    assert (found.issue, found.ways[0].what) == (Issue.INFRASTRUCTURE, "start")
 
 
 def test_an_emptied_collection_is_restored_from_a_backup_that_holds_it() -> None:
@@ -289,7 +294,7 @@ def test_a_deploy_that_was_taken_back_is_blamed_no_more_and_it_is_said_to_wait()
     assert "rollback of the stack shop by mina: done, 3 min ago, and it is still so" in found.against
     assert waiting(evidence).startswith("rollback of the stack shop by mina: done, 2 min ago: what was red before it")
     later = gather(snapshot(alert("crash-loop", "backend", ago(minutes=1))), known, NOW)
-    assert recommend(later)[-1].issue is Issue.CODE and not waiting(later)  # it fell ill after it: that may be why
+    assert not waiting(later) and [one.issue for one in recommend(later)] == [Issue.FAILURE]  # it fell ill after it
     assert not waiting(gather(snapshot(), known, NOW))
 
 

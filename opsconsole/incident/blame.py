@@ -46,13 +46,14 @@ def reasons(evidence: Evidence, one: Symptom) -> list[Change]:
         for change in evidence.changes
         if _changed_something(change)
         and not (back is not None and _was_taken_back(change, back))
-        and change.at - (timedelta(0) if change.back else _BEFORE) <= began <= change.end + BLAMED
+        and not _not_in_force(evidence, one, change)
+        and change.at - _BEFORE <= began <= change.end + BLAMED
     ]
 
 
 def _was_taken_back(change: Change, back: Change) -> bool:
     """Whether this rollback undid it: one of the code takes the configuration back, too."""
-    return change is not back and change.at <= back.at and (back.what is What.DEPLOY or change.what is What.CONFIG)
+    return change.at <= back.at and (back.what is What.DEPLOY or change.what is What.CONFIG)
 
 
 def just_done(evidence: Evidence) -> Change | None:
@@ -76,8 +77,8 @@ def waiting(evidence: Evidence) -> str:
 
 def _changed_something(change: Change) -> bool:
     """Whether images or configuration are, or may be, others than before: what stayed as it was explains nothing, and
-    a first deploy has no before."""
-    if change.first:
+    a first deploy has no before. What brought back what was well is not suspected either."""
+    if change.first or change.back:
         return False
     if change.what is What.DEPLOY:
         return change.code is not False or bool(change.config)
@@ -107,17 +108,20 @@ def onset(evidence: Evidence, one: Symptom) -> datetime:
     return began
 
 
-def not_in_force(evidence: Evidence, hit: Sequence[tuple[Symptom, list[Change]]]) -> list[str]:
-    """Services that are ill and were not made anew since the files were changed."""
-    found = []
-    for one, blamed in hit:
-        files = [change for change in blamed if not change.services]
-        if not files or len(files) != len(blamed):
-            continue
-        own = containers_of(evidence.snapshot, one.service)
-        if own and all(each.created_at and each.created_at < files[-1].at for each in own):
-            found.append(one.service)
-    return list(dict.fromkeys(found))
+def waiting_files(evidence: Evidence, ill: Iterable[Symptom]) -> Iterable[str]:
+    """Files that were changed and that none of these services runs with: no reason, and brought by the next deploy."""
+    for change in changes_of(evidence, What.CONFIG):
+        names = [one.service for one in ill if _not_in_force(evidence, one, change)]
+        if names:
+            yield f"{told(evidence, change)}; {some(names)} still run with what was there before: not the reason"
+
+
+def _not_in_force(evidence: Evidence, one: Symptom, change: Change) -> bool:
+    """Whether a compose or env file was changed after all its containers were made: it is read when they are."""
+    if change.services or change.operation or not change.config:
+        return False
+    own = containers_of(evidence.snapshot, one.service)
+    return bool(own) and all(each.created_at and each.created_at < change.at for each in own)
 
 
 def touched(hit: Sequence[tuple[Symptom, list[Change]]]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from opsconsole.incident.blame import BLAMED, can_be_undone, changes_of, reasons, since, told
+from opsconsole.incident.blame import BLAMED, can_be_undone, changes_of, reasons, since, told, waiting_files
 from opsconsole.incident.evidence import Evidence, What
 from opsconsole.incident.recommendation import Issue, Recommendation, Way, aged, made, some
 from opsconsole.incident.symptoms import DRAGGING, FAILING, Ill, Symptom, containers_of
@@ -141,7 +141,7 @@ def failure(evidence: Evidence) -> Recommendation | None:
         said.append(f"no {'other ' if _first_deploy(evidence) else ''}deploy and no change of the configuration in the "
                     "hour before it")  # fmt: skip
     against = ["what it said is read before it is restarted: its log may be the only trace"]
-    against += [*_first_deploy(evidence), *_restarted(evidence)]
+    against += [*waiting_files(evidence, failing), *_first_deploy(evidence), *_restarted(evidence)]
     if any(one.ill is Ill.CRASH for one in failing):
         against.append("it is restarted by the engine again and again already")
     if any(one.ill is Ill.REFUSED for one in failing):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opsconsole.incident.blame import changes_of, elsewhere, not_in_force, reasons, since, struck, told, touched
+from opsconsole.incident.blame import changes_of, elsewhere, reasons, since, struck, told, touched
 from opsconsole.incident.data_signs import good_backups
 from opsconsole.incident.evidence import Evidence, What
 from opsconsole.incident.recommendation import MOST, Issue, Recommendation, Way, aged, made, some
@@ -62,7 +62,7 @@ def _restores(evidence: Evidence, named: str) -> list[Way]:
 # --- code and configuration ------------------------------------------------------------------------
 
 
-_NO_WAY = 50  # weighs less: what cannot be done stands behind what can, with the reason why
+_NO_WAY = 60  # weighs less: what cannot be done stands behind what can, with the reason why
 NO_RELEASE_BEFORE = "no release before the one that runs is kept, so there is nothing to roll back to"
 
 
@@ -113,10 +113,6 @@ def configuration(evidence: Evidence) -> Recommendation | None:
     elif hit and all(one.code is False for one in changed):
         said.append("the images are the same as before")
         weight += 10
-    waiting = not_in_force(evidence, hit)
-    if waiting:
-        against.append(f"{some(waiting)} still run with the configuration of before: the new one is not in force")
-        weight -= 25
     goes_back = evidence.known.files_from
     if not goes_back:
         why = "no release is kept" if evidence.known.release is None else "the files are as every kept release has them"
