@@ -401,6 +401,12 @@ def test_only_the_engine_is_seen_to_while_it_does_not_answer() -> None:
     assert second.against[0] == "no plan can be made until the engine answers again"
 
 
+def test_a_full_memory_is_not_put_down_to_a_deploy_that_did_not_touch_it() -> None:
+    known = Known(changes=(deploy(14, config=True),), release=OLD, before=OLD, files_from="r4")
+    found = recommend(gather(snapshot(alert("redis-memory", "redis", ago(minutes=5))), known, NOW))
+    assert [one.issue for one in found] == [Issue.PERFORMANCE, Issue.CODE, Issue.CONFIGURATION]
+
+
 # --- laws ------------------------------------------------------------------------------------------
 
 subjects = st.sampled_from(("backend", "frontend", "mongodb", "redis", "/", "host", "engine"))

@@ -103,8 +103,8 @@ class Drill(Fault):
     def _repair(self) -> tuple[Change, ...]:
         if self.mended_at is None:
             return ()
-        what = What.RESTORE if self.issue is Issue.DATA else What.OTHER
-        return (Change(at=self.mended_at, what=what, text="mended in this drill", operation="drill"),)
+        what = What.RESTORE if self.issue is Issue.DATA else What.RESTART
+        return (Change(at=self.mended_at, what=what, text="mended in this drill", operation="drill", done=True),)
 
     def _usual(self) -> Known:
         roles = self.fleet.roles

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from opsconsole.incident.blame import changes_of, elsewhere, reasons, since, struck, told, touched
 from opsconsole.incident.data_signs import good_backups
-from opsconsole.incident.evidence import Evidence, What
+from opsconsole.incident.evidence import Change, Evidence, What
 from opsconsole.incident.recommendation import MOST, Issue, Recommendation, Way, aged, made, some
+from opsconsole.incident.symptoms import FAILING, Symptom
 
 
 def data(evidence: Evidence) -> Recommendation | None:
@@ -88,10 +91,18 @@ def code(evidence: Evidence) -> Recommendation | None:
     way = Way(label="Roll the code back to the release before", command="opsconsole rollback previous-image",
               what="previous-image")  # fmt: skip
     weight = 60 + 5 * min(len(hit), 3) - (20 if any(one.code is None for one in guilty) else 0)
-    weight -= 0 if touched(hit) else 25
+    weight -= _untouched(hit)
     if target is None:
         return made(Issue.CODE, said, against, (), weight - _NO_WAY)
     return made(Issue.CODE, said, against, (way,), weight)
+
+
+def _untouched(hit: Sequence[tuple[Symptom, list[Change]]]) -> int:
+    """How much less a change weighs that touched nothing of what is ill: what fails may depend on what it touched; a
+    memory or a processor that is full by itself comes behind the soft restart."""
+    if touched(hit):
+        return 0
+    return 25 if any(one.ill in FAILING for one, _ in hit) else 50
 
 
 def configuration(evidence: Evidence) -> Recommendation | None:
@@ -106,7 +117,7 @@ def configuration(evidence: Evidence) -> Recommendation | None:
     said += [since(evidence, one) for one, _ in hit]
     against = list(elsewhere(evidence, hit))
     weight = 60 + 5 * min(len(hit), 3) if hit else 40
-    weight -= 25 if hit and not touched(hit) else 0
+    weight -= _untouched(hit) if hit else 0
     if any(change.code for one, _ in hit for change in reasons(evidence, one)):
         against.append("other images came at the same time: see the code rollback, which takes both back")
         weight -= 15
