@@ -302,6 +302,31 @@ def test_verify_names_the_file_that_is_wrong_and_it_is_remembered(
     (one,) = stack.listed()
     assert one.state is BackupState.DAMAGED and "redis.rdb" in one.problem
     assert marks.read(stack.backups, one.id).fault
+    # What is told to be done about it can be done.
+    assert run(stack, "backup", "prune", "--plan") == 0
+    assert f"{one.id}, is damaged. `opsconsole backup list` says what is wrong with it" in capsys.readouterr().out
+    assert run(stack, "backup", "create", "--yes") == 0
+    assert run(stack, "backup", "prune", "--plan") == 0
+    assert "nothing is removed" not in capsys.readouterr().out
+
+
+def test_a_collection_that_is_required_has_to_be_in_it(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = stack.directory / "opsconsole.toml"
+    text = settings.read_text()
+    assert run(stack, "backup", "create", "--yes") == 0
+    try:
+        settings.write_text(f'{text}[backups]\nrequired_collections = ["{DATABASE}.users", "{DATABASE}.bookings"]\n')
+        assert run(stack, "backup", "verify", "latest", "--level", "1") == 0, (
+            "what is in it is looked at from level 2 on"
+        )
+        assert run(stack, "backup", "verify", "latest", "--level", "2") == 1
+    finally:
+        settings.write_text(text)
+    assert f"has no documents of {DATABASE}.bookings, which is required" in capsys.readouterr().out
+    (one,) = stack.listed()
+    assert one.state is BackupState.DAMAGED
+    assert run(stack, "backup", "verify", one.id, "--level", "2") == 0
+    assert stack.good() == {one.id}
 
 
 def test_verify_tells_counts_to_scripts(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:

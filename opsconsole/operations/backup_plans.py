@@ -196,7 +196,11 @@ def prune(found: Scope, backups: Sequence[Backup], config: Config, now: datetime
     """Remove what no rule keeps. Raises NothingToDo, with the reason why nothing may go."""
     answer = decided(found.directory, backups, config, now)
     if answer.frozen:
-        raise NothingToDo(answer.frozen, "Look at that backup first: `opsconsole backup verify latest`.")
+        raise NothingToDo(
+            answer.frozen,
+            "`opsconsole backup list` says what is wrong with it. The next good one lets older ones go again: "
+            "`opsconsole backup create`.",
+        )
     if failed := last_attempt_failed(Path(found.look.directory), backups):
         raise NothingToDo(failed, "`opsconsole history` says why; a backup that is made lets older ones go again.")
     going = answer.removable
