@@ -11,10 +11,21 @@ from hypothesis import strategies as st
 from opsconsole.backups.manifest import HeldCollection, HeldKeys
 from opsconsole.backups.mongo_choosing import choose
 from opsconsole.backups.opening import Opened, OpenPart
-from opsconsole.model import Collection, DatabaseTarget, MongoDatabase, MongoStatus, RedisKeyspace, RedisStatus
+from opsconsole.model import (
+    Backup,
+    BackupState,
+    Collection,
+    DatabaseTarget,
+    MongoDatabase,
+    MongoStatus,
+    RedisKeyspace,
+    RedisStatus,
+)
 from opsconsole.operations.orders import RestoreOrder
 from opsconsole.operations.restore_servers import only
 from opsconsole.ui.screens import restore_pieces
+from opsconsole.ui.screens.exporting import ExportScreen
+from opsconsole.ui.screens.restore import RestoreScreen
 from opsconsole.ui.screens.restore_pieces import Choice, Piece, everything, order, pieces, wrong_name
 
 MONGO = OpenPart(
@@ -175,6 +186,20 @@ def test_several_servers_are_chosen_one_by_one() -> None:
         assert order("b", found, choice) is None
         assert "Of mongodb, archive only one" in restore_pieces.problem(found, choice)
     assert not restore_pieces.problem(found, Choice(leaves=archive.leaves, into=(("shop", "other"),)))
+
+
+def test_what_cannot_be_had_at_once_is_said_and_not_begun() -> None:
+    backup = Backup(
+        id="b", path="/b", layout="opsconsole", taken_at=OPENED.taken_at, size_bytes=1, state=BackupState.GOOD
+    )
+    for kind, said in ((ExportScreen, "Collections of one server at a time: mongodb, archive"), (RestoreScreen, "Of ")):
+        screen = kind(backup)
+        screen._opened, screen._pieces = TWO, pieces(TWO)
+        screen.choice = everything(screen._pieces).named("shop", "other")
+        assert screen.problem().startswith(said)
+        assert not screen.check_action("show_plan" if kind is RestoreScreen else "export", ())
+        screen.choice = Choice(leaves=next(one for one in screen._pieces if one.key == "mongo archive").leaves)
+        assert not screen.problem() and screen.check_action("export", ())
 
 
 @given(st.sets(st.sampled_from(sorted(frozenset[str]().union(*(one.leaves for one in pieces(TWO)))))))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+import msgspec
+
 from opsconsole.backups.replica_set_guide import Address, Standalone, guide, text
 from opsconsole.model import SourceError
 from opsconsole.operations.backup_scope import Scope
@@ -13,9 +15,11 @@ from opsconsole.sources.connection import Connection
 from opsconsole.stack.uri import parse_uri
 
 
-def guide_of(found: Scope, name: str = "") -> str:
-    """The steps for the stack's MongoDB as text. Raises SourceError when there is none."""
-    return text(guide(standalone(found, server(found, name)))) + "\n"
+def guide_of(found: Scope, name: str = "", *, tls: bool = False) -> str:
+    """The steps for the stack's MongoDB as text. `tls`: it was seen to speak that. Raises SourceError when there is
+    none."""
+    known = standalone(found, server(found, name))
+    return text(guide(msgspec.structs.replace(known, tls=known.tls or tls))) + "\n"
 
 
 def server(found: Scope, name: str = "") -> Connection:

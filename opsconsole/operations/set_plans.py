@@ -188,7 +188,7 @@ def _converted(found: Scope, config: Config, order: SetOrder, server: Standalone
         raise _by_hand(found, order.server, f"{name}: {why}") from None
     host = order.member.rpartition(":")[0]
     if doubt := replica_set_guide.why_by_hand(started.entrypoint, started.command, state.tls, host):
-        raise _by_hand(found, order.server, doubt)
+        raise _by_hand(found, order.server, doubt, tls=bool(state.tls))
     version = next_version.read(
         KeptFiles({path: after.encode()}),
         look,
@@ -302,8 +302,8 @@ def _file_of(files: Sequence[str], service: str) -> str:
     return naming[-1] if naming else having[0] if having else files[0]
 
 
-def _by_hand(found: Scope, name: str, why: str) -> ByHand:
-    return ByHand(f"MongoDB is not converted by opsconsole: {why}", replica_sets.guide_of(found, name))
+def _by_hand(found: Scope, name: str, why: str, *, tls: bool = False) -> ByHand:
+    return ByHand(f"MongoDB is not converted by opsconsole: {why}", replica_sets.guide_of(found, name, tls=tls))
 
 
 def _conversion(directory: Path, operation: str) -> tuple[Path, Plan]:

@@ -222,7 +222,7 @@ class RestoreScreen(ActingScreen):
         current = self.table.current
         if action == "show_plan":
             chosen = self._opened is None or any(restore_pieces.said(self._pieces, self.choice))
-            return self._problem is None and chosen
+            return self._problem is None and chosen and not self.problem()
         if action in ("switch", "all_or_none"):
             return current is not None
         if action == "into":
