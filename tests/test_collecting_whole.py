@@ -34,7 +34,7 @@ def told(reader: MetricsReader, kind: EventKind, subject: str) -> list[str]:
 def settings_that_tell(directory: Path) -> tuple[Path, Path]:
     """Settings with a rule about containers that were killed, and the file in which a program notes what it is told."""
     program, heard, settings = directory / "tell.sh", directory / "heard", directory / "opsconsole.toml"
-    program.write_text(f'#!/bin/sh\necho "$OPSCONSOLE_EVENT $OPSCONSOLE_RULE $OPSCONSOLE_SUBJECT" >> {heard}\n')
+    program.write_text(f'#!/bin/sh\necho "$OPSCONSOLE_EVENT: $OPSCONSOLE_ALERTS" >> {heard}\n')
     program.chmod(0o700)
     settings.write_text(
         f'[notify]\ncommand = ["{program}"]\n[[alerts.rule]]\nname = "killed"\nevent = "die"\nexit_codes = [137]\n'
@@ -61,7 +61,7 @@ def test_a_stack_is_collected_once_and_as_a_service_that_survives_a_kill(mps: St
         mps.engine.docker("kill", "--signal", "KILL", frontend)
         wait_until(lambda: told(reader, EventKind.DIED, "frontend"), 30, "the kill was not told")
         assert told(reader, EventKind.DIED, "frontend") == ["137"]
-        wait_until(lambda: "alert-firing killed frontend" in heard.read_text(), 30, "nobody was told of it")
+        wait_until(lambda: "\tkilled\tfrontend\t" in heard.read_text(), 30, "nobody was told of it")
         process.send_signal(signal.SIGKILL)
         process.wait(30)
         mps.engine.docker("start", frontend)  # nobody listens
@@ -69,7 +69,7 @@ def test_a_stack_is_collected_once_and_as_a_service_that_survives_a_kill(mps: St
         wait_until(lambda: told(reader, EventKind.STARTED, "frontend"), 60, "the start was not caught up with")
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
-        assert heard.read_text().count("alert-firing killed frontend") == 1, "told again by the next one"
+        assert heard.read_text().count("\tkilled\tfrontend\t") == 1, "told again by the next one"
     finally:
         if process.poll() is None:
             process.kill()
