@@ -72,12 +72,15 @@ def open_pane(console: Console, pane: str) -> Callable[[list[str]], bool]:
     return shown
 
 
+FOOT = re.compile(r"\? help(, \d+ more)?  q quit")
+
+
 def fits(console: Console, project: str) -> Callable[[list[str]], bool]:
     """Header at the top, footer at the bottom, each once, and the cells right of and below them painted too."""
 
     def all_of_it(lines: list[str]) -> bool:
         columns, rows = console.size
-        if "? help  q quit" not in lines[-1] or any("? help  q quit" in line for line in lines[:-1]):
+        if [row for row, line in enumerate(lines) if FOOT.search(line)] != [rows - 1]:
             return False
         if rows <= 13:
             return True

@@ -455,7 +455,7 @@ async def test_the_screen_ticks_and_takes_back(monkeypatch: pytest.MonkeyPatch) 
         screen = app.screen
         assert isinstance(screen, MaintenanceScreen)
         await pilot.press("G")
-        await until(app, pilot, "called continuity")
+        await until(app, pilot, "its name is continuity")
         await pilot.press("enter", *"done", "enter")
         await until(app, pilot, "ticked   Business continuity")
         assert "done" in "\n".join(painted(app))

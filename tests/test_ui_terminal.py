@@ -19,6 +19,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.terminal import OPSCONSOLE, Terminal
+
 pytestmark = pytest.mark.alone
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -215,3 +217,30 @@ def test_without_a_terminal_it_says_so_and_ends(closed: str) -> None:
         os.close(slave)
     assert result.returncode == 2
     assert f"{closed} is not a terminal" in result.stderr.decode()
+
+
+def test_it_is_put_aside_and_brought_back_by_the_shell() -> None:
+    with Terminal("bash", "--norc", "--noprofile", "-i", columns=80, rows=24, env={"PS1": "shell> "}) as terminal:
+        terminal.wait_for("shell>")
+        terminal.type(f"{OPSCONSOLE} demo\r")
+        terminal.wait_for("Services", "overview containers")
+        terminal.type("c")
+        terminal.wait_for("Restarts")
+        terminal.type("Ctrl+Z")
+        terminal.wait_for("Stopped", lambda lines: not terminal.in_console)
+        assert not terminal.cursor_hidden
+        terminal.type("fg\r")
+        terminal.wait_for("Restarts", lambda lines: terminal.in_console)
+        terminal.type("v")
+        terminal.wait_for("Safety")
+        terminal.type("q")
+        terminal.wait_for(lambda lines: not terminal.in_console)
+
+
+def test_it_does_not_stop_where_no_shell_could_bring_it_back() -> None:
+    with Terminal(OPSCONSOLE, "demo", columns=80, rows=24) as terminal:
+        terminal.wait_for("Services")
+        terminal.type("Ctrl+Z")
+        terminal.wait_for("No shell waits for the terminal")
+        terminal.type("c")
+        terminal.wait_for("Restarts")

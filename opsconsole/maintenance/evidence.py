@@ -55,7 +55,9 @@ def _health(snapshot: Snapshot, limits: Limits) -> Proof:
     if not loud:
         return Proof(holds=True, said=f"all well: {len(found.lines)} things were looked at")
     number = "1 thing needs attention" if len(loud) == 1 else f"{len(loud)} things need attention, the worst"
-    return Proof(holds=False, said=f"{number}: {loud[0].area} {loud[0].subject}: {loud[0].number}")
+    worst = loud[0]
+    which = worst.subject if worst.subject == worst.area else f"{worst.area} {worst.subject}"
+    return Proof(holds=False, said=f"{number}: {which}: {worst.number}")
 
 
 def _backup(snapshot: Snapshot, now: datetime, limits: Limits) -> Proof:

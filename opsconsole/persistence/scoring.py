@@ -177,7 +177,7 @@ def _backup(facts: Facts, now: datetime) -> Check:
         return Check(name="backup", subject="", title=title, points=BACKUP, said=said, get_it=_TAKE_ONE)
     hours = (now - newest.taken_at).total_seconds() / 3600
     young = hours <= facts.max_age_hours
-    age = f"{hours:.0f} hours" if hours < 72 else f"{hours / 24:.0f} days"
+    age = f"{hours // 24:.0f} days" if hours >= 72 else "1 hour" if round(hours) == 1 else f"{hours:.0f} hours"
     said = f"{newest.id}, {age} old (limit {facts.max_age_hours:g})"
     return Check(
         name="backup",

@@ -189,6 +189,8 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
 
     async def on_mount(self) -> None:
         self.screen.set_class(self.glyphs.ascii, "-ascii")
+        # The shell wrote over the screen meanwhile, which the compositor does not know.
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(repaint=True, layout=True))
         if self._choose is not None:
             from opsconsole.ui.screens.projects import ProjectsScreen
 
@@ -423,6 +425,12 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
             self.report("The mouse works in the console again: click rows, titles and panes.", Tone.GOOD)
         else:
             self.report("The mouse belongs to the terminal now: select text with it. M takes it back.", Tone.GOOD)
+
+    def action_suspend(self) -> None:
+        if terminal.shell_waits():
+            self.action_suspend_process()
+        else:
+            self.report("No shell waits for the terminal: nobody could bring the console back.", Tone.WARNING)
 
     def action_redraw(self) -> None:
         if self.monitor is not None:

@@ -55,6 +55,15 @@ def wants_ascii() -> bool:
     return locale.getpreferredencoding(False).lower().replace("-", "") not in ("utf8", "utf8mb4")
 
 
+def shell_waits() -> bool:
+    """Whether a shell with job control takes the terminal back when this process stops, and can go on with it."""
+    above = os.getppid()
+    try:
+        return os.getsid(above) == os.getsid(0) and os.getpgid(above) != os.getpgrp()
+    except OSError:
+        return False
+
+
 class TerminalGuard:
     """While entered: SIGHUP, SIGTERM, a hang-up of stdin or a failed write end the process within two seconds."""
 
