@@ -94,6 +94,9 @@ OPERATIONS: dict[str, tuple[Callable[[OperationStack], Plan], set[str], set[str]
     "restart of a container": (_named(Verb.RESTART), BOTH, BOTH),
     "remove": (_remove, BOTH, set()),
 }
+RESTARTED = {"restart": 2, "rolling": 2, "restart of a container": 1}
+"""How many containers have been started anew when it is finished: they run before and after it."""
+
 SWEPT = frozenset({Act.COMMANDS, Act.GATE, Act.EVIDENCE, Act.STOP_ALL})
 """Acts of which every point is passed here."""
 
@@ -201,6 +204,9 @@ def test_killed_at_every_point(stack: OperationStack, tmp_path: Path, name: str,
             assert main(["operations", answer, place.name, "--yes", "--stack", str(stack.directory)]) == 0, at
             assert stack.running() == (after if answer == "finish" else before), (at, answer)
             assert name != "remove" or answer == "undo" or stack.started() == {}, at
+            if answer == "finish" and name in RESTARTED:
+                again = [id for id, at_last in stack.started().items() if at_last != started[id]]
+                assert len(again) == RESTARTED[name], (at, answer)
         assert unfinished.unfinished(stack.directory) == (), at
     # What ended and could not be sealed is sealed by whoever comes next.
     _bring_to(stack, BOTH)
