@@ -27,7 +27,6 @@ from opsconsole.operations import (
     plan,
     plan_facts,
     reserve,
-    restore_state,
     unfinished,
     who,
 )
@@ -202,7 +201,11 @@ class _Runner:
 
     def _leaves_open(self, one: Step) -> bool:
         """Whether it failed before it was decided which side of a restore stays: nobody would tidy up behind it."""
-        return one.act is Act.CLEAR_BESIDE and restore_state.is_open(restore_state.home(self.place))
+        if one.act is not Act.CLEAR_BESIDE:
+            return False
+        from opsconsole.operations import restore_state  # with the drivers of both databases, which only a restore has
+
+        return restore_state.is_open(restore_state.home(self.place))
 
     def _way_back(self, why: Stopped) -> Stopped:
         """Once. A cancel does not end it, an emergency stop does."""
