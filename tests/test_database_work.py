@@ -480,6 +480,7 @@ def test_an_index_that_no_query_uses_is_found_and_built_anew_the_same(stack: Bac
         assert "before" in text and "now" in text
         assert run(stack, "rebuild-index", f"{DATABASE}.orders", "_id_") == 2
         assert run(stack, "rebuild-index", f"{DATABASE}.orders", "no_such") == 2
+        assert run(stack, "rebuild-index", "orders", "never_used") == 2  # no database is named
 
 
 def test_an_index_that_was_dropped_by_a_killed_rebuild_is_built_by_the_next(stack: BackupStack) -> None:

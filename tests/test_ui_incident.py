@@ -239,6 +239,9 @@ async def test_a_quiet_stack_says_so_and_what_comes_offers_its_keys_at_once(
         await shows(app, "Nothing is red, and no data is known to be missing.", "a system that is well is left alone")
         assert not any(isinstance(one, PlanScreen) for one in app.screen_stack)
         assert "1-9 plan" not in text_of(app)
+        old = msgspec.structs.replace(DOWN, rule="backup-age", subject="backups", message="the newest good one is old")
+        sees.publish(msgspec.structs.replace(sees.snapshot, alerts=(old,)))
+        await shows(app, "Nothing is red", "1 alert of a kind that makes no incident: o shows it")
         sees.publish(msgspec.structs.replace(sees.snapshot, alerts=(DOWN,)))
         await shows(app, "1 Restart backend", "1-9 plan", "l logs")
 

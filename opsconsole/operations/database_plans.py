@@ -97,6 +97,8 @@ def rebuild_index(found: Scope, order: DatabaseOrder) -> Plan:
 
     (path,) = order.collections
     database, _, collection = path.partition(".")
+    if not database or not collection:
+        raise SourceError(f"{path} names no collection", "Name its database, too: DB.NAME.")
     if order.index == "_id_":
         raise SourceError("the index _id_ cannot be dropped", "mongod --repair builds it anew, with the server down.")
     made_of = specification(reachable(server(found, order)), database, collection, order.index)
@@ -171,11 +173,13 @@ def server(found: Scope, order: DatabaseOrder) -> Connection:
     """The server that is meant; where none is named, the only one of its kind. Raises SourceError."""
     servers = [one for one in found.connections if one.target.kind == order.kind]
     named = [one for one in servers if order.server in ("", one.target.name)]
+    kind = WORDS.get(order.kind, order.kind)
+    if not servers:
+        hint = "`opsconsole doctor` says what cannot be seen; those in containers are found through the engine."
+        raise SourceError(f"no {kind} is known", hint)
     if len(named) != 1:
-        names = ", ".join(one.target.name for one in servers) or "none"
-        problem = (
-            f"which {WORDS.get(order.kind, order.kind)} is meant is not clear" if named else "there is no such server"
-        )
+        names = ", ".join(one.target.name for one in servers)
+        problem = f"which {kind} is meant is not clear" if named else "there is no such server"
         raise SourceError(problem, f"There are: {names}. Name one with --server.")
     return named[0]
 

@@ -143,4 +143,5 @@ def _last_line(plan: Plan) -> str:
     fates = Counter(one.fate for one in plan.changes)
     services = ", ".join(f"{fates[fate]} {said}" for fate, said in _FATE_COUNTS.items() if fates[fate])
     services = f"Services: {services}. " if services else ""
-    return f"{len(plan.steps)} steps. {services}Data: {', '.join(data)}. Fingerprint {plan.fingerprint[:12]}"
+    steps = "1 step" if len(plan.steps) == 1 else f"{len(plan.steps)} steps"
+    return f"{steps}. {services}Data: {', '.join(data)}. Fingerprint {plan.fingerprint[:12]}"

@@ -159,7 +159,8 @@ class IncidentScreen(ActingScreen):
 
     def heading(self) -> Content:
         drill = self.room.drill if self.room is not None else ""
-        return incident_lines.heading(self.incident, self.console_app.clock(), drill)
+        can_declare = bool(self.check_action("declare", ()))
+        return incident_lines.heading(self.incident, self.console_app.clock(), drill, can_declare=can_declare)
 
     def _say(self) -> None:
         snapshot = self.console_app.snapshot

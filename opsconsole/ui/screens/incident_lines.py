@@ -14,6 +14,7 @@ from opsconsole.incident.evidence import Change, Evidence, What
 from opsconsole.incident.priority import words
 from opsconsole.incident.recommendation import Recommendation
 from opsconsole.incident.snippets import Snippet, snippets
+from opsconsole.model import AlertState
 from opsconsole.text import printable
 from opsconsole.ui.widgets.lines import fit, section, wrapped
 from opsconsole.ui.wording import Glyphs, Tone, clock, duration, moment, plural, sign
@@ -39,11 +40,12 @@ _WORDS = {
 }
 
 
-def heading(incident: Incident | None, now: datetime, drill: str = "") -> Content:
+def heading(incident: Incident | None, now: datetime, drill: str = "", *, can_declare: bool = True) -> Content:
     """One line: which incident, how bad, how long, and when it gets worse."""
     if incident is None:
         practice = f"   drill: {drill}" if drill else ""
-        return Content.assemble("Incident", ("   none is open; D declares one", Tone.MUTED), (practice, Tone.WARNING))
+        none = f"   none is open{'; D declares one' if can_declare else ''}"
+        return Content.assemble("Incident", (none, Tone.MUTED), (practice, Tone.WARNING))
     parts: list[tuple[str, str]] = [
         (f"Incident {incident.name}", Tone.STRONG),
         (f"  {incident.priority}", Tone.BAD if incident.priority in ("P1", "P2") else Tone.WARNING),
@@ -115,6 +117,10 @@ def _red(evidence: Evidence, width: int, glyphs: Glyphs) -> Iterable[Content]:
     yield _part("Red now", width, glyphs, plural(len(bad), "thing") if bad else "")
     if not bad:
         yield Content.styled(f"{glyphs.good} Nothing is red, and no data is known to be missing.", Tone.GOOD)
+        if others := sum(one.state is AlertState.FIRING for one in evidence.snapshot.alerts):
+            # Such as a backup that is too old: the header counts it, and this screen must not seem to deny it.
+            shown = "o shows it" if others == 1 else "o shows them"
+            yield Content.styled(f"  {plural(others, 'alert')} of a kind that makes no incident: {shown}", Tone.MUTED)
     for tone, text in bad[:MOST_RED]:
         yield from _hanging(Content.styled(f"{sign(tone, glyphs)} ", tone), text, width, tone, most=2)
     if len(bad) > MOST_RED:
