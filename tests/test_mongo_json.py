@@ -10,6 +10,7 @@ import json
 import math
 import os
 import resource
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -614,6 +615,37 @@ def test_what_the_server_refuses_is_taken_out_again(client: RawClient, tmp_path:
     with pytest.raises(SourceError, match="duplicate key"):
         import_json(client, rows_in(tmp_path / "rows.json", twice), QUIET)
     assert client.back.list_collection_names() == []
+
+
+@pytest.mark.parametrize("mode", [Mode.NEW, Mode.ADD])
+def test_one_that_was_cut_off_goes_on_with_what_is_missing(
+    server: Server, client: RawClient, tmp_path: Path, mode: Mode
+) -> None:
+    source = rows_in(tmp_path / "rows.json", [{"n": number, "text": "x" * 5000} for number in range(400)])
+    ids = ObjectIds().base
+
+    def killed() -> None:
+        with raw(server.uri) as its_own:
+
+            def kill() -> bool:
+                if its_own.back.live.count_documents({}):  # the first of two batches is written
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return False
+
+            import_json(its_own, source, Watch(None, kill), mode, ids=ids)
+
+    assert in_a_child(killed) == -signal.SIGKILL
+    before = live(client)
+    assert 0 < len(before) < 400
+    if mode is Mode.NEW:
+        with pytest.raises(SourceError, match="has documents already"):
+            import_json(client, source, QUIET, mode, ids=ids)
+    assert import_json(client, source, QUIET, mode, ids=ids, goes_on=True) == Imported(added=400)
+    after = live(client)
+    assert sorted(after.values()) == list(range(400)) and before.items() <= after.items()
+    client.back.live.update_one({"n": 7}, {"$set": {"n": -7}})
+    with pytest.raises(SourceError, match="1 document with the same _id"):  # it is somebody else's by now
+        import_json(client, source, QUIET, mode, ids=ids, goes_on=True)
 
 
 def test_what_somebody_else_added_meanwhile_stays(client: RawClient, tmp_path: Path) -> None:

@@ -105,7 +105,8 @@ OF_DATA = {
     Act.CLEAR_BESIDE, Act.IMPORT, Act.ABORT, Act.END_CLIENT, Act.VALIDATE, Act.REBUILD_INDEX, Act.FLUSH, Act.USERS,
     Act.MAKE_KEY, Act.REMOVE_KEY, Act.RENEW, Act.INITIATE, Act.LEAVE_SET, Act.COMPARE_DATA,
 }  # fmt: skip
-"""Of backups, restores and databases: test_backup_publishing, test_restore_killed, test_databases_stopped, others."""
+"""Of backups, restores and databases: test_backup_publishing, test_restore_killed, test_databases_stopped and
+test_data_operations_killed. What ends a client or what it asked for is one command, and there is nothing between."""
 
 REQUESTS_OF_DATA = {
     "backup", "verify", "prune", "copy", "restore", "import", "validate", "rebuild-index", "flush", "undo-restore",

@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import PyMongoError
@@ -46,33 +47,51 @@ class Imported(Record, frozen=True):
     replaced: int = 0
 
 
+def identity(path: Path) -> tuple[int, int, int]:
+    """Another one where the file is another: its size, when it was written (ns), its inode. Raises OSError."""
+    found = os.stat(path)
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
 def import_json(
-    client: RawClient, source: JsonSource, watch: Watch, mode: Mode = Mode.NEW, *, keys: Keys = NO_KEYS
+    client: RawClient,
+    source: JsonSource,
+    watch: Watch,
+    mode: Mode = Mode.NEW,
+    *,
+    keys: Keys = NO_KEYS,
+    ids: bytes = b"",
+    goes_on: bool = False,
 ) -> Imported:
-    """Read the file to its end, then write its documents; one without an _id gets a new one.
+    """Read the file to its end, then write its documents; one without an _id gets a new one, that begins with `ids`.
+
+    `goes_on`: an import of this file with these `ids` was cut off. What it had added is left as it is.
 
     Raises SourceError for a file or a collection that does not fit, with nothing changed; Cancelled, WrongKey, OSError
     or the driver's errors, after which nothing that was added is left, as far as the server still lets us.
     """
-    return _Import(client, source, watch, mode, keys).run()
+    return _Import(client, source, watch, mode, keys, ids, goes_on).run()
 
 
 class _Import:
-    def __init__(self, client: RawClient, source: JsonSource, watch: Watch, mode: Mode, keys: Keys) -> None:
+    def __init__(
+        self, client: RawClient, source: JsonSource, watch: Watch, mode: Mode, keys: Keys, ids: bytes, goes_on: bool
+    ) -> None:
         self._database: RawDatabase = client[source.database]
         self._source = source
         self._watch = watch
         self._mode = mode
         self._keys = keys
         self._path = f"{printable(source.database)}.{printable(source.name)}"
-        self._ids = JsonDump([source]).ids
+        self._ids = JsonDump([source], ids=ids).ids
+        self._goes_on = goes_on
         self._written = 0  # batches of which something may have been written
 
     def run(self) -> Imported:
         is_there = self._look()
-        file = self._identity()
+        file = identity(self._source.path)
         documents = self._read()
-        if self._identity() != file:
+        if identity(self._source.path) != file:
             raise SourceError(f"{self._name} changed while it was read", "Nothing was imported. Try again.")
         if self._mode is Mode.UPSERT:
             return self._upsert(documents)
@@ -94,10 +113,6 @@ class _Import:
     def _name(self) -> str:
         return printable(self._source.path.name)
 
-    def _identity(self) -> tuple[int, int, int]:
-        found = os.stat(self._source.path)
-        return found.st_size, found.st_mtime_ns, found.st_ino
-
     def _look(self) -> bool:
         """Whether the collection is there; raises SourceError when it cannot take the documents."""
         name = self._source.name
@@ -108,7 +123,8 @@ class _Import:
         if kind != "collection":
             what = {"view": "a view", "timeseries": "a time series"}.get(kind, printable(kind))
             raise SourceError(f"{self._path} is {what}, into which nothing is imported", "Name another collection.")
-        if self._mode is Mode.NEW and name in kinds and self._found({"find": name, "limit": 1}):
+        empty = self._goes_on or name not in kinds or not self._found({"find": name, "limit": 1})
+        if self._mode is Mode.NEW and not empty:
             raise SourceError(
                 f"{self._path} has documents already",
                 "Add to them, replace those with the same _id (upsert), or name another collection.",
@@ -118,11 +134,12 @@ class _Import:
     def _read(self) -> int:
         """Every document of the file, before anything is written."""
         documents = 0
+        may_meet_others = self._mode is Mode.ADD or (self._mode is Mode.NEW and self._goes_on)
         try:
             for data, count in self._batches():
                 documents += count
                 self._watch.went_on(self._path, 0, 0)
-                if self._mode is Mode.ADD and (held := self._found({"find": self._source.name, **_with_ids(data)})):
+                if may_meet_others and (held := self._held_by_others(data)):
                     raise SourceError(
                         f"{self._path} has {counted(len(held), 'document')} with the same _id as documents of "
                         f"{self._name}, or more",
@@ -140,12 +157,12 @@ class _Import:
     def _insert(self) -> None:
         for data, count in self._batches():
             self._written += 1
-            insert_documents(self._database, self._source.name, data)
+            insert_documents(self._database, self._source.name, self._not_there(data) if self._goes_on else data)
             self._watch.went_on(self._path, count, len(data))
 
     def _take_out(self, file: tuple[int, int, int], is_there: bool) -> None:
         """Only what is as we wrote it: another one with the same _id is somebody else's."""
-        if self._identity() != file:
+        if identity(self._source.path) != file:
             raise SourceError(f"{self._name} changed while it was read")
         for number, (data, _) in enumerate(self._batches(), 1):
             if number > self._written:
@@ -157,6 +174,16 @@ class _Import:
                 ask(self._database, {"delete": self._source.name, "deletes": deletes, "writeConcern": SURE})
         if not is_there and not self._found({"find": self._source.name, "limit": 1}):
             drop(self._database, self._source.name)
+
+    def _held_by_others(self, data: bytes) -> list[bytes]:
+        """What is there with the same ids. What is there to the last byte was added by the import that was cut off."""
+        held = self._found({"find": self._source.name, **_with_ids(data)})
+        ours = set(_apart(data)) if self._goes_on else set()
+        return [one for one in held if one not in ours]
+
+    def _not_there(self, data: bytes) -> bytes:
+        there = set(self._found({"find": self._source.name, **_with_ids(data)}))
+        return b"".join(one for one in _apart(data) if one not in there)
 
     def _found(self, find: dict[str, object]) -> list[bytes]:
         with contextlib.closing(raw_batches(self._database, find)) as found:

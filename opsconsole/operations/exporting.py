@@ -140,6 +140,9 @@ def _one_of(names: Sequence[str], wanted: str, having: Sequence[str], whose: str
 
 def import_plan(found: Scope, order: ImportOrder) -> Plan:
     """A safety backup of MongoDB, then the documents. Raises SourceError."""
+    from opsconsole.backups.json_reading import ObjectIds
+    from opsconsole.backups.mongo_importing import identity
+
     file = Path(order.path)
     if not file.is_file():
         raise SourceError(f"{file} is no file", f"ls -l {file}")
@@ -155,7 +158,7 @@ def import_plan(found: Scope, order: ImportOrder) -> Plan:
     }
     replaces = order.mode == "upsert"
     to = server(found, order.server, (order.database,))
-    order = msgspec.structs.replace(order, server=to.target.name)
+    order = msgspec.structs.replace(order, server=to.target.name, file=identity(file), ids=ObjectIds().base)
     return Plan(
         kind=Kind.IMPORT,
         stack=found.stack.name,
@@ -198,16 +201,21 @@ def _there_now(to: Connection, order: ImportOrder) -> str:
 
 def run(operation: Operation, one: Step) -> Fields:
     """Act.IMPORT."""
-    from opsconsole.backups.mongo_importing import Mode, import_json
+    from opsconsole.backups.mongo_importing import Mode, identity, import_json
     from opsconsole.sources.mongo_bulk import bulk_client
 
     order = operation.plan.imports
     assert order is not None  # every plan with this act has one
     source = JsonSource(path=Path(order.path), database=order.database, name=order.collection)
+    if identity(source.path) != order.file:
+        raise SourceError(f"{source.path.name} is not as it was when the plan was made", "Make the plan anew.")
     watch = Watch(in_documents(operation), lambda: bool(operation.cancel()))
     try:
         with bulk_client(reachable(server(operation.scope(), order.server)), answer_seconds=None) as client:
-            done = import_json(client, source, watch, Mode(order.mode), keys=private_keys(operation.config))
+            done = import_json(
+                client, source, watch, Mode(order.mode),
+                keys=private_keys(operation.config), ids=order.ids, goes_on=bool(operation.plan.resolves),
+            )  # fmt: skip
     except Cancelled:
         raise acts.cancelled(operation, one) from None
     return {"text": f"{done.added:,} documents added, {done.replaced:,} replaced"}

@@ -63,8 +63,8 @@ def undo(site: Site, operation: str) -> Plan:
     if old.kind is Kind.IMPORT:
         raise SourceError(
             "an import that was cut off is not undone by itself",
-            "Its safety backup holds what was there before: `opsconsole restore ID --collection "
-            f"{old.imports.database}.{old.imports.collection}`."
+            f"`opsconsole operations finish {place.name}` adds what is missing. Its safety backup holds what was there "
+            f"before: `opsconsole restore ID --collection {old.imports.database}.{old.imports.collection}`."
             if old.imports
             else "",
         )

@@ -72,6 +72,8 @@ class ImportOrder(Record, frozen=True):
     collection: str
     mode: str = "new"  # "new", "add" or "upsert"
     server: str = ""  # name of the target; "" where the stack has only one, or only one has the database
+    file: tuple[int, int, int] = (0, 0, 0)  # its size, when it was written, its inode: as the plan saw it
+    ids: bytes = b""  # with what the ids of documents that have none begin, so that one goes on with the same
 
 
 class SetOrder(Record, frozen=True):
