@@ -159,7 +159,10 @@ def test_of_the_collections_of_a_server_the_largest_are_measured() -> None:
     assert len(found) == MOST_COLLECTIONS and {value.value for value in found} == set(range(9, MOST_COLLECTIONS + 9))
 
 
-def test_sizes_of_collections_are_kept_once_in_each_hour(monitor: Monitor, clock: Clock, tmp_path: Path) -> None:
+def test_sizes_of_collections_are_kept_once_in_each_hour(tmp_path: Path) -> None:
+    clock = Clock()
+    monitor = started(clock)
+    monitor.stop()  # what it has seen stays fresh, however far the clock is moved
     one, another = recording(monitor, tmp_path), recording(monitor, tmp_path)
     for _ in range(3):
         assert one.tick() is Outcome.STORED

@@ -186,9 +186,8 @@ class Slow:
 async def test_reading_holds_nothing_up_and_never_overlaps(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow()
     async with console(pane_samples.well(), pane="metrics") as (app, pilot):
-        pane = app.pane
-        assert isinstance(pane, MetricsPane)
-        monkeypatch.setattr(pane, "_kept", lambda: slow)
+        assert isinstance(app.pane, MetricsPane)
+        monkeypatch.setattr("opsconsole.ui.panes.metrics.kept_metrics", lambda app: slow)
         await pilot.press("5", "6", "7", "5")
         await pilot.pause()
         assert "Reading what was kept." in "\n".join(painted(app)), "the keys were answered meanwhile"

@@ -194,7 +194,11 @@ def test_without_room_for_a_container(engine: Engine, tmp_path: Path) -> None:
 def test_makers_are_told_apart(tmp_path: Path) -> None:
     assert is_gone(mine()) is False
     place = tmp_path / "maker"
-    assert in_a_child(lambda: place.write_text(mine())) == 0
+
+    def leave_a_mark() -> None:
+        place.write_text(mine())
+
+    assert in_a_child(leave_a_mark) == 0
     dead = place.read_text()
     assert is_gone(dead) is True and dead != mine()
     host, boot, process, started = mine().split("-")

@@ -227,7 +227,7 @@ def test_no_key_means_two_things_in_one_place_and_no_letter_is_harmless_here_and
 
 def test_flow_control_and_delete_are_on_no_key() -> None:
     keys = {key for place in sections() for action in place.actions for key in action.keys}
-    assert not keys & {"ctrl+s", "ctrl+q", "ctrl+z", "delete", "backspace"}
+    assert not keys & {"ctrl+s", "ctrl+q", "delete", "backspace"}
     bound = {binding.key for binding in ConsoleApp._merged_bindings.key_to_bindings.get("ctrl+q", [])}  # type: ignore[union-attr]
     assert not bound
 

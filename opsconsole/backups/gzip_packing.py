@@ -4,7 +4,6 @@ the one before in sight, and come one behind the other in one gzip stream like a
 
 from __future__ import annotations
 
-import functools
 import os
 import struct
 import zlib
@@ -26,6 +25,7 @@ class GzipPacker:
         self._held_size = 0
         self._before = b""
         self._under_way: deque[Future[bytes]] = deque()
+        self._threads: ThreadPoolExecutor | None = None  # a small file needs none
         self._packed = [_HEADER]
         self._crc = self._size = 0
 
@@ -36,18 +36,22 @@ class GzipPacker:
         self._held.append(data)
         self._held_size += len(data)
         if self._held_size >= _PIECE:
-            self._begin(zlib.Z_SYNC_FLUSH)
+            self._begin()
         return self._taken(_THREADS + 1)
 
     def flush(self) -> bytes:
         """The rest, at the end."""
-        self._begin(zlib.Z_FINISH)
-        return self._taken(0) + struct.pack("<II", self._crc, self._size & 0xFFFFFFFF)
+        last = _deflated(b"".join(self._held), self._before, zlib.Z_FINISH)
+        packed = self._taken(0)
+        if self._threads is not None:
+            self._threads.shutdown()
+        return packed + last + struct.pack("<II", self._crc, self._size & 0xFFFFFFFF)
 
-    def _begin(self, ending: int) -> None:
+    def _begin(self) -> None:
         piece = b"".join(self._held)
         self._held, self._held_size = [], 0
-        self._under_way.append(_threads().submit(_deflated, piece, self._before, ending))
+        self._threads = self._threads or ThreadPoolExecutor(_THREADS, "gzip")
+        self._under_way.append(self._threads.submit(_deflated, piece, self._before, zlib.Z_SYNC_FLUSH))
         self._before = piece[-_WINDOW:]
 
     def _taken(self, most: int) -> bytes:
@@ -56,12 +60,6 @@ class GzipPacker:
         while self._under_way and (len(self._under_way) > most or self._under_way[0].done()):
             packed.append(self._under_way.popleft().result())
         return b"".join(packed)
-
-
-@functools.cache
-def _threads() -> ThreadPoolExecutor:
-    """For all files together: more threads than processors would pack nothing faster."""
-    return ThreadPoolExecutor(_THREADS, "gzip")
 
 
 def _deflated(piece: bytes, before: bytes, ending: int) -> bytes:

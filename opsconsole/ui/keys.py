@@ -130,7 +130,7 @@ EVERYWHERE = (
     Action("messages", ("f2",), "Messages", "Show what was done and what failed since the start."),
     Action("theme", ("T",), "Theme", "Choose dark, light, high contrast or 16 colours."),
     Action("mouse", ("M",), "Mouse", "Give the mouse to the terminal, to select text with it; again takes it back."),
-    Action("suspend", ("ctrl+z",), "Put aside", "Go back to the shell for a while; fg there brings the console back."),
+    Action("suspend", ("ctrl+z",), "Put aside", "Leave for the command line; fg there brings the console back."),
     Action("redraw", ("f5", "ctrl+l"), "ask now", "Ask every source now and paint the screen anew.", footer=74),
     Action("back", ("escape",), "Back", "Close what is open, drop the filter, or unmark.", palette=False),
     Action("leave", ("q", "ctrl+c"), "quit", "Leave the console; the stack goes on running.", footer=90),
