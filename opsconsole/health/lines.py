@@ -104,4 +104,4 @@ def spoken(seconds: float) -> str:
     for unit, length, most in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 3 * 86400)):
         if seconds < most:
             return f"{seconds / length:.0f} {unit}" if seconds >= 10 * length else f"{seconds / length:.2g} {unit}"
-    return f"{seconds // 86400:.0f} days"  # whole ones, as everywhere in the console
+    return f"{seconds / 86400:.0f} days"
