@@ -21,8 +21,9 @@ from tests.conftest import offline
 from tests.parts.borrowed import borrowed_engine
 from tests.parts.machine import PartsError
 
-# Most tests wait for something: with four processes on two processors a third of their time was left over.
-PROCESSES = 2 * (os.cpu_count() or 1) + 2
+# Most tests wait for something: with three processes on two processors a third of their time was left over. Six took as
+# long as four (1,113 and 1,133 s), and what waits for a screen no longer saw it in time.
+PROCESSES = (os.cpu_count() or 1) + 2
 
 # In the order of `tests.spreading`: by itself pytest-xdist keeps what it takes for small, our longest, to the end.
 SPREAD = ("-m", "not alone", f"--numprocesses={PROCESSES}", "--dist=loadgroup", "--no-loadscope-reorder")
