@@ -51,14 +51,18 @@ def test_when_all_is_seen_to_or_silent_nothing_new_is() -> None:
     assert exit_code(sample.well(alerts=(firing("cpu", silenced=SILENT),))) == 0
 
 
-async def shown(app: ConsoleApp, text: str) -> str:
-    """The screen, once it shows this."""
+async def shown(app: ConsoleApp, *texts: str) -> str:
+    """The screen, once it shows all of this."""
     for _ in range(400):
         page = "\n".join(painted(app))
-        if text in page:
+        if all(text in page for text in texts):
             return page
         await asyncio.sleep(0.02)
-    raise AssertionError(f"{text!r} is not shown:\n{page}")
+    raise AssertionError(f"{texts} are not shown:\n{page}")
+
+
+def _unhealthy(app: ConsoleApp) -> list[Alert]:
+    return [one for one in app.snapshot.alerts if one.rule == "container-unhealthy"] if app.snapshot else []
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
@@ -74,6 +78,9 @@ async def test_an_alert_is_acknowledged_taken_back_and_silenced(size: tuple[int,
         await shown(app, "I see to it")
         await pilot.press(*"index", "enter")
         await shown(app, "is acknowledged.")
+        while not any(one.acknowledged for one in _unhealthy(app)):  # the next look brings it
+            await asyncio.sleep(0.02)
+        await pilot.pause()
         found = {alert.rule: alert for alert in app.monitor.alerts.judge(app.snapshot, NOW)}  # type: ignore[union-attr,arg-type]
         seen = found["container-unhealthy"].acknowledged
         assert seen is not None and seen.note == "index" and seen.who

@@ -218,6 +218,20 @@ async def test_a_change_is_painted_also_after_a_resize() -> None:
             assert text_of(app).count(str(1000 + turn)) == 5
 
 
+async def test_a_text_that_becomes_longer_gets_room_where_there_is_some() -> None:
+    rows = records(5)
+    async with shown(rows) as (app, pilot):
+        await pilot.pause()
+        rows[2] = Record("id-2", "web-2-restarting-again", 1, "note 2")
+        app.table.show(rows)
+        for _ in range(100):
+            if "web-2-restarting-again " in "\n".join(painted(app)):
+                break
+            await pilot.pause(0.02)
+        assert "web-2-restarting-again " in "\n".join(painted(app))
+        assert "note 2" in "\n".join(painted(app))
+
+
 async def test_a_line_that_did_not_change_moves_with_its_columns() -> None:
     rows = records(3)
     async with shown(rows) as (app, pilot):

@@ -216,7 +216,7 @@ class RowLines(ScrollView, Plain, Generic[R], can_focus=True, inherit_bindings=F
 
     def measure(self) -> None:
         """Ask anew how wide the texts of the growing columns are. With other records it is done by itself; a text that
-        becomes longer is not looked for, as that would ask every cell of every look."""
+        becomes longer is found when it is painted and cut, as that would ask every cell of every look."""
         growing = [column for column in self.columns if column.grow]
         self._natural = {
             column.key: max((cell_len(printable(_text(column.cell(row)))) for row in self._all), default=0)
@@ -321,11 +321,19 @@ class RowLines(ScrollView, Plain, Generic[R], can_focus=True, inherit_bindings=F
             if position:
                 segments.append(Segment(gap, style))
                 used += len(gap)
+            if len(text) > fitted.width and fitted.column.grow:
+                self._grown(fitted.column.key, text)
             shown = clipped(printable(text), fitted.width, glyphs.ellipsis, right=fitted.column.align == "right")
             segments.append(Segment(shown, style + self._tone(tone) if tone and keeps_tones else style))
             used += fitted.width
         segments.append(Segment(" " * max(0, width - used), style))
         return Row(Segment.adjust_line_length(segments, width, style), width)
+
+    def _grown(self, key: str, text: str) -> None:
+        """A text that is cut is longer than any was when it was last asked: `restarting` in a column of `running`."""
+        if cell_len(printable(text)) > self._natural.get(key, 0):
+            self._natural[key] = cell_len(printable(text))
+            self.call_later(self._fit)
 
     def _tone(self, tone: str) -> RichStyle:
         found = self._styles.get(tone)
