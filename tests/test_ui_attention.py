@@ -78,7 +78,9 @@ async def test_an_alert_is_acknowledged_taken_back_and_silenced(size: tuple[int,
         await shown(app, "I see to it")
         await pilot.press(*"index", "enter")
         await shown(app, "is acknowledged.")
-        while not any(one.acknowledged for one in _unhealthy(app)):  # the next look brings it
+        for _ in range(400):
+            if any(one.acknowledged for one in _unhealthy(app)):  # the next look brings it
+                break
             await asyncio.sleep(0.02)
         await pilot.pause()
         found = {alert.rule: alert for alert in app.monitor.alerts.judge(app.snapshot, NOW)}  # type: ignore[union-attr,arg-type]
