@@ -643,6 +643,11 @@ def test_one_that_was_cut_off_goes_on_with_what_is_missing(
     assert import_json(client, source, QUIET, mode, ids=ids, goes_on=True) == Imported(added=400)
     after = live(client)
     assert sorted(after.values()) == list(range(400)) and before.items() <= after.items()
+    if mode is Mode.NEW:
+        client.back.live.insert_one({"_id": "theirs"})
+        with pytest.raises(SourceError, match=r"has documents that are not of rows\.json"):
+            import_json(client, source, QUIET, mode, ids=ids, goes_on=True)
+        client.back.live.delete_one({"_id": "theirs"})
     client.back.live.update_one({"n": 7}, {"$set": {"n": -7}})
     with pytest.raises(SourceError, match="1 document with the same _id"):  # it is somebody else's by now
         import_json(client, source, QUIET, mode, ids=ids, goes_on=True)

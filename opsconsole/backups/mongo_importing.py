@@ -65,7 +65,8 @@ def import_json(
 ) -> Imported:
     """Read the file to its end, then write its documents; one without an _id gets a new one, that begins with `ids`.
 
-    `goes_on`: an import of this file with these `ids` was cut off. What it had added is left as it is.
+    `goes_on`: an import of this file with these `ids` was cut off. What it had added is left as it is, and is no
+    document that was there before.
 
     Raises SourceError for a file or a collection that does not fit, with nothing changed; Cancelled, WrongKey, OSError
     or the driver's errors, after which nothing that was added is left, as far as the server still lets us.
@@ -133,21 +134,35 @@ class _Import:
 
     def _read(self) -> int:
         """Every document of the file, before anything is written."""
-        documents = 0
+        documents = ours = 0
         may_meet_others = self._mode is Mode.ADD or (self._mode is Mode.NEW and self._goes_on)
         try:
             for data, count in self._batches():
                 documents += count
                 self._watch.went_on(self._path, 0, 0)
-                if may_meet_others and (held := self._held_by_others(data)):
+                held = self._found({"find": self._source.name, **_with_ids(data)}) if may_meet_others else []
+                written = set(_apart(data)) if self._goes_on else set()
+                if others := [one for one in held if one not in written]:
                     raise SourceError(
-                        f"{self._path} has {counted(len(held), 'document')} with the same _id as documents of "
+                        f"{self._path} has {counted(len(others), 'document')} with the same _id as documents of "
                         f"{self._name}, or more",
                         "Nothing was imported. Replace them (upsert), or import into another collection.",
                     )
+                ours += len(held)
         except Corrupt as fault:
             raise SourceError(fault.problem, "Nothing was imported.") from None
+        if self._mode is Mode.NEW and self._goes_on and self._documents_there() > ours:
+            raise SourceError(
+                f"{self._path} has documents that are not of {self._name}",
+                "Nothing more was imported. Add to them, or name another collection.",
+            )
         return documents
+
+    def _documents_there(self) -> int:
+        """Counted one by one: what the server has noted is wrong after a crash, which may be what cut us off."""
+        counting = {"aggregate": self._source.name, "pipeline": [{"$count": "n"}], "cursor": {}}
+        found = ask(self._database, counting)["cursor"]["firstBatch"]
+        return int(found[0]["n"]) if found else 0
 
     def _batches(self) -> Iterator[tuple[bytes, int]]:
         for batch in JsonDump([self._source], keys=self._keys, ids=self._ids).batches():
@@ -174,12 +189,6 @@ class _Import:
                 ask(self._database, {"delete": self._source.name, "deletes": deletes, "writeConcern": SURE})
         if not is_there and not self._found({"find": self._source.name, "limit": 1}):
             drop(self._database, self._source.name)
-
-    def _held_by_others(self, data: bytes) -> list[bytes]:
-        """What is there with the same ids. What is there to the last byte was added by the import that was cut off."""
-        held = self._found({"find": self._source.name, **_with_ids(data)})
-        ours = set(_apart(data)) if self._goes_on else set()
-        return [one for one in held if one not in ours]
 
     def _not_there(self, data: bytes) -> bytes:
         there = set(self._found({"find": self._source.name, **_with_ids(data)}))

@@ -207,8 +207,12 @@ def run(operation: Operation, one: Step) -> Fields:
     order = operation.plan.imports
     assert order is not None  # every plan with this act has one
     source = JsonSource(path=Path(order.path), database=order.database, name=order.collection)
-    if identity(source.path) != order.file:
-        raise SourceError(f"{source.path.name} is not as it was when the plan was made", "Make the plan anew.")
+    if not source.path.is_file() or identity(source.path) != order.file:
+        hint = "Make the plan anew."
+        if operation.plan.resolves:  # a part of the file as it was may be in the collection
+            where = f"{order.database}.{order.collection}"
+            hint = f"Its safety backup holds what was there before: `opsconsole restore ID --collection {where}`."
+        raise SourceError(f"{source.path.name} is not as it was when the plan was made", hint)
     watch = Watch(in_documents(operation), lambda: bool(operation.cancel()))
     try:
         with bulk_client(reachable(server(operation.scope(), order.server)), answer_seconds=None) as client:
