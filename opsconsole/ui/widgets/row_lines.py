@@ -216,7 +216,7 @@ class RowLines(ScrollView, Plain, Generic[R], can_focus=True, inherit_bindings=F
 
     def measure(self) -> None:
         """Ask anew how wide the texts of the growing columns are. With other records it is done by itself; a text that
-        becomes longer is found when it is painted and cut, as that would ask every cell of every look."""
+        becomes longer is found when it is painted and cut: to look for it would ask every cell of every look."""
         growing = [column for column in self.columns if column.grow]
         self._natural = {
             column.key: max((cell_len(printable(_text(column.cell(row)))) for row in self._all), default=0)
