@@ -18,12 +18,14 @@ from typing import Any
 
 import pymongo
 import pytest
+from pymongo.errors import ServerSelectionTimeoutError
 
 from opsconsole.database_work import View
 from opsconsole.model import Container, DatabaseTarget, MongoStatus, Stack
 from opsconsole.sources.connection import Connection
 from opsconsole.sources.databases import Databases
 from opsconsole.sources.mongo import MongoServer
+from opsconsole.sources.mongo_faults import explain_failure
 from opsconsole.sources.mongo_parse import Counters, members_from, set_problem, topology_of
 from tests.parts.machine import wait_until
 from tests.parts.servers import Server, free_port, initiate_replica_set
@@ -307,6 +309,22 @@ def test_something_else_listens_there() -> None:
         status = look(f"mongodb://127.0.0.1:{port}/")
         listener.shutdown(socket.SHUT_RDWR)
     assert status.problem == f"MongoDB at 127.0.0.1:{port} does not answer as MongoDB does"
+
+
+def test_an_answer_that_did_not_come_before_the_driver_gave_up(host_mongod: StartMongod) -> None:
+    """On a busy host the driver may end its search before the first greeting has failed: it names no cause then."""
+    mongod = host_mongod()
+    os.kill(mongod.process.pid, signal.SIGSTOP)
+    try:
+        with pymongo.MongoClient[dict[str, Any]](
+            mongod.uri, serverSelectionTimeoutMS=200, connectTimeoutMS=20000
+        ) as client:
+            with pytest.raises(ServerSelectionTimeoutError, match="found yet") as gave_up:
+                client.admin.command("ping")
+            said = explain_failure(gave_up.value, connection(mongod.uri), client)
+    finally:
+        os.kill(mongod.process.pid, signal.SIGCONT)
+    assert said.problem == f"MongoDB at 127.0.0.1:{mongod.port} does not answer in time"
 
 
 def test_tls(host_mongod: StartMongod, tmp_path: Path) -> None:

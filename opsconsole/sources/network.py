@@ -54,7 +54,8 @@ _BY_TEXT = (
     (re.compile(r"connection refused", re.IGNORECASE), Fault.REFUSED),
     (re.compile(r"name or service not known|name resolution|nodename nor servname|DNS", re.I), Fault.UNKNOWN_NAME),
     (re.compile(r"no route to host|network is unreachable", re.IGNORECASE), Fault.NO_ROUTE),
-    (re.compile(r"timed out|timeout connecting|timeout reading", re.IGNORECASE), Fault.TIMED_OUT),
+    # "found yet": pymongo gave up choosing a server before its first greeting was answered or had failed.
+    (re.compile(r"timed out|timeout connecting|timeout reading|servers found yet", re.I), Fault.TIMED_OUT),
     (re.compile(r"connection closed|closed by server|reset by peer|broken pipe|disconnected", re.I), Fault.CLOSED),
 )
 _ERRNO = re.compile(r"\[?Err(?:no|or) (-?\d+)\b")
