@@ -371,6 +371,13 @@ def test_refused_before_anything_is_touched(saved: tuple[Path, Part], host_redis
         look(full.uri, tmp_path / "cut.rdb", "op")
 
 
+def test_a_redis_that_has_no_memory_left_says_so(saved: tuple[Path, Part], host_redis: Start) -> None:
+    server = host_redis(options=("--maxmemory", "1500000"))
+    with pytest.raises(SourceError, match="no memory left for the backup") as refused:
+        restore_keys(server.uri, saved[0], selected([0, 5]), replace=True)
+    assert "Raise maxmemory" in refused.value.hint
+
+
 def test_some_keys(
     source: Server,
     host_redis: Start,

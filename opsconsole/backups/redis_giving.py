@@ -131,9 +131,9 @@ class Giving:
     def _flush(self) -> None:
         if not self._batch:
             return
-        answers = self._link.many(words for _, words in self._batch)
+        answers = self._link.many_lines(words for _, words in self._batch)
         for (key, _), answer in zip(self._batch, answers, strict=True):
-            if not isinstance(answer, ResponseError):
+            if answer is None:
                 _add(self._loaded.restored, key.database)
             elif "BUSYKEY" in str(answer) or "Target key name" in str(answer):
                 _add(self._loaded.existing, key.database)

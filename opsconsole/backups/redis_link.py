@@ -28,6 +28,8 @@ KEEPALIVE = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCN
 """Seconds, seconds, times: a way to a silent server that is cut is found after 30 s, while the server may take its
 time."""
 
+_PIECE = 1 << 16
+
 Word = bytes | str | int
 
 
@@ -55,8 +57,27 @@ class RedisLink:
                 answers.append(error)
         return answers
 
+    def many_lines(self, commands: Iterable[Sequence[Word]]) -> list[ResponseError | None]:
+        """As `many`, for commands that answer with OK or an error, each one line: None for OK.
+
+        Read past redis-py's parser, which takes as long for an answer as the server takes for RESTORE.
+        """
+        packed = [_packed(words) for words in commands]
+        self._connection.send_packed_command([b"".join(packed)], check_health=False)
+        stream = self.socket()
+        pieces: list[bytes] = []
+        missing = len(packed)
+        while missing:
+            piece = stream.recv(_PIECE)
+            if not piece:
+                raise ConnectionResetError("Redis closed the connection")
+            missing -= piece.count(b"\n")
+            pieces.append(piece)
+        lines = b"".join(pieces).split(b"\r\n")[: len(packed)]
+        return [None if line[:1] == b"+" else ResponseError(line[1:].decode("utf-8", "replace")) for line in lines]
+
     def socket(self) -> Any:
-        """What lies below, for SYNC: nothing may be awaited on it as a command."""
+        """What lies below, for answers that redis-py does not read: all that it waits for must have come."""
         return self._connection._sock
 
     def info(self) -> dict[str, str]:

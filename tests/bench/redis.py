@@ -84,7 +84,7 @@ def _rows(server: Server, client: Redis, place: Path) -> Iterator[Row]:
 def _by_link(uri: str, commands: Sequence[Sequence[Word]]) -> None:
     with linked(uri) as link:
         for at in range(0, len(commands), AT_ONCE):
-            link.many(commands[at : at + AT_ONCE])
+            link.many_lines(commands[at : at + AT_ONCE])
 
 
 def _many(client: Redis, commands: Sequence[Sequence[Word]]) -> list[bytes]:
