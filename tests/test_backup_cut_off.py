@@ -3,8 +3,10 @@ says why, in seconds; what was there before is there."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,8 +16,10 @@ from typing import Any
 import pymongo
 import pytest
 import redis
+from redis.exceptions import RedisError
 
 from opsconsole.backups import redis_link
+from opsconsole.backups.redis_link import linked
 from opsconsole.cli import main
 from opsconsole.operations import journal, places, requests
 from opsconsole.operations.journal import Result
@@ -203,12 +207,22 @@ def test_the_network_of_a_container_is_cut(engine: Engine, tmp_path: Path, monke
             cutting.join()
         assert "does not answer in time (while shop.large was saved)" in said
         # With a tenth of the seconds; that they are waited out is as sure then.
-        monkeypatch.setattr(redis_link, "KEEPALIVE", {one: max(1, n // 10) for one, n in redis_link.KEEPALIVE.items()})
-        with redis.Redis(stack.address("redis")) as keys:
+        sooner = {one: max(1, n // 10) for one, n in redis_link.KEEPALIVE.items()}
+        with contextlib.ExitStack() as links:
+            keys = links.enter_context(redis.Redis(stack.address("redis")))
+            unasked = {socket.TCP_KEEPIDLE: 60, socket.TCP_USER_TIMEOUT: sooner[socket.TCP_USER_TIMEOUT]}
+            monkeypatch.setattr(redis_link, "KEEPALIVE", redis_link.KEEPALIVE | unasked)
+            idle = links.enter_context(linked(f"redis://{stack.address('redis')}"))
+            monkeypatch.setattr(redis_link, "KEEPALIVE", sooner)
             keys.config_set("rdb-key-save-delay", 60_000)
             cutting = stack.cut_when("redis", lambda: bool(keys.info("persistence")["rdb_bgsave_in_progress"]))
             said = fails(stack, "redis")
             cutting.join()
+            # Cut before what is sent is confirmed: then no keepalive asks.
+            began = time.monotonic()
+            with pytest.raises(RedisError):
+                idle.command("PING")
+            assert time.monotonic() - began < SOON
         assert "the redis part redis could not be saved: Redis at" in said and "does not answer in time" in said
         after = {path.name: path.stat().st_mtime for path in (stack.directory / "backups").iterdir()}
         assert after == before

@@ -6,6 +6,7 @@ Importing this module imports redis-py (about 0.1 s).
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,9 +25,14 @@ from opsconsole.text import mask_text, printable
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
 """A server that saves sends a line feed every ten seconds; one that is silent for longer than this hangs."""
-KEEPALIVE = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 4}
-"""Seconds, seconds, times: a way to a silent server that is cut is found after 30 s, while the server may take its
-time."""
+KEEPALIVE = {
+    socket.TCP_KEEPIDLE: 10,
+    socket.TCP_KEEPINTVL: 5,
+    socket.TCP_KEEPCNT: 4,
+    socket.TCP_USER_TIMEOUT: 30_000,
+}
+"""Seconds, seconds, times, milliseconds: a way to a silent server that is cut is found after 30 s, while the server may
+take its time. Nothing asks whether it lives while something sent was not yet confirmed, hence the last one."""
 
 _PIECE = 1 << 16
 
@@ -169,6 +175,12 @@ def _connected(kind: Any, options: dict[str, Any]) -> Any:
 def _packed(words: Sequence[Word]) -> bytes:
     pieces = [b"*%d\r\n" % len(words)]
     for word in words:
-        data = word if isinstance(word, bytes) else str(word).encode()
-        pieces.append(b"$%d\r\n%b\r\n" % (len(data), data))
+        pieces.append(b"$%d\r\n%b\r\n" % (len(word), word) if isinstance(word, bytes) else _packed_text(word))
     return b"".join(pieces)
+
+
+@functools.lru_cache(maxsize=256)
+def _packed_text(word: str | int) -> bytes:
+    """Of the words of RESTORE three in five are always the same."""
+    data = str(word).encode()
+    return b"$%d\r\n%b\r\n" % (len(data), data)
