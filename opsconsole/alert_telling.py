@@ -4,6 +4,9 @@ An alert that fires is told once, once more when it gets worse, and once when it
 its cooldown is told when the cooldown has passed and it still fires. A silenced or acknowledged one is not told when it
 begins; what was told is told to be over. Each message is kept until every way of `[notify]` took it: tried again after
 1, 2, 4, 8 minutes and then every 15, for a day. One that never arrived is replaced by what came after it.
+
+One cause makes many alerts, one after the other. The first is told at once; those that follow within two minutes and
+are no worse wait until these are over and are one message. What is over by then is not told at all.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ from opsconsole.model import Alert, AlertState, Record, Severity
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=15)
 GIVEN_UP_AFTER = timedelta(days=1)
+GATHERED = timedelta(minutes=2)
+"""What follows a message within this time is gathered, unless it is worse."""
+
 MOST = 100
 """Messages that wait at the most; then the oldest is given up."""
 
@@ -55,6 +61,13 @@ class Notice(Record, frozen=True):
     held_until: datetime | None = None  # ... and until when nobody else may
 
 
+class Round(Record, frozen=True):
+    """The newest message of its kind, or the one that is gathered for."""
+
+    at: datetime  # when it goes out
+    worst: Severity
+
+
 class Telling(Record, frozen=True):
     """What `decide` and `delivered` must know. Starts empty; a new one comes back from every call."""
 
@@ -62,6 +75,8 @@ class Telling(Record, frozen=True):
     notices: tuple[Notice, ...] = ()
     next_number: int = 1
     given_up: int = 0  # messages that never arrived
+    bad: Round | None = None  # of what fires or got worse
+    over: Round | None = None
 
 
 def decide(
@@ -91,15 +106,23 @@ def decide(
             worst = max(before.severity if before else alert.severity, alert.severity, key=_weight)
             told[key] = Told(alert=alert, at=now, severity=worst)
             changes.append((change, alert))
+    unheard = {_key(one.alert) for one in telling.notices if _is_unheard(one)}
+    dropped: set[Key] = set()
     for key, one in list(told.items()):
         current = seen.get(key)
         if one.open and (current is None or current.state is not AlertState.FIRING):
+            if key in unheard:
+                dropped.add(key)
+                del told[key]
+                continue
             over = current if current is not None and current.state is AlertState.RESOLVED else _over(one.alert, now)
             told[key] = msgspec.structs.replace(one, open=False)
             changes.append((Change.RESOLVED, over))
         elif not one.open and not timedelta(0) <= now - one.at < cooldown(one.alert):
             del told[key]
-    made = msgspec.structs.replace(telling, told=tuple(told.values()))
+    waiting = tuple(one for one in telling.notices if _key(one.alert) not in dropped)
+    bad = _without_an_empty_one(telling.bad, waiting, now) if dropped else telling.bad
+    made = msgspec.structs.replace(telling, told=tuple(told.values()), notices=waiting, bad=bad)
     for change, alert in changes:
         made = _queued(made, change, alert, ways, now)
     return made
@@ -120,7 +143,9 @@ def _change(before: Told | None, alert: Alert, cooldown: timedelta, now: datetim
 def _queued(telling: Telling, change: Change, alert: Alert, ways: Sequence[str], now: datetime) -> Telling:
     # What nobody has heard yet of this alert is old news now; what is being sent this moment is left to its sender.
     waiting = [one for one in telling.notices if one.held_by or _key(one.alert) != _key(alert)]
-    notice = Notice(number=telling.next_number, change=change, alert=alert, at=now, ways=tuple(ways), due=now)
+    of = "over" if change is Change.RESOLVED else "bad"
+    round_ = _round(getattr(telling, of), alert.severity, now)
+    notice = Notice(number=telling.next_number, change=change, alert=alert, at=now, ways=tuple(ways), due=round_.at)
     waiting.append(notice)
     lost = max(0, len(waiting) - MOST)
     return msgspec.structs.replace(
@@ -128,13 +153,34 @@ def _queued(telling: Telling, change: Change, alert: Alert, ways: Sequence[str],
         notices=tuple(waiting[lost:]),
         next_number=telling.next_number + 1,
         given_up=telling.given_up + lost,
+        **{of: round_},
     )
 
 
+def _round(last: Round | None, severity: Severity, now: datetime) -> Round:
+    """The message that an alert goes out with: with the one that is gathered for, with the next one, or at once."""
+    lately = last is not None and -GATHERED <= now - last.at < GATHERED
+    if last is None or not lately or _weight(severity) > _weight(last.worst):
+        return Round(at=now, worst=severity)
+    return last if now <= last.at else Round(at=last.at + GATHERED, worst=last.worst)
+
+
+def _without_an_empty_one(last: Round | None, waiting: Sequence[Notice], now: datetime) -> Round | None:
+    """Nothing is left to go out with the message that was gathered for: the one before it is the newest."""
+    if last is None or last.at <= now or any(one.due == last.at for one in waiting):
+        return last
+    return msgspec.structs.replace(last, at=last.at - GATHERED)
+
+
+def _is_unheard(notice: Notice) -> bool:
+    """That it fires waits to be told, and nobody has heard of it."""
+    return notice.change is Change.FIRING and not notice.tries and not notice.held_by
+
+
 def take(telling: Telling, by: str, now: datetime, hold: timedelta) -> tuple[tuple[Notice, ...], Telling]:
-    """The next message to send, held so that nobody else sends it too; () when nothing is due. Notices of one kind of
-    change that go the same ways are one message: a server that goes down takes a dozen things with it. What was never
-    tried does not wait for what does not arrive."""
+    """The next message to send, held so that nobody else sends it too; () when nothing is due. Notices of what is bad,
+    or of what is over, that go the same ways are one message: a server that goes down takes a dozen things with it.
+    What was never tried does not wait for what does not arrive."""
     due = [one for one in telling.notices if _is_due(one, now, hold)]
     first = min(due, key=lambda one: (one.tries, one.number), default=None)
     if first is None:
@@ -152,8 +198,8 @@ def _is_due(notice: Notice, now: datetime, hold: timedelta) -> bool:
     return not held and (now >= notice.due or notice.due - now > LONGEST_PAUSE)
 
 
-def _kind(notice: Notice) -> tuple[Change, tuple[str, ...], bool]:
-    return notice.change, notice.ways, notice.tries > 0
+def _kind(notice: Notice) -> tuple[bool, tuple[str, ...], bool]:
+    return notice.change is Change.RESOLVED, notice.ways, notice.tries > 0
 
 
 def delivered(telling: Telling, batch: Iterable[Notice], problems: Mapping[str, str], now: datetime) -> Telling:

@@ -172,18 +172,49 @@ def test_what_changes_together_is_one_message_the_worst_first() -> None:
     desk.see(10, alert(severity=CRITICAL, rule="cpu"), alert(rule="disk"), alert(rule="memory"), deliver=False)
     batches = [desk.take(10), desk.take(10), desk.take(10), desk.take(10)]
     said = [[f"{one.change} {one.alert.rule}" for one in batch] for batch in batches]
-    assert said == [["firing disk", "firing memory"], ["worse cpu"], ["resolved error-rate"], []]
+    assert said == [["worse cpu", "firing disk", "firing memory"], [], [], []]
     desk = Desk()
     desk.see(0, alert(rule="cpu"), alert(severity=CRITICAL, rule="disk"), deliver=False)
     assert [one.alert.rule for one in desk.take(0)] == ["disk", "cpu"]
+
+
+def test_what_follows_within_two_minutes_is_one_message_unless_it_is_worse() -> None:
+    desk = Desk()
+    seen = [alert(rule="cpu")]
+    assert desk.see(0, *seen) == ["firing cpu"]
+    seen.append(alert(rule="memory"))
+    assert desk.see(20, *seen) == []
+    seen.append(alert(severity=CRITICAL, rule="database-down"))
+    assert desk.see(30, *seen) == ["firing database-down"], "a warning holds nothing worse up"
+    seen.append(alert(severity=CRITICAL, rule="endpoint-down"))
+    assert desk.see(70, *seen) == [] and desk.see(119, *seen) == []
+    assert desk.see(120, *seen) == ["firing memory"]
+    assert desk.see(150, *seen) == ["firing endpoint-down"]
+    assert desk.see(160, *seen) == [] and desk.deliver(9999) == 0
+    more = [alert(severity=CRITICAL, rule=f"r{number}") for number in range(3)]
+    # With those of one and the same sample, too.
+    desk.see(200, *seen, *more[:1])
+    desk.see(210, *seen, *more)
+    assert desk.see(269, *seen, *more) == []
+    assert desk.see(270, *seen, *more) == ["firing r0", "firing r1", "firing r2"]
+    assert desk.see(500, *seen, alert(severity=CRITICAL, rule="alone"), *more) == ["firing alone"], "at once again"
+
+
+def test_what_is_over_before_it_is_told_is_not_told_and_comes_anew() -> None:
+    desk = Desk()
+    assert desk.see(0, alert(rule="cpu")) == ["firing cpu"]
+    desk.see(20, alert(rule="cpu"), alert(rule="memory"))
+    assert desk.see(60, alert(rule="cpu"), alert(RESOLVED, rule="memory")) == []
+    assert desk.see(130, alert(rule="cpu")) == []
+    assert desk.see(140, alert(rule="cpu"), alert(rule="memory")) == ["firing memory"], "it was never told"
 
 
 def test_a_message_that_did_not_arrive_holds_nobody_up_and_is_tried_again_as_one() -> None:
     desk = Desk()
     desk.see(0, alert(rule="cpu"), alert(rule="disk"), deliver=False)
     assert desk.deliver(0, webhook="refused") == 1
-    desk.see(60, alert(rule="cpu"), alert(rule="disk"), alert(rule="memory"), deliver=False)
-    first, second = desk.take(60), desk.take(60)
+    desk.see(120, alert(rule="cpu"), alert(rule="disk"), alert(rule="memory"), deliver=False)
+    first, second = desk.take(120), desk.take(120)
     assert [one.alert.rule for one in first] == ["memory"] and first[0].ways == WAYS
     assert [one.alert.rule for one in second] == ["cpu", "disk"] and second[0].ways == ("webhook",)
 
