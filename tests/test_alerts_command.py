@@ -11,6 +11,7 @@ import pytest
 from opsconsole import alert_words, cli
 from opsconsole.alert_keeping import KeptAlerts
 from opsconsole.alert_settings import BUILT_IN
+from opsconsole.collecting.service import taken
 from opsconsole.metrics import COLLECTOR, MetricsReader, MetricsStore, metrics_file
 from opsconsole.model import Disk, HostSample
 from tests.test_alerts import snapshot
@@ -124,3 +125,18 @@ def test_the_rules_are_shown_with_what_a_rule_can_be_about(directory: Path, caps
     found = json.loads(run(directory, capsys, "rules", "--json")[1])
     assert found["off"] == ["cpu"] and found["own"][0]["name"] == "killed"
     assert run(directory, capsys, "silence", "killed", "--for", "1h")[0] == 0
+
+
+def test_a_collector_that_can_store_nothing_is_not_nobody(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a full disk it judges and tells all the same, as long as it holds its lock."""
+    with MetricsStore(metrics_file(directory)) as store:
+        store.give_lease_back("web-1 pid 7")
+    said = run(directory, capsys)[1]
+    assert "Nobody keeps what is found" in said and "A collector runs" not in said
+    with taken(directory):
+        said = run(directory, capsys)[1]
+        assert (
+            "A collector runs and tells, but has stored nothing of late" in said
+            and "Nobody keeps what is found" not in said
+        )
+        assert json.loads(run(directory, capsys, "list", "--json")[1])["unstored"] is True

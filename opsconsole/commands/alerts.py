@@ -40,6 +40,7 @@ class Listed(Record, frozen=True):
 
     at: datetime
     judged_by: str  # who looks, "" when this command did
+    unstored: bool = False  # a collector looks, and cannot store what it finds
     alerts: tuple[Alert, ...] = ()
     silences: tuple[Silence, ...] = ()
 
@@ -95,6 +96,7 @@ def current(arguments: argparse.Namespace, directory: Path, now: datetime) -> Li
     from opsconsole.alert_keeping import MARKS, MEMORY, TELLING, Kept, judges
     from opsconsole.alert_marks import Marks
     from opsconsole.alert_telling import Telling
+    from opsconsole.collecting import service
     from opsconsole.metrics import MetricsReader, metrics_file
 
     reader = MetricsReader(metrics_file(directory))
@@ -115,7 +117,8 @@ def current(arguments: argparse.Namespace, directory: Path, now: datetime) -> Li
         snapshot, _ = look_once(arguments)
         at, judged_by, shown = snapshot.sampled_at, "", snapshot.alerts
     silences = tuple(one for one in marks.silences if now < one.until)
-    return Listed(at=at, judged_by=judged_by, alerts=shown, silences=silences)
+    unstored = not judged_by and service.runs(directory)
+    return Listed(at=at, judged_by=judged_by, unstored=unstored, alerts=shown, silences=silences)
 
 
 def run_list(arguments: argparse.Namespace, directory: Path, now: datetime) -> int:
@@ -151,8 +154,12 @@ def _list_lines(found: Listed, now: datetime) -> list[str]:
         lines.append(
             f"silenced  {one.rule}  {one.subject}  until {_local(one.until, now)} by {one.who}{_note(one.note)}"
         )
-    if not found.judged_by:
-        lines.append("Nobody watches: alerts are judged while a console is open, or always by `opsconsole collect`.")
+    if found.unstored:
+        lines.append("A collector runs and tells, but has stored nothing of late: see `opsconsole collect status`. "
+                     "This is a look of our own, of this moment.")  # fmt: skip
+    elif not found.judged_by:
+        lines.append("Nobody keeps what is found: alerts are judged while a console is open, and always by "
+                     "`opsconsole collect`.")  # fmt: skip
     return lines
 
 
