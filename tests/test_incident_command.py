@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from opsconsole.cli import main
+from opsconsole.config import load_from
+from opsconsole.incident.priority import Priority
 from opsconsole.incident_room import records
+from opsconsole.incident_room.telling import MakingUp, its_turn
 
 
 @pytest.fixture
@@ -60,6 +64,29 @@ def test_everybody_of_notify_is_told_once_of_each_step(stack: Path, capsys: pyte
     settings.write_text('[notify]\ncommand = ["./tell.sh"]\nincidents = false\n')
     assert run(stack, "close", "--yes") == 0
     assert "told" not in capsys.readouterr().out
+
+
+def test_what_nobody_was_told_of_as_its_teller_was_killed_is_made_up_for_once(stack: Path) -> None:
+    program = stack / "tell.sh"
+    program.write_text('#!/bin/sh\necho "$OPSCONSOLE_EVENT $OPSCONSOLE_TITLE" >> told\n')
+    program.chmod(0o755)
+    (stack / "opsconsole.toml").write_text('[notify]\ncommand = ["./tell.sh"]\n')
+    records.declare(stack, "bookings fail", Priority.P2, "mina", ("api fails",))  # and killed before it told
+    declared = records.read(stack, "i1").entries[0].at
+    making_up = MakingUp(stack, "shop", lambda: load_from(stack))
+    assert making_up.look(declared + timedelta(seconds=29)) == "", "whoever did it is at it"
+    later = declared + timedelta(seconds=31)
+    with its_turn(stack, "i1", waits=False) as ours:
+        assert ours and making_up.look(later) == "", "another tells it now"
+    assert making_up.look(later) == "Nobody had heard that i1 is open. Told by command."
+    assert making_up.look(later) == "" and MakingUp(stack, "shop", lambda: load_from(stack)).look(later) == ""
+    assert (stack / "told").read_text() == "incident-declared P2 incident i1 is open: bookings fail\n"
+    records.note(stack, "i1", "asked", "mina")
+    records.prioritise(stack, "i1", Priority.P2, "mina")  # it is one already
+    assert making_up.look(later + timedelta(minutes=5)) == ""
+    closed = records.close(stack, "i1", "mina", "a disk").entries[-1].at
+    assert making_up.look(closed + timedelta(hours=2)) == "", "old news"
+    assert "i1 is closed" in making_up.look(closed + timedelta(seconds=40))
 
 
 def test_what_is_red_keeps_an_incident_open_until_somebody_says_so(

@@ -112,7 +112,9 @@ def _serve_with(
     _tell(store, EventKind.COLLECTOR_STARTED, f"the collector began, every {every} s")
     for thread in threads:
         thread.start()
+    untold = _Untold(site, say)
     while not ended.wait(_LOOK_SECONDS):
+        untold.look()
         if (now := _stamp(site)) != seen:
             seen = now
             try:
@@ -129,6 +131,27 @@ def _serve_with(
         thread.join(5.0)
     watch.close()
     monitor.stop()
+
+
+class _Untold:
+    """Tells of incidents whose own teller was cut off, on a thread: a way that hangs holds nobody up."""
+
+    def __init__(self, site: Site, say: Callable[[str], None]) -> None:
+        from opsconsole.incident_room.telling import MakingUp
+
+        self._making_up = MakingUp(site.directory, site.project or site.directory.name, site.config)
+        self._say = say
+        self._thread: threading.Thread | None = None
+
+    def look(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._tell, name="incidents", daemon=True)
+            self._thread.start()
+
+    def _tell(self) -> None:
+        with contextlib.suppress(SourceError):  # looked at again in a moment
+            if said := self._making_up.look(datetime.now(UTC)):
+                self._say(said)
 
 
 def _recording(

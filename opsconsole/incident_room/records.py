@@ -31,10 +31,10 @@ _LONGEST = 4000  # characters of one note
 _TRIES = 50
 
 
-def all_incidents(directory: Path) -> tuple[Incident, ...]:
-    """Newest first. Looking makes nothing. Raises SourceError when they cannot be read."""
+def all_incidents(directory: Path, newest: int | None = None) -> tuple[Incident, ...]:
+    """Newest first, so many of them. Looking makes nothing. Raises SourceError when they cannot be read."""
     names = entries(directory, "incidents", _NAME)
-    found = [read(directory, name) for name in sorted(names, key=_number, reverse=True)]
+    found = [read(directory, name) for name in sorted(names, key=_number, reverse=True)[:newest]]
     return tuple(one for one in found if one.declared_at is not None)  # one that was killed while it was made has none
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from opsconsole.incident.course import Incident
     from opsconsole.incident_room.room import Room
+    from opsconsole.incident_room.telling import MakingUp
     from opsconsole.ui.app import ConsoleApp
 
 LOOKED_EVERY = 5.0
@@ -49,3 +50,31 @@ def watch(app: ConsoleApp) -> None:
         app.incident_line.show(incident, app.clock(), app.glyphs)
 
     app.set_interval(LOOKED_EVERY, lambda: app.aside(look, seen, "incidents"))
+    _make_up(app)
+
+
+def _make_up(app: ConsoleApp) -> None:
+    """Tell of incidents whose own teller was cut off: a console that was killed may have been the only one."""
+    site = app.operating.site
+    if site is None or app.read_only:
+        return
+    from opsconsole.ui.wording import Tone
+
+    making_up: list[MakingUp] = []  # imported and made when it is first needed, on the thread
+
+    def tell() -> str:
+        from opsconsole.incident_room.telling import MakingUp
+        from opsconsole.model import SourceError
+
+        if not making_up:
+            making_up.append(MakingUp(site.directory, site.project or site.directory.name, site.config))
+        try:
+            return making_up[0].look(app.clock())
+        except SourceError:
+            return ""  # looked at again in a moment, and the incident screen says why
+
+    def told(said: str) -> None:
+        if said:
+            app.report(said, Tone.WARNING)
+
+    app.set_interval(LOOKED_EVERY, lambda: app.aside(tell, told, "tell of incidents"))
