@@ -238,6 +238,8 @@ def test_a_growing_disk_gets_a_day_from_its_history(tmp_path: Path) -> None:
         history.add("/", now - ago, int(root.used_bytes - per_day * (ago / timedelta(days=1))))
     disks = {disk.mount: disk for disk in DiskSampler(history).disks(["/"])}
     assert disks["/"].full_in_days == pytest.approx(5, rel=0.05)
+    assert disks["/"].watched_days == pytest.approx(10 / 24, rel=0.01)
+    assert next(disk for disk in DiskSampler().disks(["/"]) if disk.mount == "/").watched_days == 0.0
     assert len(DiskHistory(path).samples("/")) == 61  # this look was remembered and written
 
 

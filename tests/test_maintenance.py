@@ -297,8 +297,19 @@ def test_what_is_not_so_is_no_proof(name: str, changes: dict[str, object], said:
     assert not found.holds and said in found.said
 
 
-def test_a_disk_that_does_not_grow_and_an_old_or_missing_verdict_prove_nothing() -> None:
-    assert "capacity" not in seen(replace(WELL, host=HostSample(disks=(Disk(mount="/"),))))
+def test_disks_that_were_watched_and_do_not_grow_are_proven() -> None:
+    def capacity(*watched: float | None) -> Proof | None:
+        disks = tuple(Disk(mount=f"/{n}", total_bytes=9, watched_days=days) for n, days in enumerate(watched))
+        return seen(replace(WELL, host=HostSample(disks=disks))).get("capacity")
+
+    assert capacity(7.0) == Proof(holds=True, said="the disk does not grow: watched for 7 days")
+    assert capacity(7.0, 2.2) == Proof(holds=True, said="no disk grows: watched for 2 days")
+    late = capacity(7.0, 0.5)
+    assert late is not None and not late.holds and "one is watched for 12 h only: too little to tell" in late.said
+    assert capacity() is None and capacity(7.0, None) is None, "nothing is known of one"
+
+
+def test_an_old_or_missing_verdict_proves_nothing() -> None:
     assert not seen(WELL, None)["persistence"].holds
     assert not seen(WELL, replace(PROVEN, at=NOW - timedelta(days=8)))["persistence"].holds
     lost = replace(PROVEN, checks=(replace(PROVEN.checks[0], proven=False),))

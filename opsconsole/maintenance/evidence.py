@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from opsconsole import health
@@ -12,11 +12,12 @@ from opsconsole.health.keeping import cpu_limit
 from opsconsole.maintenance import images
 from opsconsole.maintenance.due import Proof
 from opsconsole.maintenance.images import Asked
-from opsconsole.model import Alert, AlertState, Backup, BackupState, Container, Record, Snapshot
+from opsconsole.model import Alert, AlertState, Backup, BackupState, Container, Disk, Record, Snapshot
 from opsconsole.persistence.verdict import Verdict
 
 _RESOURCES = frozenset({"cpu", "memory", "disk", "inodes", "disk-full-soon", "container-memory", "redis-memory"})
 _FORECAST_DAYS = 60.0
+_WATCHED_DAYS = 1.0  # a night with its backup is in it
 _IMAGE_DAYS = 31
 _WEEK = timedelta(days=7)
 
@@ -97,10 +98,24 @@ def _capacity(snapshot: Snapshot) -> Proof | None:
     disks = snapshot.host.disks if snapshot.host is not None else ()
     growing = [(one.full_in_days, one.mount) for one in disks if one.full_in_days is not None]
     if not growing:
-        return None  # nothing grows, or there is too little history to tell: somebody has to look
+        return _none_grows(disks)
     days, mount = min(growing)
     said = f"disk {mount} is full in about {days:.{0 if days >= 10 else 1}f} days at its present growth"
     return Proof(holds=days >= _FORECAST_DAYS, said=said)
+
+
+def _none_grows(disks: Sequence[Disk]) -> Proof | None:
+    """That is known once each was watched for long enough; until then somebody has to look."""
+    watched = [one.watched_days for one in disks if one.total_bytes]
+    known = [days for days in watched if days is not None]
+    if not watched or len(known) < len(watched):
+        return None
+    shortest = min(known)
+    if shortest < _WATCHED_DAYS:
+        hours = f"{shortest * 24:.0f} h" if shortest * 24 >= 1 else "less than an hour"
+        return Proof(holds=False, said=f"no disk is seen to grow; one is watched for {hours} only: too little to tell")
+    which = "no disk grows" if len(known) > 1 else "the disk does not grow"
+    return Proof(holds=True, said=f"{which}: watched for {shortest:.0f} days")
 
 
 def _persistence(verdict: Verdict | None, now: datetime) -> Proof:

@@ -18,6 +18,7 @@ class Disk(Record, frozen=True):
     inodes_total: int | None = None
     inodes_free: int | None = None
     full_in_days: float | None = None  # from its own history; None: not growing or too little history
+    watched_days: float | None = None  # how far that history reaches back, a week at most; None: there is none
     holds: str = ""  # e.g. "stack", "engine", "backups"
 
 

@@ -52,6 +52,7 @@ class DiskSampler:
         self._fillings: dict[str, Lane[_Filling]] = {}
         self._places: dict[str, Lane[str]] = {}
         self._forecasts: dict[str, tuple[int, float] | None] = {}  # per mount: free bytes then, days then
+        self._watched: dict[str, float] = {}  # per mount: days that the history of its forecast reaches back
 
     def disks(self, paths: Sequence[str]) -> tuple[Disk, ...]:
         """Every real disk and those that hold `paths`, in the order of their mount points."""
@@ -90,11 +91,16 @@ class DiskSampler:
             added = self._history.add(row.mount, now, row.used_bytes)
             learnt = learnt or added
             if added or row.mount not in self._forecasts:
-                days = days_until_full(self._history.samples(row.mount, since=now - _TREND), row.free_bytes)
+                samples = self._history.samples(row.mount, since=now - _TREND)
+                days = days_until_full(samples, row.free_bytes)
+                self._watched[row.mount] = (samples[-1][0] - samples[0][0]) / timedelta(days=1) if samples else 0.0
                 self._forecasts[row.mount] = None if days is None else (row.free_bytes, days)
         if learnt:
             self._history.save()
-        return tuple(msgspec.structs.replace(row, full_in_days=self._days(row)) for row in rows)
+        return tuple(
+            msgspec.structs.replace(row, full_in_days=self._days(row), watched_days=self._watched.get(row.mount))
+            for row in rows
+        )
 
     def _days(self, row: Disk) -> float | None:
         forecast = self._forecasts.get(row.mount)
