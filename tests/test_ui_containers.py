@@ -108,6 +108,15 @@ async def test_columns_by_width(size: tuple[int, int]) -> None:
         assert ("Container" in heading and "Image" in heading) == (size[0] >= 200)
 
 
+async def test_long_names_leave_room_for_the_restarts_on_eighty_cells() -> None:
+    names = ("notification-dispatcher", "web")
+    own = tuple(sample.container(name, health="unhealthy", restarts=1204) for name in names)
+    async with opened(sample.well(containers=own, stack=sample.stack(*names)), (80, 24)) as (app, _, _, _):
+        heading = next(line for line in painted(app) if "State" in line)
+        row = next(line for line in painted(app) if "notification-d" in line)
+        assert heading.rstrip().endswith("Restarts") and row.rstrip().endswith("1.2k")
+
+
 async def test_nothing_known_is_not_called_well() -> None:
     async with opened(sample.well(containers=(), stack=None)) as (app, _, _, _):
         assert "no service, no container is known" in text_of(app) and "0 of 0" not in text_of(app)

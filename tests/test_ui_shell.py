@@ -285,6 +285,41 @@ async def test_the_palette_finds_an_action_by_a_part_of_its_name_and_does_it() -
         assert "shop-backend-1" in painted(app)[0]  # its details
 
 
+async def test_the_palette_says_the_whole_sentence_of_what_stands_under_the_cursor() -> None:
+    async with opened(sample.well()) as (app, pilot):
+        await pilot.press("colon", *"emergency")
+        await pilot.pause()
+        assert "after a question that says what it costs." in " ".join(text_of(app).split())
+        await pilot.press("question_mark")
+        await pilot.pause()
+        assert "emergency?" in text_of(app), "what is typed is looked for, and asks for no help"
+
+
+async def test_dialogs_that_are_picked_from_have_help_and_say_so() -> None:
+    async with opened(sample.well()) as (app, pilot):
+        await pilot.press("T")
+        await pilot.pause()
+        assert "? help" in painted(app)[-1]
+        await pilot.press("question_mark")
+        await pilot.pause()
+        lines = [" ".join(line.split()) for line in painted(app)]
+        assert lines[0].startswith("Keys") and "Here" in lines
+        assert any(line.startswith("j k look") for line in lines) and "Esc as before" in lines
+        await pilot.press("question_mark", "escape")
+        await pilot.pause()
+        assert painted(app)[0].lstrip().startswith("Theme"), "one Esc goes back to it"
+
+
+async def test_without_a_choice_of_a_stack_there_is_help_too() -> None:
+    app = ConsoleApp(None, choose=sample.PROJECTS)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(lambda: "Which stack?" in text_of(app))
+        await pilot.press("question_mark")
+        await until(lambda: "no single key destroys anything" in text_of(app))
+        await pilot.press("escape")
+        await until(lambda: "Which stack?" in text_of(app))
+
+
 async def test_the_palette_opens_with_a_colon_and_closes_with_esc() -> None:
     async with opened(sample.well()) as (app, pilot):
         await pilot.press("colon")

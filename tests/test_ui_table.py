@@ -14,7 +14,7 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from opsconsole.ui.themes import THEMES
-from opsconsole.ui.widgets.columns import Column, fit, gap_for
+from opsconsole.ui.widgets.columns import Column, fit, gap_for, laid_out
 from opsconsole.ui.widgets.ordering import matches, sorted_rows
 from opsconsole.ui.widgets.row_table import RowTable
 from opsconsole.ui.wording import Tone
@@ -305,12 +305,13 @@ def test_columns_fit_or_only_those_that_always_stay_are_left(
     shapes: list[tuple[int, int, bool, int]], width: int
 ) -> None:
     columns = [
-        Column(str(index), "T", least, lambda record: "", priority=priority, grow=grow)
+        Column(str(index), "T", least, lambda record: "", priority=priority, grow=grow, squeezes=priority == 3)
         for index, (least, priority, grow, _) in enumerate(shapes)
     ]
     natural = {str(index): longest for index, (_, _, grow, longest) in enumerate(shapes) if grow}
-    fitted = fit(columns, width, natural)
-    used = sum(each.width for each in fitted) + gap_for(width) * (len(fitted) - 1)
+    fitted, gap = laid_out(columns, width, natural)
+    assert gap == gap_for(width) or len(fitted) > len(fit(columns, width, natural)), "narrow for something"
+    used = sum(each.width for each in fitted) + gap * (len(fitted) - 1)
     always = sum(column.priority == 0 for column in columns)
     assert used <= width or len(fitted) == always
     kept = {each.column.priority for each in fitted}

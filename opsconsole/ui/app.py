@@ -389,7 +389,10 @@ class ConsoleApp(TypedAhead[Project | None], inherit_bindings=False):
     def action_help(self) -> None:
         from opsconsole.ui.screens.help import HelpScreen
 
-        self.push_screen(HelpScreen(getattr(self.screen, "place", "") or (self.pane.pane_id if self.pane else "")))
+        here = self.screen
+        if not isinstance(here, HelpScreen):
+            place = getattr(here, "place", "") or (self.pane.pane_id if self.pane else "")
+            self.push_screen(HelpScreen(place, here=getattr(here, "keys_line", "")))
 
     def action_commands(self) -> None:
         from opsconsole.ui.screens.commands import CommandsScreen

@@ -136,6 +136,9 @@ EVERYWHERE = (
     Action("leave", ("q", "ctrl+c"), "quit", "Leave the console; the stack goes on running.", footer=90),
 )
 
+HELP_ON_TOP = Action("app.help", ("question_mark", "f1"), "help", "Show every key.", footer=80, palette=False)
+"""On screens that lie over the panes and have keys of their own."""
+
 WHILE_TYPING = (
     Action("submit", ("enter",), "keep", "Keep what was typed.", footer=1, palette=False),
     Action("drop", ("escape",), "drop", "Go back to what was there before.", footer=2, palette=False),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from opsconsole.ui.app import ConsoleApp
 
 NO_SITE = "This is the demo: nothing is operated on. On a real stack this shows a plan first."
+NOTHING_OF_IT = "This is the demo: nothing is operated on."
 
 
 class Operating:
@@ -118,11 +119,11 @@ class Operating:
 
     # --- ways in -------------------------------------------------------------------------------------
 
-    def refused(self, *, changes: bool = False) -> bool:
+    def refused(self, *, changes: bool = False, plans: bool = True) -> bool:
         """Say so when there is nothing to operate on, or when what only `changes` something is asked of a console that
-        only looks."""
+        only looks. `plans`: on a real stack a plan would come."""
         if self.site is None:
-            self.app.report(NO_SITE, Tone.WARNING)
+            self.app.report(NO_SITE if plans else NOTHING_OF_IT, Tone.WARNING)
         elif changes and self.app.read_only:
             self.app.report("Refused: this console is read-only; nothing was done.", Tone.WARNING)
             return True

@@ -240,7 +240,7 @@ class BackupsPane(RowsAndDetail[Backup]):
 
     def action_schedule(self) -> None:
         operating = self.console_app.operating
-        if not operating.refused() and operating.site is not None:
+        if not operating.refused(plans=False) and operating.site is not None:
             from opsconsole.ui.screens.schedule import ScheduleScreen
 
             self.app.push_screen(ScheduleScreen(operating.site))
@@ -271,7 +271,7 @@ class BackupsPane(RowsAndDetail[Backup]):
 
     def action_pin(self) -> None:
         backup = self.table.current
-        if backup is None or self._refused():
+        if backup is None or self.console_app.operating.refused(changes=True, plans=False):
             return
         from opsconsole.ui.screens.asking import AskingScreen
         from opsconsole.ui.screens.confirm import ConfirmScreen

@@ -61,7 +61,7 @@ def columns(look: Look) -> Sequence[Column[ContainerRow]]:
                order=lambda row: row.usage and row.usage.memory_bytes),
         Column("uptime", "Up", 8, lambda row: uptime_cell(row, look.now), priority=4, align="right",
                order=lambda row: row.container and row.container.started_at, descending=True),
-        Column("restarts", "Restarts", 8, restarts_cell, priority=5, align="right", descending=True,
+        Column("restarts", "Restarts", 8, restarts_cell, priority=5, align="right", descending=True, squeezes=True,
                order=lambda row: row.container and row.container.restarts),
         Column("exit", "Exit", 4, exit_cell, priority=7, align="right"),
         Column("network", "Net in, out/s", 13, network, priority=8, align="right", descending=True,

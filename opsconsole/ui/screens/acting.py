@@ -16,7 +16,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from opsconsole.ui import doing
-from opsconsole.ui.keys import Action, bindings
+from opsconsole.ui.keys import HELP_ON_TOP, Action, bindings
 from opsconsole.ui.widgets.footer import Footer
 from opsconsole.ui.widgets.operation_line import OperationLine
 from opsconsole.ui.wording import Glyphs
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from opsconsole.ui.app import ConsoleApp
 
 ON_TOP = (
-    Action("app.help", ("question_mark", "f1"), "help", "Show every key.", footer=80, palette=False),
+    HELP_ON_TOP,
     Action("app.emergency_stop", ("X",), "Emergency stop", "Stop everything at once, after a question.", palette=False,
            changes=True),
     Action("app.leave", ("ctrl+c",), "quit", "Leave the console; what runs goes on.", palette=False),

@@ -25,7 +25,7 @@ class AgreeScreen(ConfirmScreen):
 
     actions = (*ACTIONS, Action("agree", ("y",), "yes", "Do it.", footer=1, palette=False))
     BINDINGS = cast(Any, bindings(actions, priority=True))
-    hint = "y yes  Tab other  Enter press  Esc cancel"
+    hint = "y yes  Tab other  Esc cancel"
 
     def action_agree(self) -> None:
         self.dismiss(True)

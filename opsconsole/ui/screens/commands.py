@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
 from textual.content import Content
+from textual.widget import Widget
 
 from opsconsole.ui.keys import Action, bindings
 from opsconsole.ui.panes import sections
 from opsconsole.ui.screens.picking import PickingScreen
 from opsconsole.ui.widgets.columns import Column
+from opsconsole.ui.widgets.lines import wrapped
 from opsconsole.ui.widgets.row_table import RowTable
+from opsconsole.ui.widgets.sheet import Sheet
 from opsconsole.ui.wording import Tone
 
 
@@ -45,6 +49,10 @@ class CommandsScreen(PickingScreen[Command, tuple[str, Action]]):
     # Taken before the filter sees them: one Esc closes the palette.
     BINDINGS = cast(Any, bindings(LEAVE, priority=True))
     keys_line = "type to find   Enter do it   Esc back"
+    help_key = ""  # what is typed is looked for
+    DEFAULT_CSS = """
+    CommandsScreen > .commands-said { height: auto; max-height: 3; padding: 0 1; background: $surface; }
+    """
 
     def heading(self) -> Content:
         return Content.assemble("Actions", ("   type a part of what you want", Tone.MUTED))
@@ -61,6 +69,16 @@ class CommandsScreen(PickingScreen[Command, tuple[str, Action]]):
             for action in place.actions
             if action.palette and not (action.changes and hidden) and action.run != "commands"
         ]
+
+    def below(self) -> Iterable[Widget]:
+        self.said = Sheet(classes="commands-said")
+        yield self.said
+
+    def on_row_table_moved(self, event: RowTable.Moved) -> None:
+        """The whole sentence of the line under the cursor: the table has not always room for it."""
+        event.stop()
+        current = self.table.current
+        self.said.paint(lambda width: wrapped(current.action.help, width) if current is not None else [])
 
     def opened(self) -> None:
         self.table.open_filter()

@@ -36,7 +36,7 @@ class ConfirmScreen(ModalScreen[bool]):
     actions: ClassVar[tuple[Action, ...]] = ACTIONS
     BINDINGS = cast(Any, bindings(ACTIONS, priority=True))  # Tab and Enter typed ahead stay Tab, then Enter
     AUTO_FOCUS = "#cancel"
-    hint: ClassVar[str] = "Tab other   Enter press   Esc cancel"
+    hint: ClassVar[str] = "Tab other  Enter press  Esc cancel"
     DEFAULT_CSS = """
     ConfirmScreen { align: center middle; background: $background 60%; }
     ConfirmScreen > .dialog { width: 76; max-width: 96%; }

@@ -8,6 +8,7 @@ from textual.content import Content
 
 from opsconsole.ui.panes import Section, sections
 from opsconsole.ui.screens.reading import ReadingScreen
+from opsconsole.ui.widgets.footer import key_parts
 from opsconsole.ui.wording import Tone
 
 KEY_CELLS = 16
@@ -33,9 +34,13 @@ def _entry(keys: str, said: str, width: int) -> list[Content]:
 
 
 class HelpScreen(ReadingScreen):
-    def __init__(self, pane_id: str) -> None:
+    keys_line = "Esc back   j k PgUp PgDn g G move"
+
+    def __init__(self, pane_id: str, here: str = "") -> None:
+        """`here`: the keys of a screen that is open over the pane, as its last line says them."""
         super().__init__()
         self._pane_id = pane_id
+        self._here = here
 
     def heading(self) -> Content:
         return Content.assemble("Keys", ("   no single key destroys anything", Tone.MUTED))
@@ -50,4 +55,9 @@ class HelpScreen(ReadingScreen):
             *_entry("acknowledged", "somebody sees to the alert, until it is over or gets worse", width),
             *_entry("silenced", "nobody is told of the alert until then; it goes on being shown", width),
         ]
-        return [*help_lines(sections(self._pane_id), width, read_only=self.console_app.read_only), *modes]
+        here = [Content.styled("Here", Tone.STRONG)] if self._here else []
+        for keys, what in key_parts(self._here):
+            here += _entry(keys, what, width)
+        if here:
+            here.append(Content(""))
+        return [*here, *help_lines(sections(self._pane_id), width, read_only=self.console_app.read_only), *modes]

@@ -112,7 +112,7 @@ class MaintenanceScreen(PickingScreen[Row, None]):
         self.table = self.make_table()
         yield self.table
         yield self._detail
-        yield Static(keys_line(self.keys_line), classes="keys", markup=False)
+        yield Static(keys_line(f"{self.keys_line}{self.help_key}"), classes="keys", markup=False)
 
     def records(self) -> list[Row]:
         return list(self._listing.rows)

@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
 
-from opsconsole.ui.keys import Action, bindings
+from opsconsole.ui.keys import HELP_ON_TOP, Action, bindings
 from opsconsole.ui.widgets.footer import keys_line
 from opsconsole.ui.widgets.operation_line import OperationLine
 from opsconsole.ui.widgets.row_table import RowTable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 T = TypeVar("T")
-LEAVE = (Action("back", ("escape", "q", "ctrl+c"), "back", "Go back.", palette=False),)
+LEAVE = (Action("back", ("escape", "q", "ctrl+c"), "back", "Go back.", palette=False), HELP_ON_TOP)
 
 
 class PickingScreen(ModalScreen[T], Generic[R, T]):
@@ -30,6 +30,7 @@ class PickingScreen(ModalScreen[T], Generic[R, T]):
     actions: ClassVar[tuple[Action, ...]] = LEAVE
     BINDINGS = cast(Any, bindings(LEAVE))
     keys_line: ClassVar[str] = "Enter take   / filter   Esc back"
+    help_key: ClassVar[str] = "   ? help"
     DEFAULT_CSS = """
     PickingScreen { background: $background; }
     """
@@ -60,7 +61,7 @@ class PickingScreen(ModalScreen[T], Generic[R, T]):
         self.table = self.make_table()
         yield self.table
         yield from self.below()
-        yield Static(keys_line(self.keys_line), classes="keys", markup=False)
+        yield Static(keys_line(f"{self.keys_line}{self.help_key}"), classes="keys", markup=False)
 
     def on_mount(self) -> None:
         self.set_class(self.console_app.glyphs.ascii, "-ascii")

@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from opsconsole.model import Snapshot
-from opsconsole.ui.keys import Action, bindings
+from opsconsole.ui.keys import HELP_ON_TOP, Action, bindings
 from opsconsole.ui.widgets.footer import keys_line
 from opsconsole.ui.widgets.operation_line import OperationLine
 from opsconsole.ui.widgets.scrolled import Scrolled
@@ -28,8 +28,8 @@ class ReadingScreen(ModalScreen[None]):
     """Subclasses say `heading()` and `lines(width)`; `receive` comes with each Snapshot while it is open."""
 
     actions: ClassVar[tuple[Action, ...]] = CLOSE
-    BINDINGS = cast(Any, bindings(CLOSE))
-    keys_line: ClassVar[str] = "Esc back   j k PgUp PgDn g G move"
+    BINDINGS = cast(Any, bindings((*CLOSE, HELP_ON_TOP)))
+    keys_line: ClassVar[str] = "Esc back   j k PgUp PgDn g G move   ? help"
     DEFAULT_CSS = """
     ReadingScreen { background: $background; }
     ReadingScreen Scrolled { height: 1fr; padding: 0 1; }

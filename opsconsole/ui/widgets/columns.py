@@ -32,6 +32,7 @@ class Column(Generic[R]):
     order: Callable[[R], Any] | None = None
     sortable: bool = True
     descending: bool = False  # the order that is wanted first: the largest CPU, not the smallest
+    squeezes: bool = False  # worth narrower gaps between all columns, where it has no room otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,24 @@ def gap_for(width: int) -> int:
     return GAP if width > NARROW else NARROW_GAP
 
 
-def fit(columns: Sequence[Column[R]], width: int, natural: Mapping[str, int]) -> list[Fitted[R]]:
+def laid_out(columns: Sequence[Column[R]], width: int, natural: Mapping[str, int]) -> tuple[list[Fitted[R]], int]:
+    """The columns as `fit` has them, and the gap between them: a narrow one where that makes room for one that is worth
+    it, as long names would take it otherwise."""
+    gap = gap_for(width)
+    wide, close = fit(columns, width, natural, gap), fit(columns, width, natural, NARROW_GAP)
+    shown = {each.column.key for each in wide}
+    gained = any(each.column.squeezes and each.column.key not in shown for each in close)
+    return (close, NARROW_GAP) if gained else (wide, gap)
+
+
+def fit(
+    columns: Sequence[Column[R]], width: int, natural: Mapping[str, int], gap: int | None = None
+) -> list[Fitted[R]]:
     """The columns that have room in `width` cells, in their own order, with their widths.
 
     `natural` is the width of each growing column's longest text.
     """
-    gap = gap_for(width)
+    gap = gap_for(width) if gap is None else gap
     wanted = {column.key: _start_width(column, natural) for column in columns}
     chosen: set[str] = set()
     used = -gap

@@ -74,14 +74,22 @@ def _cells(action: Action) -> int:
 
 def keys_line(said: str) -> Content:
     """`j k move   Esc back` with its keys as in the footer; what belongs together stands apart by three blanks."""
+    parts = [
+        Content.assemble((keys, "bold $footer-key-foreground"), (f"{' ' if keys else ''}{what}", Tone.MUTED))
+        for keys, what in key_parts(said)
+    ]
+    return Content("   ").join(parts)
+
+
+def key_parts(said: str) -> list[tuple[str, str]]:
+    """The keys of such a line, and what each does."""
     parts = []
-    for part in said.split("   "):
+    for part in filter(None, said.split("   ")):
         words = part.split(" ")
         # The last word is never a key, nor is a letter behind a word.
         keys = next((at for at, word in enumerate(words) if len(word) > 1 and word not in KEY_WORDS), len(words) - 1)
-        parts.append(Content.assemble((" ".join(words[:keys]), "bold $footer-key-foreground"),
-                                      (f"{' ' if keys else ''}{' '.join(words[keys:])}", Tone.MUTED)))  # fmt: skip
-    return Content("   ").join(parts)
+        parts.append((" ".join(words[:keys]), " ".join(words[keys:])))
+    return parts
 
 
 class Footer(Plain):

@@ -8,7 +8,6 @@ from rich.segment import Segment
 from textual import events
 from textual.strip import Strip
 
-from opsconsole.ui.widgets.columns import gap_for
 from opsconsole.ui.widgets.painting import Plain
 from opsconsole.ui.widgets.row_lines import GUTTER, RowLines, clipped, glyphs_of
 
@@ -27,7 +26,7 @@ class RowHead(Plain):
     def render_line(self, y: int) -> Strip:
         width, style = self.size.width, self.rich_style
         glyphs = glyphs_of(self)
-        gap = " " * gap_for(self._lines.size.width)
+        gap = " " * self._lines.gap
         titles = []
         for fitted in self._lines.fitted:
             title, right = fitted.column.title, fitted.column.align == "right"
@@ -39,7 +38,7 @@ class RowHead(Plain):
 
     def on_click(self, event: events.Click) -> None:
         x = event.x - GUTTER
-        gap = gap_for(self._lines.size.width)
+        gap = self._lines.gap
         for fitted in self._lines.fitted:
             if 0 <= x < fitted.width + gap:
                 if fitted.column.sortable:

@@ -20,7 +20,7 @@ from textual.widget import Widget
 from opsconsole.text import printable
 from opsconsole.ui.keys import IN_LISTS, bindings
 from opsconsole.ui.themes import cursor_keeps_tones
-from opsconsole.ui.widgets.columns import Column, Fitted, fit, gap_for
+from opsconsole.ui.widgets.columns import GAP, Column, Fitted, laid_out
 from opsconsole.ui.widgets.ordering import matches, sorted_rows
 from opsconsole.ui.widgets.painting import Plain, Row
 from opsconsole.ui.wording import UNICODE, Glyphs, Tone
@@ -110,6 +110,7 @@ class RowLines(ScrollView, Plain, Generic[R], can_focus=True, inherit_bindings=F
         self.columns = tuple(columns)
         self.rows: list[R] = []
         self.fitted: list[Fitted[R]] = []
+        self.gap = GAP  # between them
         self.filter_text = ""
         self.sort_key = sort
         self.reverse = reverse
@@ -225,9 +226,9 @@ class RowLines(ScrollView, Plain, Generic[R], can_focus=True, inherit_bindings=F
         self._fit()
 
     def _fit(self) -> None:
-        fitted = fit(self.columns, max(0, self.size.width - GUTTER - SCROLLBAR), self._natural)
-        if fitted != self.fitted:
-            self.fitted = fitted
+        fitted, gap = laid_out(self.columns, max(0, self.size.width - GUTTER - SCROLLBAR), self._natural)
+        if (fitted, gap) != (self.fitted, self.gap):
+            self.fitted, self.gap = fitted, gap
             self._cells.clear()
             self._strips.clear()  # a line that did not change is painted anew all the same: its columns moved
             self._repaint()
@@ -313,7 +314,7 @@ class RowLines(ScrollView, Plain, Generic[R], can_focus=True, inherit_bindings=F
             if self.app.no_color:
                 style += _REVERSED if self.has_focus else _UNDERLINED
             keeps_tones = cursor_keeps_tones(self.app.current_theme, self.app.no_color)
-        gap = " " * gap_for(width)
+        gap = " " * self.gap
         segments = [Segment(f"{glyphs.mark if marked else ' '} ", style)]
         used = GUTTER
         for position, (fitted, cell) in enumerate(zip(self.fitted, cells, strict=True)):
