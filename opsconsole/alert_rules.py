@@ -18,6 +18,7 @@ from opsconsole.model import (
     Snapshot,
     SourceState,
     Stack,
+    good_run,
     volume_words,
 )
 
@@ -132,14 +133,15 @@ def probes(limits: Thresholds, snapshot: Snapshot, now: datetime, restarts: Rest
     """Health addresses that fail, fail too often or answer too slowly."""
     for probe in snapshot.probes:
         yield from _down(limits, probe)
-        yield from _errors("error-rate", limits, probe.endpoint.name, probe.requests, probe.errors)
+        yield from _errors("error-rate", limits, probe.endpoint.name, probe.requests, probe.errors, _newest(probe))
         average = probe.average_seconds
         if average is not None and average > limits.response_seconds:
             yield Finding(
                 rule="response-time",
                 subject=probe.endpoint.name,
                 message=f"{probe.endpoint.name} answers in {average:.1f} s on average "
-                f"(limit {limits.response_seconds:g} s)",
+                f"(limit {limits.response_seconds:g} s)"
+                f"{_newest(probe, limits.response_seconds)}",
                 action="look at CPU, its database and its log",
                 value=average,
                 limit=limits.response_seconds,
@@ -172,7 +174,16 @@ def _down(limits: Thresholds, probe: Probe) -> Iterable[Finding]:
     )
 
 
-def _errors(name: str, limits: Thresholds, subject: str, requests: int, errors: int) -> Iterable[Finding]:
+def _newest(probe: Probe, within: float | None = None) -> str:
+    """Shares and averages stay high for five minutes after a mend: whether it is mended, the newest answers tell."""
+    run = good_run(probe, within)
+    what = "good" if within is None else "quick"
+    return f"; the newest {run} answers are {what}" if run > 1 else f"; the newest answer is {what}" if run else ""
+
+
+def _errors(
+    name: str, limits: Thresholds, subject: str, requests: int, errors: int, newest: str = ""
+) -> Iterable[Finding]:
     what = "probes" if name == "error-rate" else "requests in its access log"
     rate = 100.0 * errors / requests if requests else 0.0
     if rate > limits.error_rate_percent:
@@ -181,7 +192,7 @@ def _errors(name: str, limits: Thresholds, subject: str, requests: int, errors: 
             subject=subject,
             severity=Severity.CRITICAL if rate > 50 else Severity.WARNING,
             message=f"{subject}: {rate:.0f} % errors, {errors} of {requests} {what} in 5 minutes "
-            f"(limit {limits.error_rate_percent:g} %)",
+            f"(limit {limits.error_rate_percent:g} %){newest}",
             action="read its log, filtered by level error",
             value=rate,
             limit=limits.error_rate_percent,

@@ -131,8 +131,9 @@ def _next(entry: Entry | None, finding: Finding | None, sampled_at: datetime, no
         return entry
     clear_since = min(entry.clear_since or sampled_at, sampled_at)  # a clock that was set back begins it anew
     if (sampled_at - clear_since).total_seconds() < entry.clear_seconds:
-        return msgspec.structs.replace(entry, clear_since=clear_since, seen_at=None)
-    over = msgspec.structs.replace(entry.alert, state=AlertState.RESOLVED, since=now)
+        lasting = msgspec.structs.replace(entry.alert, unseen_since=clear_since)
+        return msgspec.structs.replace(entry, alert=lasting, clear_since=clear_since, seen_at=None)
+    over = msgspec.structs.replace(entry.alert, state=AlertState.RESOLVED, since=now, unseen_since=None)
     return msgspec.structs.replace(entry, alert=over)
 
 

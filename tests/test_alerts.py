@@ -40,6 +40,7 @@ from opsconsole.model import (
     Usage,
     Volume,
     VolumeKind,
+    has_recovered,
 )
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -396,6 +397,34 @@ def test_the_worst_come_first() -> None:
     assert ranks == sorted(ranks)
     for alert in watch.alerts:
         assert alert.message and alert.action and "\n" not in alert.message
+
+
+def answering(**answers: Any) -> dict[str, Any]:
+    return {"probes": (Probe(endpoint=Endpoint(name="backend", url="u"), **answers),)}
+
+
+def test_what_looks_back_five_minutes_says_how_many_of_the_newest_answers_are_good() -> None:
+    """Errors and averages stay red for so long after a mend: whoever mended it must see that it is."""
+    failing = once(**answering(ok=False, requests=30, errors=9, newest=(None, 0.1)))["error-rate"].message
+    assert failing == "backend: 30 % errors, 9 of 30 probes in 5 minutes (limit 5 %)"
+    for newest, said in (((0.1, None), "answer is good"), ((0.1, 9.0, None), "2 answers are good")):
+        message = once(**answering(ok=True, requests=30, errors=9, newest=newest))["error-rate"].message
+        assert message == f"{failing}; the newest {said}"
+    slow = {"ok": True, "requests": 30, "average_seconds": 4.2}
+    for newest, end in (((2.1, 0.1), "(limit 2 s)"), ((2.0, 0.1, 9.0), "(limit 2 s); the newest 2 answers are quick")):
+        assert once(**answering(**slow, newest=newest))["response-time"].message.endswith(end)
+
+
+@pytest.mark.parametrize(("newest", "recovered"), [
+    ("", False), ("+", True), ("-", False), ("-++++", False),
+    ("+-", False), ("++++++++++++-", False),  # it may be one in so many
+    ("++" + "-" * 12, False), ("+++" + "-" * 12, True), ("+++++-+++++", False),
+])  # fmt: skip
+def test_a_run_of_good_answers_long_enough_is_a_recovery(newest: str, recovered: bool) -> None:
+    one = Probe(endpoint=Endpoint(name="x", url="u"), newest=tuple(0.1 if each == "+" else None for each in newest))
+    assert has_recovered(one) == recovered
+    slow = msgspec.structs.replace(one, newest=tuple(0.1 if each == "+" else 2.5 for each in newest))
+    assert has_recovered(slow, 2.0) == recovered and has_recovered(slow) == bool(newest)
 
 
 # --- host ----------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ from opsconsole.model import (
 from opsconsole.operations import releases
 from opsconsole.operations.census import Census, DatabaseSeen, PlaceSeen
 from opsconsole.operations.journal import Result
+from opsconsole.operations.plan import DataEffect, Effect, Kind
 from opsconsole.operations.releases import KeptFile, KeptService, Release, State
 from opsconsole.operations.site import Site
 from tests import ui_sample as sample
@@ -183,6 +184,17 @@ def test_counts_of_the_guard_and_of_backups_are_compared_with_now(tmp_path: Path
     assert not gather(seen, Known(), at).symptoms  # the incident screen tells it as missing data, once
     with pytest.raises(SourceError):
         Counts(tmp_path, nothing).look(msgspec.structs.replace(snapshot, databases=()))
+
+
+def test_what_a_plan_emptied_is_no_loss_of_that_server(tmp_path: Path) -> None:
+    made = OperationSamples(tmp_path, NOW)
+    effect = DataEffect(name="cache", what="Redis", effect=Effect.REPLACED, database="redis")
+    flush = msgspec.structs.replace(RESTART, kind=Kind.FLUSH, data=(effect,))
+    end = {"event": "end", "seconds": 1.0}
+    made.add(flush, timedelta(minutes=9), [(1.0, {**end, "result": Result.DONE})])
+    made.add(flush, timedelta(minutes=5), [(1.0, {**end, "result": Result.FAILED})])
+    assert [one.emptied for one in look(tmp_path).changes] == [(), ("cache: ",)]
+    made.close()
 
 
 def test_what_is_lost_after_a_restore_is_seen_by_the_count_that_ended_it(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from opsconsole.incident.data_signs import Baseline, Sign
 from opsconsole.incident.evidence import LOOKED_BACK, Change, ChangedFile, Evidence, Kept, Known, What, gather, headline
 from opsconsole.incident.matrix import recommend, ways
 from opsconsole.incident.priority import ESCALATES_AFTER, Priority, escalates_at, fitting
-from opsconsole.incident.recommendation import ANSWERS, Issue
+from opsconsole.incident.recommendation import ANSWERS, NO_RESTART, Issue
 from opsconsole.incident.snippets import snippets
 from opsconsole.incident.symptoms import DRAGGING, FAILING, Ill
 from opsconsole.incident_room.ways import request_of
@@ -26,19 +26,26 @@ from opsconsole.model import (
     BackupState,
     Collection,
     DatabaseTarget,
+    Endpoint,
     MongoDatabase,
     MongoStatus,
+    Probe,
+    Process,
     RedisKeyspace,
+    RedisStatus,
     Severity,
     Snapshot,
+    Usage,
 )
+from opsconsole.operations.orders import RestoreOrder
 from opsconsole.operations.requests import PLANS
 from tests import ui_sample as sample
 from tests.ui_sample import NOW, ago, container, host, stack
 
 OLD = Kept(name="r4", at=ago(days=9), images={"backend": "sha256:old"}, hashes={"backend": ("h1",)})
 CHANGED = ChangedFile(path=".env", release="r4", at=ago(minutes=11))
-NO_WAY = ("no good backup", "no release is kept", "no release before", "every kept release", "until the engine answers")
+NO_WAY = ("no good backup", "no release is kept", "no release before", "every kept release", "until the engine answers",
+          "images are gone")  # fmt: skip
 RULES = ("crash-loop", "container-down", "container-unhealthy", "endpoint-down", "database-down", "disk", "cpu",
          "response-time", "engine-unreachable", "redis-memory", "database-refused", "error-rate")  # fmt: skip
 
@@ -189,8 +196,16 @@ def test_keys_that_are_gone_are_a_loss_where_redis_does_not_drop_them(keys: int,
     snap = snapshot(databases=(status,), backups=(backup("x", ago(hours=3)),))
     found = recommend(gather(snap, Known(baselines=(held,)), NOW))
     assert [one.issue for one in found] == ([Issue.DATA] if lost else [])
-    # Not one collection: the whole backup.
-    assert not lost or [way.command for way in found[0].ways] == ["opsconsole rollback last-backup"]
+    assert not lost or [way.command for way in found[0].ways] == ["opsconsole restore latest --part redis"]
+    assert not lost or request_of(found[0].ways[0]).restore == RestoreOrder(backup="latest", parts=("redis",))
+    assert not lost or "the newest good backup that holds it is x" in found[0].evidence[1]
+    emptied = Change(at=ago(hours=1), what=What.OTHER, text="flush", operation="op", emptied=("redis: ",))
+    assert answers(snap, Known(baselines=(held,), changes=(emptied,))) == [], "somebody agreed to it"
+    before = msgspec.structs.replace(emptied, at=ago(hours=4))
+    assert bool(answers(snap, Known(baselines=(held,), changes=(before,)))) == lost
+    counted = msgspec.structs.replace(held, backup="", origin="the guard's count")
+    for one in recommend(gather(snap, Known(baselines=(counted,)), NOW)):
+        assert "no good backup is known to hold it" in one.against[0] and "that holds it" not in one.evidence[1]
 
 
 def test_a_restore_of_one_collection_says_nothing_of_the_others() -> None:
@@ -255,12 +270,91 @@ def test_a_rule_of_the_settings_is_red_too_and_one_about_backups_is_not() -> Non
     assert found.issue is Issue.FAILURE and found.ways[0].services == ("backend",)
 
 
-def test_a_busy_host_says_when_it_is_not_the_stack() -> None:
-    snap = snapshot(alert("cpu", "host", ago(minutes=9)), host=host(cpu_percent=97.0))
-    (found,) = recommend(gather(snap, Known(), NOW))
+def busy(own: float, *processes: Process) -> Snapshot:
+    """CPU at 97 % on 4 processors; each container uses so many percent of one."""
+    used = tuple(container(name, usage=Usage(sampled_at=NOW, cpu_percent=own)) for name in ("backend", "frontend"))
+    fully = host(cpu_percent=97.0, cpus=4, processes=processes)
+    return snapshot(alert("cpu", "host", ago(minutes=9)), host=fully, containers=used)
+
+
+def test_a_host_that_something_else_keeps_busy_is_not_mended_by_a_restart() -> None:
+    hog = Process(pid=4711, name="ffmpeg", cpu_percent=371.0)
+    (found,) = recommend(gather(busy(3.0, hog), Known(), NOW))
     assert found.issue is Issue.PERFORMANCE
-    assert any("something else does" in line for line in found.against)
-    assert found.ways[-1].what == "restart-all"
+    assert any("use 2 % of the 97 %: something else does" in line for line in found.against)
+    (way,) = found.ways
+    assert found.answer == NO_RESTART
+    assert way.label == "See to ffmpeg (4711), which is not of this stack, by hand" and "kill 4711" in way.command
+    assert not any("a restart hides" in line for line in found.against)
+
+
+def test_a_process_that_may_be_one_of_the_stack_is_not_called_another() -> None:
+    (found,) = recommend(gather(busy(70.0, Process(pid=7, name="node", cpu_percent=70.0)), Known(), NOW))
+    assert [way.command for way in found.ways] == ["top -o %CPU"]
+
+
+def test_nothing_is_done_about_what_is_not_seen_any_more_though_its_alert_lasts() -> None:
+    since = ago(minutes=9)
+    snap = snapshot(alert("crash-loop", "backend", since, unseen_since=ago(seconds=16)))
+    assert not gather(snap, Known(), NOW).quiet and recommend(gather(snap, Known(), NOW)) == ()
+    swings = snapshot(alert("crash-loop", "backend", since, unseen_since=ago(seconds=14)))
+    assert [way.what for way in recommend(gather(swings, Known(), NOW))[0].ways] == ["restart", "restart-all"]
+    other = snapshot(*snap.alerts, alert("container-unhealthy", "frontend", since))
+    assert recommend(gather(other, Known(), NOW))[0].ways[0].services == ("frontend",)
+
+
+@pytest.mark.parametrize("rule", ["error-rate", "response-time"])
+def test_what_looks_back_is_left_alone_once_its_newest_answers_are_good(rule: str) -> None:
+    def offered(*newest: float | None) -> bool:
+        probe = Probe(endpoint=Endpoint(name="api", url="u", service="backend"), ok=True, newest=newest)
+        red = alert(rule, "api", ago(minutes=4), limit=2.0)
+        return bool(recommend(gather(snapshot(red, probes=(probe,)), Known(), NOW)))
+
+    bad = None if rule == "error-rate" else 9.0
+    assert offered(bad) and offered(0.1, bad, bad) and not offered(*[0.1] * 9, *[bad] * 20)
+
+
+def test_a_restart_of_something_else_says_nothing() -> None:
+    snap = snapshot(alert("crash-loop", "backend", ago(minutes=9)), alert("response-time", "frontend", ago(minutes=2)))
+    known = Known(changes=(rolled_back(5, services=("frontend",)),))
+    assert not [line for one in recommend(gather(snap, known, NOW)) for line in one.against if "still so" in line]
+
+
+def test_a_mend_of_a_moment_ago_is_not_said_to_have_failed() -> None:
+    snap = snapshot(alert("crash-loop", "backend", ago(minutes=9)))
+    for minutes, failed in ((1.5, False), (3, True)):  # it took one of them
+        (found,) = recommend(gather(snap, Known(changes=(rolled_back(minutes),)), NOW))
+        assert any("and it is still so" in line for line in found.against) == failed
+
+
+def test_a_memory_that_something_else_fills_is_not_mended_by_a_restart() -> None:
+    used = Usage(sampled_at=NOW, memory_bytes=100 << 20)
+    full = host(memory_percent=93.0, memory_used=14 << 30)
+    snap = snapshot(alert("memory", "host", ago(minutes=9)), host=full, containers=(container("backend", usage=used),))
+    (found,) = recommend(gather(snap, Known(), NOW))
+    assert [way.command for way in found.ways] == ["top -o %MEM"]
+    assert any("hold 100.0 MiB of the 14.0 GiB in use: something else does" in line for line in found.against)
+
+
+def test_a_host_that_the_stack_keeps_busy_is_restarted() -> None:
+    (found,) = recommend(gather(busy(190.0), Known(), NOW))
+    assert [way.what for way in found.ways] == ["restart", "restart-all"]
+
+
+def test_who_keeps_a_host_busy_is_not_known_before_every_container_was_measured() -> None:
+    snap = busy(0.0, Process(pid=4711, name="ffmpeg", cpu_percent=371.0))
+    unmeasured = (*snap.containers, container("worker", usage=None))
+    (found,) = recommend(gather(msgspec.structs.replace(snap, containers=unmeasured), Known(), NOW))
+    assert [way.what for way in found.ways] == ["restart-all"]
+
+
+@pytest.mark.parametrize(("keeps", "offered"), [(True, [""]), (False, ["", "restart", "restart-all"])])
+def test_a_redis_that_loads_its_data_again_is_not_restarted_for_room(keeps: bool, offered: list[str]) -> None:
+    target = DatabaseTarget(kind="redis", name="redis", service="redis")
+    full = RedisStatus(target=target, reachable=True, aof_enabled=keeps)
+    (found,) = recommend(gather(snapshot(alert("redis-memory", "redis", NOW), databases=(full,)), Known(), NOW))
+    assert [way.what for way in found.ways] == offered
+    assert any("loads the same data again" in line for line in found.against) == keeps
 
 
 def test_both_are_said_when_code_and_configuration_came_together() -> None:
@@ -373,6 +467,21 @@ def test_without_a_release_before_the_restart_comes_first_and_the_reason_is_said
     assert "no release before the one that runs is kept" in second.against[0]
 
 
+def test_a_release_whose_images_are_gone_is_not_gone_back_to() -> None:
+    since = ago(minutes=12)
+    pruned = msgspec.structs.replace(OLD, gone=("backend",), commit="4f2c91e77")
+    known = Known(changes=(deploy(14),), release=OLD, before=pruned)
+    first, second = recommend(gather(snapshot(alert("crash-loop", "backend", since)), known, NOW))
+    assert (first.issue, first.ways[0].what) == (Issue.FAILURE, "restart")
+    assert (second.issue, second.ways) == (Issue.CODE, ())
+    assert "its images are gone from the engine (backend): check out its commit 4f2c91e" in second.against[0]
+    older = msgspec.structs.replace(OLD, name="r3", skipped=("r4",))
+    known = msgspec.structs.replace(known, before=older)
+    (found,) = recommend(gather(snapshot(alert("crash-loop", "backend", since)), known, NOW))
+    assert found.issue is Issue.CODE and "the images of r4 are gone" in found.against[0]
+    assert request_of(found.ways[0]).to == "r3" and found.ways[0].command.endswith("--to r3")
+
+
 @pytest.mark.parametrize(("release", "why"), [(None, "no release is kept"), (OLD, "as every kept release has them")])
 def test_a_configuration_that_nobody_kept_is_not_rolled_back(release: Kept | None, why: str) -> None:
     moved = Change(at=ago(minutes=14), what=What.CONFIG, text="git: checkout", code=False)
@@ -458,7 +567,7 @@ def test_every_recommendation_stands_on_evidence_and_leads_to_a_plan(snap: Snaps
     assert len({one.issue for one in found}) == len(found)
     assert [one.weight for one in found] == sorted((one.weight for one in found), reverse=True)
     for one in found:
-        assert one.evidence and one.against and one.answer == ANSWERS[one.issue]
+        assert one.evidence and one.against and one.answer in (ANSWERS[one.issue], NO_RESTART)
         assert one.ways or any(why in line for why in NO_WAY for line in one.against), one
         for way in one.ways:
             assert way.command and (not way.what or request_of(way).what in PLANS)

@@ -7,12 +7,16 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from opsconsole.cli import main
 from opsconsole.config import Config
+from opsconsole.incident_room import kept_releases
+from opsconsole.model import Alert, AlertState, Reading, Severity, Snapshot, SourceState
 from opsconsole.monitor import Monitor
 from opsconsole.operations import chain, facts, journal, places, releases
 from opsconsole.operations.journal import Result
@@ -149,6 +153,16 @@ def test_images_that_are_gone_are_told_beforehand(stack: DeployStack, capsys: py
     said = capsys.readouterr().err
     assert "r1 cannot run: its images are gone from the engine (web)" in said and "system prune" in said
     assert stack.ids() == ids
+    # Nor is it recommended: it would be a plan that refuses.
+    containers = facts.observe(stack.directory, stack.config())[0]
+    red = Alert(rule="crash-loop", subject="web", severity=Severity.CRITICAL, state=AlertState.FIRING,
+                since=datetime.now(UTC), message="web crashes again and again")  # fmt: skip
+    seen = Snapshot(sampled_at=datetime.now(UTC), containers=containers, alerts=(red,),
+                    readings={"engine": Reading(source="engine", state=SourceState.OK)})  # fmt: skip
+    before = kept_releases.ways_back(stack.directory, seen).before
+    assert before is not None and (before.name, before.gone) == ("r1", ("web",))
+    quiet = kept_releases.ways_back(stack.directory, msgspec.structs.replace(seen, alerts=())).before
+    assert quiet is not None and not quiet.gone  # while nothing is red the engine is not asked
 
 
 def test_restart_all_is_the_ordinary_restart(stack: DeployStack, capsys: pytest.CaptureFixture[str]) -> None:

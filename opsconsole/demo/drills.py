@@ -176,7 +176,7 @@ class FullDisk(Drill):
     said = "Uploads fail, and the log is full of errors."
     issue = Issue.INFRASTRUCTURE
     mended_by = frozenset({"prune"})
-    by_hand = "docker image prune"
+    by_hand = "du -xh"
 
     def first_alert(self) -> tuple[str, str]:
         return "/srv", "disk /srv at 100 % (limit 90 %), 0 B free"

@@ -87,8 +87,9 @@ def _changed_something(change: Change) -> bool:
 
 def can_be_undone(evidence: Evidence, one: Symptom) -> bool:
     """Whether a rollback is there that takes back what may be the reason."""
+    before = evidence.known.before
     return any(
-        (evidence.known.before is not None and change.what is What.DEPLOY and change.code is not False)
+        (before is not None and not before.gone and change.what is What.DEPLOY and change.code is not False)
         or (evidence.known.files_from and (change.what is What.CONFIG or change.config))
         for change in reasons(evidence, one)
     )

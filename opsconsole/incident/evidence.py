@@ -61,6 +61,7 @@ class Change(Record, frozen=True):
     back: bool = False  # such a rollback: what was changed before it is not in force any more
     first: bool = False  # a deploy with nothing before it: nothing ran, and no release was kept
     restored: tuple[str, ...] = ()  # by a restore: these collections and databases; () is everything
+    emptied: tuple[str, ...] = ()  # by a plan that said so: the beginnings of the signs that it makes
 
     @property
     def end(self) -> datetime:
@@ -75,6 +76,8 @@ class Kept(Record, frozen=True):
     images: dict[str, str] = {}  # image id by service
     hashes: dict[str, tuple[str, ...]] = {}  # of the configuration, by service
     commit: str = ""
+    gone: tuple[str, ...] = ()  # services whose image the engine does not have any more: it cannot run
+    skipped: tuple[str, ...] = ()  # newer releases that could be gone back to, were their images there
 
 
 class ChangedFile(Record, frozen=True):
@@ -140,6 +143,11 @@ class Evidence(Record, frozen=True):
         holding = next((one for one in reversed(good) if one.id in wanted), None)  # the oldest holds all of it
         return holding or next(iter(good), None)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether that backup is known to hold it."""
+        return self.backup is not None and any(one.backup == self.backup.id for one in self.data)
+
 
 def headline(text: str) -> str:
     """What an incident is called after an alert: without the limit, and without what follows where it is long."""
@@ -162,8 +170,13 @@ def gather(snapshot: Snapshot, known: Known, now: datetime, back: timedelta = LO
 
 
 def _restored(known: Known) -> tuple[Restored, ...]:
-    return tuple(
-        Restored(at=one.end, names=one.restored) for one in known.changes if one.what is What.RESTORE and not one.bad
+    return (
+        *(
+            Restored(at=one.end, names=one.restored)
+            for one in known.changes
+            if one.what is What.RESTORE and not one.bad
+        ),
+        *(Restored(at=one.end, names=one.emptied) for one in known.changes if one.emptied),
     )
 
 

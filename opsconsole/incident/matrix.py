@@ -20,7 +20,7 @@ from opsconsole.incident.evidence import Evidence
 from opsconsole.incident.recommendation import Issue, Recommendation, Way
 from opsconsole.incident.recoveries import failure, infrastructure, performance
 from opsconsole.incident.rollbacks import code, configuration, data
-from opsconsole.incident.symptoms import Ill
+from opsconsole.incident.symptoms import Ill, is_unseen
 
 RULES: tuple[Callable[[Evidence], Recommendation | None], ...] = (
     data, infrastructure, configuration, code, performance, failure,
@@ -28,7 +28,10 @@ RULES: tuple[Callable[[Evidence], Recommendation | None], ...] = (
 
 
 def recommend(evidence: Evidence) -> tuple[Recommendation, ...]:
-    """What the matrix answers, what there is most evidence for first. Nothing for a system that is well."""
+    """What the matrix answers, what there is most evidence for first. Nothing for a system that is well, and nothing
+    about what no look finds any more though its alert still lasts."""
+    there = tuple(one for one in evidence.symptoms if not is_unseen(one, evidence.now))
+    evidence = msgspec.structs.replace(evidence, symptoms=there)
     if evidence.quiet:
         return ()
     found = [one for rule in RULES if (one := rule(evidence)) is not None]

@@ -32,6 +32,9 @@ ANSWERS = {
     Issue.FAILURE: "soft restart of what fails",
 }
 
+NO_RESTART = "by hand: a restart cannot help"
+"""To a performance degradation that comes from beside the stack, or comes back with the data."""
+
 
 class Way(Record, frozen=True):
     """One thing that can be done. `what` is the request whose plan is shown, "" for what is done by hand."""
@@ -41,7 +44,9 @@ class Way(Record, frozen=True):
     what: str = ""
     services: tuple[str, ...] = ()
     collections: tuple[str, ...] = ()  # of a restore: these only
+    parts: tuple[str, ...] = ()  # of a restore: these only
     backup: str = ""  # of a restore: this one; "" for the newest good one
+    to: str = ""  # of a rollback: this release; "" for the one before
 
 
 class Recommendation(Record, frozen=True):

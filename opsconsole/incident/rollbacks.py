@@ -23,7 +23,11 @@ def data(evidence: Evidence) -> Recommendation | None:
     else:
         age = aged(backup.taken_at, evidence.now)
         level = ", not verified" if backup.checked_level is None else f", verified to level {backup.checked_level}"
-        said.append(f"the newest good backup that holds it is {backup.id}, {age} old{level}")
+        if evidence.is_held:
+            said.append(f"the newest good backup that holds it is {backup.id}, {age} old{level}")
+        else:
+            said.append(f"the newest good backup is {backup.id}, {age} old{level}")
+            against.insert(0, "no good backup is known to hold it: look into one, and into the safety backups, first")
         newer = [one for one in good_backups(evidence.snapshot) if one.taken_at > backup.taken_at]
         if newer:
             said.append(f"{len(newer)} newer backups were taken after the loss, or hold less")
@@ -39,6 +43,9 @@ def _guard(operation: str) -> str:
 def _restores(evidence: Evidence, named: str) -> list[Way]:
     """`named` is the backup, "" for the newest good one."""
     backup = named or "latest"
+    if {one.database for one in evidence.data} == {"redis"}:
+        return [Way(label="Restore only Redis; the rest stays as it is", what="restore", parts=("redis",), backup=named,
+                    command=f"opsconsole restore {backup} --part redis")]  # fmt: skip
     collections = tuple(dict.fromkeys(one.collection for one in evidence.data if one.collection))
     ways = []
     if collections and len(collections) == len(evidence.data) and len(collections) <= MOST:
@@ -67,6 +74,7 @@ def _restores(evidence: Evidence, named: str) -> list[Way]:
 
 _NO_WAY = 60  # weighs less: what cannot be done stands behind what can, with the reason why
 NO_RELEASE_BEFORE = "no release before the one that runs is kept, so there is nothing to roll back to"
+IMAGES_GONE = "cannot be gone back to, its images are gone from the engine"
 
 
 def code(evidence: Evidence) -> Recommendation | None:
@@ -81,8 +89,13 @@ def code(evidence: Evidence) -> Recommendation | None:
     target = evidence.known.before
     if target is None:
         against.insert(0, f"{NO_RELEASE_BEFORE}: mend the code and deploy again")
+    elif target.gone:
+        against.insert(0, f"{target.name} {IMAGES_GONE} ({some(target.gone)}): check out its commit"
+                       f"{f' {target.commit[:7]}' if target.commit else ''} and deploy, or mend the code")  # fmt: skip
     else:
         said.append(f"{target.name}, from {aged(target.at, evidence.now)} ago, is kept to go back to")
+        if target.skipped:
+            against.insert(0, f"it is not the release before: the images of {some(target.skipped)} are gone")
     if any(change.code is None for change in guilty):
         against.append("whether the images changed is not known: it may have been the configuration alone")
     if any(change.config for change in guilty):
@@ -90,9 +103,12 @@ def code(evidence: Evidence) -> Recommendation | None:
     against.append("data stays as it is now: what newer code wrote, older code must read")
     way = Way(label="Roll the code back to the release before", command="opsconsole rollback previous-image",
               what="previous-image")  # fmt: skip
+    if target is not None and target.skipped:
+        way = Way(label=f"Roll the code back to {target.name}", command=f"{way.command} --to {target.name}",
+                  what=way.what, to=target.name)  # fmt: skip
     weight = 60 + 5 * min(len(hit), 3) - (20 if any(one.code is None for one in guilty) else 0)
     weight -= _untouched(hit)
-    if target is None:
+    if target is None or target.gone:
         return made(Issue.CODE, said, against, (), weight - _NO_WAY)
     return made(Issue.CODE, said, against, (way,), weight)
 

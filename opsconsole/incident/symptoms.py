@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
 
 from opsconsole import alerts
-from opsconsole.model import Alert, AlertState, Container, Record, Severity, Snapshot
+from opsconsole.model import Alert, AlertState, Container, Record, Severity, Snapshot, has_recovered
 
 
 class Ill(StrEnum):
@@ -37,6 +37,9 @@ DRAGGING = frozenset({Ill.SLOW, Ill.LOAD})
 """It works, and not well enough."""
 
 
+UNSEEN = timedelta(seconds=15)
+
+
 class Symptom(Record, frozen=True):
     """One thing that is ill. `service` is "" for the host and the engine."""
 
@@ -49,6 +52,8 @@ class Symptom(Record, frozen=True):
     advice: str = ""
     rule: str = ""  # of the alert
     subjects: tuple[str, ...] = ()  # of the alerts, where several containers of a service are ill alike
+    unseen_since: datetime | None = None  # since then no look has found it: its alert is about to be over
+    recovered: bool = False  # of errors and slow answers, which look back: the newest are good
 
 
 _OF_RULE = {
@@ -81,6 +86,11 @@ _OF_RULE = {
 _CONSOLES = frozenset(name for rule in alerts.RULES for name in rule.names)
 
 
+def is_unseen(one: Symptom, now: datetime) -> bool:
+    """Whether it was away for long enough that nothing is to be done about it. What swings around its limit is not."""
+    return one.recovered or (one.unseen_since is not None and now - one.unseen_since >= UNSEEN)
+
+
 def symptoms(snapshot: Snapshot) -> tuple[Symptom, ...]:
     """Worst first, longest-lasting first among equals."""
     firing = [alert for alert in snapshot.alerts if alert.state is AlertState.FIRING and _makes_one(alert.rule)]
@@ -98,8 +108,12 @@ def _folded(group: list[Symptom]) -> Symptom:
         return first
     text = f"{len(group)} containers of {first.service}: {first.text.replace(first.subject, 'each', 1)}"
     since = min(one.since for one in group)
+    unseen = [one.unseen_since for one in group if one.unseen_since is not None]
+    left = max(unseen) if len(unseen) == len(group) else None
     names = tuple(one.subject for one in group)
-    return msgspec.structs.replace(first, subject=first.service, text=text, since=since, subjects=names)
+    return msgspec.structs.replace(
+        first, subject=first.service, text=text, since=since, subjects=names, unseen_since=left
+    )
 
 
 def _makes_one(rule: str) -> bool:
@@ -125,6 +139,15 @@ def _of(alert: Alert, snapshot: Snapshot) -> Symptom:
         critical=alert.severity is Severity.CRITICAL,
         advice=alert.action,
         rule=alert.rule,
+        unseen_since=alert.unseen_since,
+        recovered=_recovered(alert, snapshot),
+    )
+
+
+def _recovered(alert: Alert, snapshot: Snapshot) -> bool:
+    within = {"error-rate": None, "response-time": alert.limit}
+    return alert.rule in within and any(
+        one.endpoint.name == alert.subject and has_recovered(one, within[alert.rule]) for one in snapshot.probes
     )
 
 

@@ -5,7 +5,6 @@ Each thing is looked at by itself: what cannot be read is one line in `Known.pro
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,11 +13,11 @@ from pathlib import Path
 import msgspec
 
 from opsconsole.incident.data_signs import Baseline, Restored, Sign, good_backups
-from opsconsole.incident.evidence import LOOKED_BACK, Change, ChangedFile, Kept, Known, What, gather
-from opsconsole.incident_room import records
+from opsconsole.incident.evidence import LOOKED_BACK, Change, Known, What, gather
+from opsconsole.incident_room import kept_releases, records
 from opsconsole.incident_room.happenings import happenings
 from opsconsole.model import Backup, BackupContents, Snapshot, SourceError
-from opsconsole.operations import journal, plan, releases
+from opsconsole.operations import journal, plan
 from opsconsole.operations.census import Census
 from opsconsole.operations.journal import Entry, Result
 from opsconsole.operations.places import existing_operations
@@ -50,8 +49,8 @@ def look(directory: Path, snapshot: Snapshot, look_inside: LookInside, since: da
             problems.append(f"{what} cannot be read: {error}")
             return Known()
 
-    kept = tried("the releases", lambda: _releases(directory, snapshot))
-    all_kept = _all_kept(directory)
+    kept = tried("the releases", lambda: kept_releases.ways_back(directory, snapshot))
+    all_kept = kept_releases.all_kept(directory)
     done = tried("the operations", lambda: _operations(directory, since, all_kept))
     moved = tried("the log of git", lambda: Known(changes=tuple(_commits(directory, since))))
     seen = tried("what was collected", lambda: Known(changes=happenings(directory, since, now)))
@@ -148,6 +147,9 @@ def _change(place: Path, what: Plan, records: Sequence[Entry], kept: Sequence[Re
         back=result is Result.DONE and what.kind is Kind.ROLLBACK,
         first=_is_first(first.at, what, kept),
         restored=_restored(what),
+        emptied=tuple(f"{one.name}: " for one in what.data)
+        if what.kind is Kind.FLUSH and result is Result.DONE
+        else (),
     )
 
 
@@ -204,50 +206,7 @@ def began(operation: str) -> datetime:
     return datetime.strptime(operation[:18], "%Y%m%dT%H%M%S%f").replace(tzinfo=UTC)
 
 
-# --- releases and files ----------------------------------------------------------------------------
-
-
-def _all_kept(directory: Path) -> tuple[Release, ...]:
-    try:
-        return releases.all_releases(directory)
-    except SourceError:
-        return ()  # it is said by whoever reads them first
-
-
-def _releases(directory: Path, snapshot: Snapshot) -> Known:
-    found = [one for one in releases.all_releases(directory) if one.returnable]
-    if not found:
-        return Known()
-    runs = releases.running(releases.all_releases(directory), snapshot.containers)
-    newest = found[-1]
-    before = [one for one in found if one.number < (runs.number if runs is not None else newest.number + 1)]
-    return Known(
-        release=_kept(newest),
-        before=_kept(before[-1]) if before else None,
-        files=tuple(_changed(directory, newest)),
-        files_from=next((one.name for one in reversed(found) if any(_changed(directory, one))), ""),
-    )
-
-
-def _kept(release: Release) -> Kept:
-    return Kept(
-        name=release.name,
-        at=release.at,
-        images={one.name: one.image_id for one in release.services},
-        hashes={one.name: one.hashes for one in release.services},
-        commit=release.commit,
-    )
-
-
-def _changed(directory: Path, release: Release) -> Iterable[ChangedFile]:
-    for kept in release.files:
-        path = directory / kept.path  # an absolute one stays as it is
-        try:
-            if hashlib.sha256(path.read_bytes()).hexdigest() != kept.sha256:
-                at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-                yield ChangedFile(path=kept.path, release=release.name, at=at)
-        except FileNotFoundError:
-            yield ChangedFile(path=kept.path, release=release.name)
+# --- git -------------------------------------------------------------------------------------------
 
 
 _LOGGED_LINE = re.compile(r"^\S+ (\S+) .*?> (\d+) [+-]\d{4}\t(.*)$")

@@ -78,7 +78,13 @@ def declare(directory: Path, title: str, priority: Priority, who: str, symptoms:
     if not title:
         raise SourceError("an incident needs a title", "Say in a few words what is wrong.")
     name = _new(directory)
-    return append(directory, name, "declare", who, text=title, priority=priority, symptoms=symptoms)
+    try:
+        return append(directory, name, "declare", who, text=title, priority=priority, symptoms=symptoms)
+    except SourceError:
+        with contextlib.suppress(OSError):  # its name is free again
+            (place(directory, name) / _RECORD).unlink(missing_ok=True)
+            place(directory, name).rmdir()
+        raise
 
 
 def note(directory: Path, name: str, text: str, who: str) -> Incident:
@@ -119,8 +125,8 @@ def append(directory: Path, name: str, event: str, who: str, **fields: object) -
         with _locked(path) as fd:
             _write(fd, event, who, fields)
     except OSError as error:
-        full = " Make room, then say it again." if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        raise SourceError(f"{path} cannot be written: {error.strerror}.{full}") from None
+        full = "Make room, then say it again." if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise SourceError(f"{path} cannot be written: {error.strerror}", full) from None
     return read(directory, name)
 
 

@@ -11,6 +11,6 @@ from opsconsole.operations.requests import Request
 def request_of(way: Way) -> Request:
     """Only for a way that has a plan (`way.what`)."""
     if way.what == "restore":
-        order = RestoreOrder(backup=way.backup or LATEST, collections=way.collections)
+        order = RestoreOrder(backup=way.backup or LATEST, collections=way.collections, parts=way.parts)
         return Request(what="restore", restore=order)
-    return Request(what=way.what, services=way.services)
+    return Request(what=way.what, services=way.services, to=way.to)

@@ -45,7 +45,7 @@ from opsconsole.model.databases import (
 )
 from opsconsole.model.host import Disk, HostSample, Process
 from opsconsole.model.logs import LogLevel, LogLine
-from opsconsole.model.probes import AccessRate, LogRate, Probe
+from opsconsole.model.probes import AccessRate, LogRate, Probe, good_run, has_recovered
 from opsconsole.model.record import Record
 from opsconsole.model.schedule import Proof, Schedule, ScheduledRun
 from opsconsole.model.snapshot import SCHEMA_VERSION, Snapshot, to_json
@@ -117,6 +117,8 @@ __all__ = [
     "Volume",
     "VolumeKind",
     "VolumeUse",
+    "good_run",
+    "has_recovered",
     "to_json",
     "volume_words",
 ]

@@ -50,3 +50,4 @@ class Alert(Record, frozen=True):
     limit: float | None = None
     acknowledged: Acknowledgement | None = None
     silenced: Silence | None = None
+    unseen_since: datetime | None = None  # it still fires, and since then no look has found it: it is about to be over

@@ -24,7 +24,24 @@ class Probe(Record, frozen=True):
     p95_seconds: float | None = None
     p99_seconds: float | None = None
     percentiles_over_seconds: float = 300.0  # an hour where they are of what the collector kept
+    newest: tuple[float | None, ...] = ()  # seconds of the last 30 answers, the newest first; None: it failed
     certificate_ends_at: datetime | None = None  # of an https endpoint, once it was read
+
+
+def good_run(probe: Probe, within: float | None = None) -> int:
+    """How many of the newest answers in a row were good, and came within so many seconds."""
+    for run, seconds in enumerate(probe.newest):
+        if seconds is None or (within is not None and seconds > within):
+            return run
+    return len(probe.newest)
+
+
+def has_recovered(probe: Probe, within: float | None = None) -> bool:
+    """Whether the run of good answers is twice as long as one would be if they still failed as often: shares and
+    averages look back five minutes and stay high for so long."""
+    run, asked = good_run(probe, within), len(probe.newest)
+    bad = sum(seconds is None or (within is not None and seconds > within) for seconds in probe.newest)
+    return run > 0 and (not bad or run * bad >= 2 * asked)
 
 
 class AccessRate(Record, frozen=True):

@@ -87,8 +87,9 @@ class Release(Record, frozen=True):
 
     @property
     def returnable(self) -> bool:
-        """Whether it is one to go back to: it ran, and nobody saw it fail."""
-        return self.state in (State.GOOD, State.FOUND)
+        """Whether it is one to go back to: it ran, and nobody saw it fail. What was found ill when a rollback began is
+        what that rollback led away from."""
+        return self.state is State.GOOD or (self.state is State.FOUND and all(one.well for one in self.services))
 
 
 # --- the store -------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from opsconsole.operations.facts import Look
 from opsconsole.operations.image_keeping import GONE_HINT
 from opsconsole.operations.plan import Basis, Downtime, Fate, Kind, Plan, ServiceChange
 from opsconsole.operations.release_making import of_service
-from opsconsole.operations.releases import Release
+from opsconsole.operations.releases import Release, State
 from opsconsole.operations.return_plans import of_release, return_step, way_back
 from opsconsole.operations.stack_plans import RUNNING, NothingToDo
 
@@ -81,7 +81,8 @@ def _target(known: Known, origin: Origin, to: str) -> Release:
             listed = ", ".join(one.name for one in good) or "none"
             raise SourceError(f"there is no release {name}", f"There are: {listed}; see `opsconsole releases`.")
         if not chosen.returnable:
-            raise SourceError(f"{name} did not pass its gate", "See `opsconsole releases` for the good ones.")
+            why = "was not well when it was recorded" if chosen.state is State.FOUND else "did not pass its gate"
+            raise SourceError(f"{name} {why}", "See `opsconsole releases` for the good ones.")
         return chosen
     now = int(origin.name.removeprefix("r") or known.number)  # nothing there: the newest
     before = [one for one in good if one.number < now]

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NEWEST = 30  # answers that are told one by one
 WINDOW_SECONDS = 300.0
 """Averages and error shares are over this long."""
 
@@ -151,6 +153,7 @@ class _Watched:
             p50_seconds=percentile(times, 50),
             p95_seconds=percentile(times, 95),
             p99_seconds=percentile(times, 99),
+            newest=tuple(seconds if ok else None for _, ok, seconds in islice(reversed(self._window), NEWEST)),
             certificate_ends_at=self._certificate_ends,
         )
 

@@ -12,8 +12,9 @@ from opsconsole.incident.blame import waiting
 from opsconsole.incident.course import Incident
 from opsconsole.incident.evidence import Change, Evidence, What
 from opsconsole.incident.priority import words
-from opsconsole.incident.recommendation import Recommendation
+from opsconsole.incident.recommendation import Recommendation, aged
 from opsconsole.incident.snippets import Snippet, snippets
+from opsconsole.incident.symptoms import Symptom, is_unseen
 from opsconsole.model import AlertState
 from opsconsole.text import printable
 from opsconsole.ui.widgets.lines import fit, section, wrapped
@@ -111,7 +112,7 @@ def _hanging(head: Content, text: str, width: int, style: str = "", most: int = 
 
 
 def _red(evidence: Evidence, width: int, glyphs: Glyphs) -> Iterable[Content]:
-    bad = [(Tone.BAD if one.critical else Tone.WARNING, one.text) for one in evidence.symptoms]
+    bad = [(Tone.BAD if one.critical else Tone.WARNING, _symptom(one, evidence.now)) for one in evidence.symptoms]
     bad = [*((Tone.BAD, f"less data: {one.text}") for one in evidence.data), *bad]
     bad += [(Tone.WARNING, one) for one in evidence.unreadable]
     yield _part("Red now", width, glyphs, plural(len(bad), "thing") if bad else "")
@@ -127,6 +128,12 @@ def _red(evidence: Evidence, width: int, glyphs: Glyphs) -> Iterable[Content]:
         yield Content.styled(f"  and {len(bad) - MOST_RED} more: o shows all", Tone.MUTED)
 
 
+def _symptom(one: Symptom, now: datetime) -> str:
+    if not is_unseen(one, now) or one.unseen_since is None:
+        return one.text
+    return f"not seen any more for {aged(one.unseen_since, now)}: {one.text}"
+
+
 # --- what the runbook answers ----------------------------------------------------------------------
 
 
@@ -136,7 +143,9 @@ def _answers(
     yield _part("The runbook's answer", width, glyphs, "a key shows the plan; nothing runs by itself")
     if not recommendations:
         said = "Nothing: a system that is well is left alone." if evidence.quiet else "None of its lines fits."
-        yield Content.styled(said, Tone.MUTED)
+        if evidence.symptoms and all(is_unseen(one, evidence.now) for one in evidence.symptoms):
+            said = "Nothing now: what was red is not seen any more. It stays listed for a minute, an average for five."
+        yield from wrapped(said, width, style=Tone.MUTED)
     if recommendations and (said := waiting(evidence)):
         yield from wrapped(f"{glyphs.busy} {said}", width, style=Tone.ACCENT)
     key = 0
