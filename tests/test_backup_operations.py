@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from opsconsole.operations import journal, launch, lock, places, unfinished
 from opsconsole.operations.backup_acts import counts_of
 from opsconsole.operations.journal import Result
 from opsconsole.operations.orders import BackupOrder
+from tests import backup_samples as samples
 from tests.backup_stack import CANARY, DATABASE, BackupStack, backup_stack
 from tests.parts.engine import Engine
 from tests.parts.install import find
@@ -281,11 +283,60 @@ def test_prune_says_why_and_removes_only_what_was_shown(stack: BackupStack, caps
     assert stack.good() == {names[0], names[2]}
 
 
+def test_a_copy_that_cannot_be_made_anew_is_not_called_verified_any_longer(
+    stack: BackupStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = stack.directory / "opsconsole.toml"
+    text = settings.read_text()
+    assert run(stack, "backup", "create", "--yes") == 0
+    far = tmp_path / "far"
+    try:
+        settings.write_text(f'{text}[copy]\nrsync = "{far}"\n')
+        far.mkdir()
+        assert run(stack, "backup", "copy", "--yes") == 0
+        said = capsys.readouterr().out
+        assert f"copied to {far} and verified" in said and "being compared with its copy" in said
+        shutil.rmtree(far)
+        far.write_text("the disk is not mounted")
+        assert run(stack, "backup", "copy", "--yes") == 1
+        (one,) = stack.listed()
+        assert [(copy.place, copy.verified) for copy in one.copies] == [(str(far), False)]
+        legacy = stack.backups / "backup_20250918_020000.archive"
+        legacy.write_bytes(samples.mongo_archive(DATABASE))
+        capsys.readouterr()
+        assert run(stack, "backup", "copy", "backup_20250918_020000", "--yes") == 2
+        assert "was not made by opsconsole" in capsys.readouterr().err
+    finally:
+        settings.write_text(text)
+
+
 def test_a_clock_that_went_back_is_refused(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:
     later = datetime.now(UTC).replace(year=datetime.now(UTC).year + 1)
     (stack.backups / f"{later:%Y%m%d_%H%M%S}").mkdir(parents=True)
     assert run(stack, "backup", "create", "--yes") == 1
     assert "the clock went back?" in capsys.readouterr().out
+
+
+def test_a_backup_that_a_wrong_clock_dated_stops_no_other_once_that_is_said(
+    stack: BackupStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later = datetime.now(UTC).replace(year=datetime.now(UTC).year + 1)
+    name = f"{later:%Y%m%d_%H%M%S}"
+    (stack.backups / name).mkdir(parents=True)
+    assert run(stack, "backup", "create", "--yes") == 1
+    told = re.search(r"`opsconsole (backup misdated \S+)`", " ".join(capsys.readouterr().out.split()))
+    assert told and told[1] == f"backup misdated {name}", "what is told to be done can be done"
+    for marked in (told[1].split(), ("backup", "pin", name)):
+        assert run(stack, "--read-only", *marked) == 2, "what is written down is a change, too"
+    assert not (stack.backups / marks.DIRECTORY).exists()
+    assert run(stack, *told[1].split()) == 0
+    assert run(stack, "backup", "create", "--yes") == 0
+    (made,) = stack.good()
+    assert made < name
+    assert next(one.note for one in stack.listed() if one.id == name) == "dated by a wrong clock"
+    assert run(stack, "backup", "misdated", made) == 2, "its date is right"
+    assert run(stack, "backup", "misdated", name, "--undo") == 0
+    assert run(stack, "backup", "create", "--yes") == 1
 
 
 def test_verify_names_the_file_that_is_wrong_and_it_is_remembered(

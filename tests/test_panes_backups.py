@@ -55,8 +55,8 @@ def test_the_future_is_never_the_newest() -> None:
     ahead = msgspec.structs.replace(GOOD, id="ahead", in_future=True, taken_at=NOW.replace(year=2031))
     snapshot = msgspec.structs.replace(pane_samples.well(), backups=(ahead, OLD), alerts=())
     assert "newest good one 6 d ago" in summary(snapshot, 120, UNICODE)[0].plain
-    text = "\n".join(line.plain for line in detail(ahead, NOW, 100, UNICODE))
-    assert "lies in the future" in text and "Check the clock" in text
+    text = " ".join(line.plain for line in detail(ahead, NOW, 100, UNICODE))
+    assert "lies in the future" in text and "Check the clock" in text and "backup misdated" in text
 
 
 def test_no_good_one_among_them_is_said() -> None:

@@ -220,7 +220,7 @@ def _with_marks(backup: Backup) -> Backup:
         checked_at=best.at if best is not None and not known.fault else None,
         check_problem=known.fault,
         copies=tuple(BackupCopy(place=one.place, at=one.at, verified=one.verified) for one in known.copies),
-        note="; ".join(filter(None, (backup.note, known.problem))),
+        note="; ".join(filter(None, (backup.note, "dated by a wrong clock" if known.misdated else "", known.problem))),
     )
 
 

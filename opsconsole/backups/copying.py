@@ -61,6 +61,10 @@ class CopyFailed(SourceError):
     """There is no copy, or one that is not the same. The backup itself is as good as before."""
 
 
+class CopyInDoubt(CopyFailed):
+    """Something was run for it: what lies over there may be half a copy by now."""
+
+
 def place_of(section: CopySection) -> str:
     """Where backups are copied to, as it may be shown; "" when they are not. Raises CopyFailed for what spells out a
     password."""
@@ -138,14 +142,15 @@ class _Commands:
         """What it said. Raises CopyFailed when it fails; `what` completes "could not be ..."."""
         ran = self.tried(what, words)
         if ran.exit_code or ran.problem:
-            raise CopyFailed(f"{self._backup.name} could not be {what}: {why(words, ran)}")
+            raise CopyInDoubt(f"{self._backup.name} could not be {what}: {why(words, ran)}")
         return said(ran)
 
     def tried(self, what: str, words: tuple[str, ...]) -> Ran:
-        self._told(what)
+        self._told(f"being {what}")
         environment = {
             "OPSCONSOLE_BACKUP_ID": self._backup.name,
             "OPSCONSOLE_BACKUP_PATH": str(self._backup),
+            "RCLONE_ASK_PASSWORD": "false",  # of its configuration: nobody is there to type it
             "RSYNC_RSH": os.environ.get("RSYNC_RSH") or _SSH,
             "LC_ALL": "C.UTF-8",  # what rclone and rsync say is compared
         }
@@ -153,7 +158,7 @@ class _Commands:
 
     def differs(self, where: str, words: Sequence[str]) -> CopyFailed:
         first = printable(mask_text(words[0])) if words else "it was changed on the way"
-        return CopyFailed(
+        return CopyInDoubt(
             f"the copy of {self._backup.name} at {where} is not the same: {first}",
             "It has no sound manifest there and counts as no backup. Look at that disk, remove it, copy again.",
         )
@@ -222,7 +227,7 @@ def _look_at(copied: Path, run: _Commands, target: str) -> None:
 
 def _rclone(backup: Path, target: str) -> dict[str, tuple[str, ...]]:
     made = f"{target if target.endswith((':', '/')) else f'{target}/'}{backup.name}"
-    start = ("rclone", "--ask-password=false", "--stats=0")
+    start = ("rclone", "--stats=0")
     last = f"{backup}/{manifest.NAME}"
     data = ("--exclude=/manifest.json",)
     return {

@@ -25,8 +25,8 @@ class ClockWentBack(SourceError):
     def __init__(self, newest: str, behind: timedelta) -> None:
         super().__init__(
             f"the clock went back? The newest backup, {newest}, is {_spoken(behind)} later than now",
-            "Set the clock right (timedatectl). If the clock is right, that backup was dated by a wrong one: "
-            "have it disregarded, then try again.",
+            "Set the clock right (timedatectl). If it is right, that backup was dated by a wrong one: "
+            f"`opsconsole backup misdated {newest}` says so, then try again.",
         )
         self.newest = newest
         self.behind = behind

@@ -109,6 +109,15 @@ def pin(backup: Backup, *, pinned: bool, why: str = "") -> None:
     write(directory, backup.id, msgspec.structs.replace(known, pinned=pinned, pinned_why=why if pinned else ""))
 
 
+def misdate(backup: Backup, *, misdated: bool) -> None:
+    """Say of a backup that a wrong clock dated it, or take that back. Raises SourceError."""
+    directory = Path(backup.path).parent
+    known = read(directory, backup.id)
+    if known.problem:
+        raise SourceError(known.problem, "Look at that file, then remove it.")
+    write(directory, backup.id, msgspec.structs.replace(known, misdated=misdated))
+
+
 def checked(marks: Marks, check: Check) -> Marks:
     """With the result of a look; a later one replaces the earlier one of its level."""
     others = [one for one in marks.checks if one.level is not check.level]
@@ -119,6 +128,12 @@ def copied(marks: Marks, copy: Copy) -> Marks:
     """With a copy that was made; a later one replaces the earlier one of its place."""
     others = [one for one in marks.copies if one.place != copy.place]
     return msgspec.structs.replace(marks, copies=(*others, copy))
+
+
+def doubted(marks: Marks, place: str) -> Marks:
+    """With the copy in a place not verified: the last attempt to make it anew has failed, maybe half way."""
+    copies = (msgspec.structs.replace(one, verified=one.verified and one.place != place) for one in marks.copies)
+    return msgspec.structs.replace(marks, copies=tuple(copies))
 
 
 def misdated(directory: Path) -> frozenset[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from opsconsole.commands import export
 from opsconsole.commands.carrying_out import REFUSED, NotConfirmed, add_plan_options, ask_for, say_unfinished
 from opsconsole.commands.chosen_stack import add_stack_options, site_of
-from opsconsole.model import BackupClass, BackupState
+from opsconsole.model import BackupClass, BackupState, SourceError
 from opsconsole.text import printable
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def add_commands(commands: Commands) -> None:
     _add_prune(what)
     _add_copy(what)
     _add_pins(what)
+    _add_misdated(what)
     export.add_commands(what)
     _add_replica_set(what)
 
@@ -148,6 +149,19 @@ def _add_pins(what: Commands) -> None:
         parser.set_defaults(run=lambda arguments, verb=verb: run_pin(arguments, pinned=verb == "pin"))
 
 
+def _add_misdated(what: Commands) -> None:
+    parser = what.add_parser(
+        "misdated",
+        help="say that a wrong clock dated one, so that new ones need not come after it; --undo",
+        description="No backup is made while one is there that is dated later than now. Where the clock is right and "
+        "that date is wrong, say so: it is kept, never counts as the newest, and new ones need not come after it.",
+    )
+    add_stack_options(parser)
+    parser.add_argument("backup", metavar="ID", help=ID)
+    parser.add_argument("--undo", action="store_true", help="its date is right")
+    parser.set_defaults(run=run_misdated)
+
+
 # --- commands --------------------------------------------------------------------------------------
 
 
@@ -218,15 +232,35 @@ def run_prune(arguments: argparse.Namespace) -> int:
 
 def run_pin(arguments: argparse.Namespace, *, pinned: bool) -> int:
     from opsconsole.backups import marks
-    from opsconsole.backups.naming import named
 
-    site = site_of(arguments)
-    if site.config().console.read_only:
-        raise NotConfirmed("this stack's settings refuse everything that changes something")
-    one = named(_backups(site), arguments.backup)
+    one = _to_mark(arguments)
     marks.pin(one, pinned=pinned, why=getattr(arguments, "why", ""))
     print(printable(f"{one.id} is {'pinned: nothing removes it until it is unpinned' if pinned else 'not pinned'}"))
     return 0
+
+
+def run_misdated(arguments: argparse.Namespace) -> int:
+    from datetime import UTC, datetime
+
+    from opsconsole.backups import marks
+
+    one = _to_mark(arguments)
+    if not arguments.undo and one.taken_at <= datetime.now(UTC):
+        raise SourceError(f"{one.id} is not dated later than now", "No backup waits for it: see `date`.")
+    marks.misdate(one, misdated=not arguments.undo)
+    said = "its date counts" if arguments.undo else "dated by a wrong clock: new backups need not come after it"
+    print(printable(f"{one.id}: {said}"))
+    return 0
+
+
+def _to_mark(arguments: argparse.Namespace) -> Backup:
+    """The backup of which something is to be written down. Raises SourceError."""
+    from opsconsole.backups.naming import named
+
+    site = site_of(arguments)
+    if arguments.read_only:
+        raise NotConfirmed(f"{arguments.read_only} refuses everything that changes something")
+    return named(_backups(site), arguments.backup)
 
 
 def run_replica_set(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from opsconsole.backups import copying, manifest, marks, pruning
+from opsconsole.backups.copying import CopyInDoubt
 from opsconsole.backups.encryption import NO_KEYS
 from opsconsole.backups.faults import Level
 from opsconsole.backups.findings import counted
@@ -122,14 +123,20 @@ def copy_away(operation: Operation, one: Step) -> Fields:
     name = one.id.partition(":")[2] or made_by(operation.place)
     if not name:
         raise SourceError("nothing was copied: no backup was made", "See what failed before.")
-    made = copying.copy(
-        found.directory / name,
-        operation.config.copy,
-        operation.run_command,
-        lambda: datetime.now(UTC),
-        operation.directory,
-        told=lambda what: operation.progress(what),
-    )
+    try:
+        made = copying.copy(
+            found.directory / name,
+            operation.config.copy,
+            operation.run_command,
+            lambda: datetime.now(UTC),
+            operation.directory,
+            told=lambda what: operation.progress(what),
+        )
+    except CopyInDoubt:
+        known = marks.read(found.directory, name)
+        if (doubted := marks.doubted(known, copying.place_of(operation.config.copy))) != known:
+            marks.write(found.directory, name, doubted)
+        raise
     marks.write(found.directory, name, marks.copied(marks.read(found.directory, name), made))
     return {"text": copying.words(made)}
 

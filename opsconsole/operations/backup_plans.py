@@ -9,6 +9,7 @@ from pathlib import Path
 from opsconsole.backups import copying, pruning
 from opsconsole.backups.faults import Level
 from opsconsole.backups.findings import counted
+from opsconsole.backups.opening import OWN
 from opsconsole.backups.policy import policy_of, said
 from opsconsole.backups.retention import Retention
 from opsconsole.config import Config
@@ -133,6 +134,12 @@ def copy(found: Scope, config: Config, backups: Sequence[Backup]) -> Plan:
         raise SourceError(
             "there is no place to copy to", "Set rclone, rsync or command under [copy] in opsconsole.toml."
         )
+    for one in backups:
+        if one.layout != OWN and not config.copy.command:
+            raise SourceError(
+                f"{one.id} was not made by opsconsole: without a manifest no copy of it can be compared",
+                f"Copy it by hand: {one.path}",
+            )
     return Plan(
         kind=Kind.COPY,
         stack=found.stack.name,

@@ -57,7 +57,10 @@ def detail(backup: Backup, now: datetime, width: int, glyphs: Glyphs) -> list[Co
     else:
         lines += _wrong(backup, tone, width, glyphs)
     if backup.in_future:
-        said = "Its date lies in the future: it is not counted as the newest. Check the clock that wrote it."
+        said = (
+            "Its date lies in the future: it is not counted as the newest. Check the clock: no backup is made before "
+        )
+        said += f"that date, unless a wrong clock wrote it and `opsconsole backup misdated {backup.id}` says so."
         lines += wrapped(f"{glyphs.warning} {said}", width, style=Tone.WARNING)
     if backup.note:
         lines += wrapped(backup.note, width, style=Tone.MUTED)
