@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from opsconsole.backups import older_layouts
 from opsconsole.backups.catalog import Catalog
-from opsconsole.backups.faults import Level
+from opsconsole.backups.faults import BadBackup, Level
 from opsconsole.backups.older_layouts import OlderPart
 from opsconsole.backups.verified_backups import Asked, verify_and_mark
 from opsconsole.model import Backup, SourceError, Stack
@@ -65,6 +66,17 @@ def test_smokava(tmp_path: Path, packed: bool) -> None:
     assert older_layouts.check(list(parts.values()), ["smokava.users"])[0] == ()
 
 
+@pytest.mark.parametrize("packed", [True, False])
+def test_of_a_directory_with_many_files_the_one_that_is_cut_is_named(tmp_path: Path, packed: bool) -> None:
+    place = samples.by_smokava(tmp_path / "b", NIGHT, packed=packed)
+    (cut,) = [path for path in place.rglob("*.bson*") if path.name.startswith("users.")]
+    backup = found(tmp_path / "b")
+    cut.write_bytes(cut.read_bytes()[:-3])
+    (tmp_path / "s").mkdir()
+    (fault,), _ = older_layouts.check(older_layouts.opened(backup, tmp_path / "s", LARGE))
+    assert str(fault).endswith(f", in {cut.name}") and "cut short" in str(fault)
+
+
 def test_single_files(tmp_path: Path) -> None:
     place = tmp_path / "b"
     place.mkdir()
@@ -84,8 +96,14 @@ def test_hostile_and_broken_ones_are_named(tmp_path: Path) -> None:
     scratch = tmp_path / "s"
     (place / f"uploads-{NIGHT}.tar.gz").write_bytes(samples.tar({"../../evil": b"x"}))
     scratch.mkdir()
-    with pytest.raises(SourceError, match=rf"uploads-{NIGHT}\.tar\.gz holds .* leads out"):
+    with pytest.raises(BadBackup, match=rf"uploads-{NIGHT}\.tar\.gz holds .* leads out"):
         older_layouts.opened(backup, scratch, LARGE)
+    (place / f"uploads-{NIGHT}.tar.gz").write_bytes(samples.tar({"a.bin": os.urandom(5000)})[:2000])
+    with pytest.raises(BadBackup, match=rf"uploads-{NIGHT}\.tar\.gz is cut short"):
+        older_layouts.opened(backup, scratch, LARGE)
+    (place / f"uploads-{NIGHT}.tar.gz").write_bytes(samples.tar({"a.bin": bytes(5 << 20)}))
+    with pytest.raises(BadBackup, match=rf"uploads-{NIGHT}\.tar\.gz unpacks to more than it may"):
+        older_layouts.opened(backup, scratch, 1 << 20)
     assert not list(tmp_path.rglob("evil"))
     (place / f"uploads-{NIGHT}.tar.gz").unlink()
     with pytest.raises(SourceError, match=rf"uploads-{NIGHT}\.tar\.gz is not there"):

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import msgspec
 import pytest
+import redis
 
+from opsconsole.backups.opening import Opened, OpenPart
 from opsconsole.cli import main
+from opsconsole.model import SourceError
 from opsconsole.operations import journal, places, restore_state, unfinished
 from opsconsole.operations.journal import Result
+from opsconsole.operations.orders import RestoreOrder
+from opsconsole.operations.restore_files import file_targets
 from tests.backup_stack import DATABASE, BackupStack, backup_stack
 from tests.parts.engine import Engine
 from tests.parts.machine import wait_until
+from tests.parts.servers import start_redis
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +118,32 @@ def test_some_keys_of_redis(stack: BackupStack) -> None:
     assert stack.digest() == changed
 
 
+def test_each_of_two_redis_gets_its_own_back(stack: BackupStack, tmp_path: Path) -> None:
+    """Beside the stack the second is called by its port; no file of it is, as tar would ask that host for it."""
+    settings, env = (stack.directory / name for name in ("opsconsole.toml", ".env"))
+    before = {path: path.read_text() for path in (settings, env)}
+    second = start_redis(tmp_path)
+    with contextlib.closing(redis.Redis.from_url(second.uri)) as sessions:
+        settings.write_text(before[settings].replace('[redis]\nurl_env = "REDIS_URL"\n', ""))
+        env.write_text(f"{before[env]}SESSIONS_URL={second.uri}\n")
+        try:
+            sessions.set("session:1", "Ana")
+            assert run(stack, "backup", "create", "--yes") == 0
+            newest = max(stack.good())
+            assert not [path.name for path in (stack.backups / newest).iterdir() if ":" in path.name]
+            first = stack.digest()
+            stack.change()
+            sessions.set("session:1", "changed")
+            assert run(stack, "restore", newest, "--yes") == 0
+            assert stack.digest() == first and sessions.get("session:1") == b"Ana"
+            assert run(stack, "restore", "--undo", "--yes") == 0
+            assert sessions.get("session:1") == b"changed"
+        finally:
+            second.stop(kill=True)
+            for path, text in before.items():
+                path.write_text(text)
+
+
 def test_a_redis_without_room_that_is_in_no_container_is_refused_with_what_to_do(
     stack: BackupStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,6 +169,17 @@ def test_only_files(stack: BackupStack) -> None:
     assert {name: value for name, value in now.items() if name[:5] != "files"} == {
         name: value for name, value in changed.items() if name[:5] != "files"
     }
+
+
+def test_files_that_have_no_place_any_more_can_be_left_out(stack: BackupStack) -> None:
+    found = stack.site.scope()
+    bare = msgspec.structs.replace(found.stack, data_directories=())
+    nowhere = msgspec.structs.replace(found, places=(), stack=bare)
+    files, mongo = (OpenPart(kind=kind, name=f"{kind}-part", path="/b") for kind in ("files", "mongo"))
+    for parts, said in (((files, mongo), r"without files \(--part mongo\)"), ((files,), "or unpack it by hand")):
+        with pytest.raises(SourceError, match="no directory of this stack is the place of files-part") as refused:
+            file_targets(Opened(id="x", taken_at=datetime.now(UTC), parts=parts), nowhere, RestoreOrder(backup="x"))
+        assert re.search(said, refused.value.hint)
 
 
 def test_the_env_file_comes_back_when_it_is_asked_for(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:

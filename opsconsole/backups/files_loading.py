@@ -15,6 +15,7 @@ from pathlib import Path
 
 from opsconsole.backups import tar_format
 from opsconsole.backups.encryption import NO_KEYS, Keys
+from opsconsole.backups.faults import BadBackup
 from opsconsole.backups.packed_files import UnpackedFile
 from opsconsole.backups.reading import Corrupt, LimitReached, Reader
 from opsconsole.backups.tar_format import Item, Kind
@@ -73,11 +74,9 @@ def extract(
 
 def _said(error: BaseException, archive: Path) -> BaseException:
     if isinstance(error, LimitReached):
-        return SourceError(
-            f"{archive.name} unpacks to more than it may", "Verify the backup; is the disk large enough?"
-        )
+        return BadBackup(f"{archive.name} unpacks to more than it may", "Verify the backup; is the disk large enough?")
     if isinstance(error, Corrupt):
-        return SourceError(f"{archive.name} {error.problem}", "Nothing of it was put in place.")
+        return BadBackup(f"{archive.name} {error.problem}", "Nothing of it was put in place.")
     if isinstance(error, OSError):
         return SourceError(f"{archive.name} cannot be unpacked: {error.strerror}", "Nothing of it was put in place.")
     return error

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -20,6 +19,7 @@ from opsconsole.backups import tar_format
 from opsconsole.backups.encryption import NO_KEYS, NOBODY, Keys, Recipients
 from opsconsole.backups.faults import Fault
 from opsconsole.backups.manifest import PER_FILE, HeldFile, Part, PartKind
+from opsconsole.backups.naming import file_word
 from opsconsole.backups.packed_files import PackedFile, Packing, UnpackedFile
 from opsconsole.backups.reading import Corrupt, LimitReached
 from opsconsole.backups.tar_format import Item, Kind, Piece
@@ -75,8 +75,8 @@ class FilesSaver:
 
 
 def file_name(name: str, packing: Packing, recipients: Recipients = NOBODY) -> str:
-    """`files-uploads.tar.gz`: what is no plain letter or digit becomes an underscore."""
-    return f"files-{re.sub(r'[^A-Za-z0-9.-]', '_', name) or '_'}.tar{packing.suffix}{recipients.suffix}"
+    """`files-uploads.tar.gz`."""
+    return f"files-{file_word(name)}.tar{packing.suffix}{recipients.suffix}"
 
 
 def _identities(directories: Collection[Path]) -> frozenset[tuple[int, int]]:

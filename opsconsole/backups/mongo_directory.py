@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from struct import Struct
 from urllib.parse import unquote_plus
@@ -43,7 +44,7 @@ class DirectoryReader:
         for entry in self.entries:
             path = self._files[entry]
             if path is not None:
-                with UnpackedFile(path) as source:
+                with _naming(path), UnpackedFile(path) as source:
                     for data, documents in _whole_documents(source):
                         yield Batch(entry, data, documents)
             yield Batch(entry, b"", last=True)
@@ -92,8 +93,17 @@ class DirectoryReader:
         self.tool_version = str(told.get("ToolVersion", ""))
 
 
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Of a directory with many files the one at fault is named."""
+    try:
+        yield
+    except Corrupt as fault:
+        raise Corrupt(f"{fault.problem}, in {path.name}", cut=fault.cut) from None
+
+
 def _text(path: Path) -> str:
-    with UnpackedFile(path) as source:
+    with _naming(path), UnpackedFile(path) as source:
         data = up_to(source, _LARGEST_METADATA + 1)
     if len(data) > _LARGEST_METADATA:
         raise Corrupt(f"has too much in {path.name}")

@@ -1,4 +1,5 @@
-"""Which backup somebody means: by its id, a legacy file's name without its suffix, its number in the list, `latest`."""
+"""Which backup somebody means: by its id, a legacy file's name without its suffix, its number in the list, `latest`;
+and how the files of one part are called."""
 
 from __future__ import annotations
 
@@ -45,6 +46,14 @@ def latest(backups: Sequence[Backup]) -> Backup:
 def short(name: str) -> str:
     """A file's name without what says how it is packed."""
     return _SUFFIX.sub("", name)
+
+
+def file_word(part: str) -> str:
+    """The name of a part as a piece of a file's name: what is no plain letter or digit becomes an underscore.
+
+    A colon, as in `host:6380`, would have tar, scp and rsync look for a host of that name.
+    """
+    return re.sub(r"[^A-Za-z0-9.-]", "_", part) or "_"
 
 
 def _listed(backups: Sequence[Backup]) -> str:

@@ -19,6 +19,7 @@ from redis.exceptions import ResponseError
 from opsconsole.backups import rdb
 from opsconsole.backups.encryption import NOBODY, Recipients
 from opsconsole.backups.manifest import ONE_POINT, HeldFile, Part, PartKind
+from opsconsole.backups.naming import file_word
 from opsconsole.backups.packed_files import PackedFile, UnpackedFile, write_file
 from opsconsole.backups.piping import Fed
 from opsconsole.backups.reading import Corrupt, FileReader, Meter
@@ -40,19 +41,21 @@ Told = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class RedisSaver:
-    """Saves one server. `data_directory` is where this host sees the server's own files, if it does."""
+    """Saves one server. `data_directory` is where this host sees the server's own files, if it does; `file`: what its
+    files are called by, where that is not its name."""
 
     name: str
     uri: str
     data_directory: Path | None = None
     recipients: Recipients = NOBODY
     told: Told = lambda done, total: None
+    file: str = ""
     kind: PartKind = "redis"
 
     def save(self, place: Path) -> Part:
         """`redis.rdb`, or `redis-<name>.rdb` for a server of another name, and its settings beside it."""
         begun = time.monotonic()
-        stem = "redis" if self.name in ("", "redis") else f"redis-{self.name}"
+        stem = self.file or ("redis" if self.name in ("", "redis") else f"redis-{file_word(self.name)}")
         target = _Target(place / f"{stem}.rdb{self.recipients.suffix}", self.recipients)
         with linked(self.uri) as link:
             info = link.info()

@@ -15,7 +15,7 @@ from opsconsole.operations.acts import Operation
 from opsconsole.operations.backup_keys import private_keys
 from opsconsole.operations.backup_scope import Scope
 from opsconsole.operations.orders import RestoreOrder
-from opsconsole.operations.restore_servers import in_files, order_of, room
+from opsconsole.operations.restore_servers import MONGO, REDIS, in_files, order_of, room
 from opsconsole.operations.restore_state import FilesState
 from opsconsole.operations.steps import step
 
@@ -103,9 +103,11 @@ def file_targets(opened: Opened, found: Scope, order: RestoreOrder) -> tuple[Tar
     wanted, homeless = targets(parts, lives, stack)
     if homeless:
         known = ", ".join(name for name, _ in lives) or "none"
+        rest = " ".join(f"--part {kind}" for kind in (MONGO, REDIS) if any(one.kind == kind for one in opened.parts))
+        without = f", or restore without files ({rest}) and unpack them by hand" if rest else ", or unpack it by hand"
         raise SourceError(
             f"no directory of this stack is the place of {', '.join(homeless)}",
-            f"There are: {known}. Unpack it by hand, or name it in [data] directories.",
+            f"There are: {known}. Name it in [data] directories{without}.",
         )
     return tuple(wanted)
 

@@ -16,6 +16,7 @@ from opsconsole.backups.encryption import Recipients
 from opsconsole.backups.faults import Level
 from opsconsole.backups.findings import counted
 from opsconsole.backups.manifest import Manifest, PartKind
+from opsconsole.backups.naming import file_word
 from opsconsole.backups.packed_files import Packing
 from opsconsole.backups.progress import Cancelled, Progress
 from opsconsole.backups.publishing import Order, Saver, Surroundings
@@ -134,7 +135,7 @@ def _mongo(
         yield MongoSaver(
             target.name,
             reachable(connection),
-            file=ARCHIVE if not number else ARCHIVE.replace(".", f"-{target.name}.", 1),
+            file=ARCHIVE if not number else ARCHIVE.replace(".", f"-{file_word(target.name)}.", 1),
             packing=packing,
             recipients=to,
             selection=Selection(databases=own),
@@ -164,7 +165,7 @@ def _slices(found: Scope, to: Recipients, progress: _Progress, earlier: Sequence
         yield SliceSaver(
             reachable(connection),
             after,
-            file=SLICE if not number else SLICE.replace(".", f"-{name}.", 1),
+            file=SLICE if not number else SLICE.replace(".", f"-{file_word(name)}.", 1),
             recipients=to,
             progress=progress.mongo,
             cancelled=progress.cancelled,
@@ -178,8 +179,9 @@ def _redis(found: Scope, to: Recipients, progress: _Progress) -> Iterator[Saver]
     for number, connection in enumerate(servers):
         target = connection.target
         yield RedisSaver(
-            target.name if number else "redis",
+            target.name if len(servers) > 1 else "redis",  # of several each goes back to the one of its name
             reachable(connection).uri,
+            file="" if number else "redis",
             data_directory=_data_directory(found, target.service),
             recipients=to,
             told=progress.of_redis(target.name),
