@@ -31,6 +31,7 @@ from opsconsole.model import (
     MongoDatabase,
     RunningOperation,
     Snapshot,
+    SourceError,
     Stack,
 )
 from opsconsole.operations import database_plans, journal, places
@@ -512,6 +513,10 @@ def test_redis_is_emptied_only_with_its_name_and_after_a_safety_backup(stack: Ba
         other.set("apart", "1")
         assert run(stack, "flush", "--db", "3") == 2, "its name was not given"
         assert other.dbsize() > 0
+        for number in (99, -1):
+            with pytest.raises(SourceError, match=f"no database {number}") as refused:
+                stack.plan("flush", database=DatabaseOrder(kind="redis", redis_database=number))
+            assert "0 to 15" in refused.value.hint
         name = stack.plan("flush", database=DatabaseOrder(kind="redis")).to_accept[0]
         assert run(stack, "flush", "--db", "3", "--accept-loss", name) == 0
         assert other.dbsize() == 0 and client.exists("kept")

@@ -100,6 +100,16 @@ class RedisLink:
             return ""
         return answer[1].decode("utf-8", "replace") if len(answer) > 1 else ""
 
+    def has_database(self, number: int) -> bool:
+        """Whether the server has one of this number; it is selected then."""
+        try:
+            self.command("SELECT", number)
+        except ResponseError as error:
+            if "out of range" not in str(error):
+                raise
+            return False
+        return True
+
     def sizes(self) -> dict[int, int]:
         """Keys of each database that is not empty, those included that have expired and were not yet removed."""
         answer = self.command("INFO", "keyspace").decode()

@@ -131,9 +131,11 @@ def rebuild_index(found: Scope, order: DatabaseOrder) -> Plan:
 
 def flush(found: Scope, order: DatabaseOrder) -> Plan:
     """Redis emptied, one of its databases or all, after a safety backup. Raises SourceError."""
-    target = server(found, order).target
+    meant = server(found, order)
+    target, number = meant.target, order.redis_database
+    if number is not None:
+        _refuse_no_database(meant, number)
     name = target.kind if target.name == "host" else target.name
-    number = order.redis_database
     what = "every key of all databases" if number is None else f"every key of database {number}"
     command = ("FLUSHALL",) if number is None else ("-n", str(number), "FLUSHDB")
     safety = BackupOrder(backup_class=BackupClass.SAFETY, why=f"before {what} of {name} goes", parts=("redis",))
@@ -167,6 +169,19 @@ def flush(found: Scope, order: DatabaseOrder) -> Plan:
         backup=safety,
         database=order,
     )
+
+
+def _refuse_no_database(server: Connection, number: int) -> None:
+    """Before a safety backup is taken for nothing. Raises SourceError."""
+    from opsconsole.backups.redis_link import linked
+    from opsconsole.operations.saving import reachable
+
+    with linked(reachable(server).uri) as link:
+        if link.has_database(number):
+            return
+        there = link.setting("databases")
+    has = f"It has 0 to {int(there) - 1}." if there.isdecimal() else "See `CONFIG GET databases`."
+    raise SourceError(f"{server.target.name} has no database {number}", has)
 
 
 def server(found: Scope, order: DatabaseOrder) -> Connection:
