@@ -140,6 +140,20 @@ def test_a_database_needs_a_good_backup_with_its_own_part(database: str, part: s
     assert kept.reason.endswith("in backup backup-1")
 
 
+@pytest.mark.parametrize("named", ["pg", "shop_pg"])
+def test_a_volume_that_the_settings_name_is_in_the_backups_that_hold_it(named: str) -> None:
+    one = volume(VolumeKind.NAMED, "shop_pg", use("postgres", "/var/lib/postgresql/data"))
+    uploads, held = (
+        msgspec.structs.replace(
+            backup("files", age_days=age), parts=(BackupPart(kind="files", path=f"files-{name}.tar.gz", size_bytes=9),)
+        )
+        for age, name in ((1, "pg_old"), (2, named))
+    )
+    without = verdict(one, uploads)
+    assert without.safety is Safety.NOT_IN_BACKUP and "[backups] volumes" in without.reason
+    assert verdict(one, uploads, held).reason.endswith("in backup backup-2")
+
+
 def test_a_part_that_is_empty_or_broken_is_no_backup() -> None:
     one = volume(VolumeKind.NAMED, "v", use("redis", "/data"), database="redis")
     whole = backup("redis")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from opsconsole.backups.naming import file_word
 from opsconsole.model import Backup, BackupState, Safety, Service, Stack, Volume, VolumeKind, VolumeUse
 from opsconsole.roles import MONGODB, REDIS, data_path
 
@@ -50,6 +51,7 @@ class _Facts:
         self.stack = stack
         self.services = {service.name: service for service in stack.services}
         self.wanted = {mount.name for service in stack.services for mount in service.mounts if mount.name}
+        self.backups = backups
         self.holding = {kind: _newest_holding(kind, backups) for kind in (*PARTS.values(), FILES)}
 
     def judged(self, volume: Volume) -> Volume:
@@ -113,25 +115,35 @@ class _Facts:
     def is_data(self, path: str) -> bool:
         return any(path == root or path.startswith(root.rstrip("/") + "/") for root in self.stack.data_directories)
 
+    def chosen(self, volume: Volume) -> Backup | None:
+        """The newest backup that holds a volume which the settings name, with or without the stack's name in front."""
+        names = (volume.name, volume.name.removeprefix(f"{self.stack.name}_"))
+        begins = tuple(f"files-{file_word(name)}.tar" for name in names)
+        return _newest_holding(FILES, self.backups, begins=begins)
+
     def backed_up(self, volume: Volume, database: str) -> tuple[Safety, str]:
         kind = PARTS.get(database) or (FILES if volume.kind is VolumeKind.BIND else "")
         place = _place(volume)
+        backup = self.holding[kind] if kind else self.chosen(volume)
+        if backup is not None:
+            return Safety.PERSISTENT, f"{place}, and in backup {backup.id}"
+        lacking = f"no good backup with {NAMES.get(database) or 'files'} in it was found"
         if not kind:
-            return Safety.NOT_IN_BACKUP, f"{place}, but no backup holds it: backups hold databases and bind mounts"
-        backup = self.holding[kind]
-        if backup is None:
-            what = NAMES.get(database) or "files"
-            return Safety.NOT_IN_BACKUP, f"{place}, but no good backup with {what} in it was found"
-        return Safety.PERSISTENT, f"{place}, and in backup {backup.id}"
+            lacking = "no backup holds it: the next one does once [backups] volumes names it"
+        return Safety.NOT_IN_BACKUP, f"{place}, but {lacking}"
 
 
-def _newest_holding(kind: str, backups: Sequence[Backup]) -> Backup | None:
-    """The newest good backup with a sound part of this kind; one dated in the future only when there is no other."""
+def _newest_holding(kind: str, backups: Sequence[Backup], *, begins: tuple[str, ...] = ("",)) -> Backup | None:
+    """The newest good backup with a sound part of this kind, in a file whose name begins so; one dated in the future
+    only when there is no other."""
     holding = [
         backup
         for backup in backups
         if backup.state is BackupState.GOOD
-        and any(part.kind == kind and part.ok and part.size_bytes > 0 for part in backup.parts)
+        and any(
+            part.kind == kind and part.ok and part.size_bytes > 0 and part.path.startswith(begins)
+            for part in backup.parts
+        )
     ]
     return max(holding, key=lambda backup: (not backup.in_future, backup.taken_at), default=None)
 
