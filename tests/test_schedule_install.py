@@ -177,6 +177,7 @@ def test_without_systemd_it_goes_into_the_crontab_and_out_of_it_again(place: Nam
     code, said = place.opsconsole("schedule", "show")
     assert "schedule of the stack shop: crontab" in said
     assert "`schedule install` would write the same" in said
+    assert "  next   backup " in said and said.split("  next   backup ")[1].splitlines()[0].endswith("  due now")
     assert "it is installed and has not ticked yet" in said
     assert code == 1
     assert place.opsconsole("schedule", "remove", "--yes")[0] == 0
@@ -203,6 +204,20 @@ def test_what_cron_would_run_ticks(place: Namespace) -> None:
     assert done.returncode == 2
     assert b"key 'schedule.backup' expected a string or a list" in done.stderr
     assert "expected a string or a list" in (place.directory / ".opsconsole" / "schedule.log").read_text()
+
+
+def test_where_no_cron_runs_to_read_it_that_is_said(place: Namespace) -> None:
+    """In a process namespace of its own, without a cron and then with one."""
+    ask = f"{shlex.quote(sys.executable)} -P -m opsconsole schedule %s --stack {shlex.quote(str(place.directory))}"
+    script = (
+        f"{ask % 'install --yes'}; {ask % 'show'}; cron -f & "
+        f"until grep -qx cron /proc/[0-9]*/comm; do :; done; echo STARTED; {ask % 'install --plan'}; {ask % 'show'}"
+    )
+    done = place("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", script)
+    before, started, after = done.stdout.decode().partition("STARTED")
+    assert started, done.stderr.decode()
+    assert before.count("no cron runs on this host") == 2, "with the plan, and among the problems"
+    assert "it is installed and has not ticked yet" in after and "no cron runs" not in after
 
 
 def test_another_stack_of_the_same_name_is_not_overwritten(place: Namespace, tmp_path: Path) -> None:

@@ -167,16 +167,17 @@ def run_show(arguments: argparse.Namespace, site: Site, config: Config) -> int:
         return 1 if found.problems or found.too_old else 0
     made = _job(site, config)
     there = installing.installed(made.stack)
-    for line in (*_state_lines(found, made.stack, config), *_installed_lines(there, made)):
+    for line in (*_state_lines(found, made.stack, config, now), *_installed_lines(there, made)):
         print(printable(line))
     return 1 if found.problems or found.too_old else 0
 
 
-def _state_lines(found: ScheduleState, stack: str, config: Config) -> list[str]:
+def _state_lines(found: ScheduleState, stack: str, config: Config, now: datetime) -> list[str]:
     from opsconsole.notifying import ways
 
     lines = [f"schedule of the stack {stack}: {', '.join(found.installed) or 'not installed'}"]
-    lines += [f"  next   {one.kind.value:<12} {_local(one.at)}" for one in found.coming]
+    for one in found.coming:
+        lines.append(f"  next   {one.kind.value:<12} {_local(one.at)}{'  due now' if one.at <= now else ''}")
     for run in found.last:
         result = " ".join(filter(None, (run.outcome.value, run.backup, run.problem and f"({run.problem})")))
         lines.append(f"  last   {run.kind.value:<12} {_local(run.began)}  {result}")

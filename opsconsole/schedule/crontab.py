@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from contextlib import suppress
+from pathlib import Path
 
 from opsconsole.model import SourceError
 from opsconsole.schedule.job import MINUTES, Job, Work
 from opsconsole.text import printable
 
+NOT_SERVED = "no cron runs on this host, so nothing ticks: start it (systemctl start cron, or service cron start)"
+_DAEMONS = ("cron", "crond", "fcron", "busybox")  # one of busybox has its name
 _NONE = "no crontab for"
 _LONGEST_LINE = 990  # cron reads a thousand bytes of a command
 
@@ -46,6 +50,15 @@ def found_block(text: bytes, key: str) -> str:
     """Our lines as they stand there, "" when there are none. Raises SourceError when the marks are not a pair."""
     place = _place(text, key)
     return "" if place is None else text[place[0] : place[1]].decode(errors="replace")
+
+
+def is_served(processes: Path = Path("/proc")) -> bool:
+    """Whether a cron runs that would read it; also where that cannot be known."""
+    names = set()
+    for path in processes.glob("[0-9]*/comm"):
+        with suppress(OSError):
+            names.add(path.read_text().strip())
+    return not names or not names.isdisjoint(_DAEMONS)
 
 
 def read() -> bytes:

@@ -78,7 +78,8 @@ def plan_install(job: Job) -> Change:
                 f"Take that away first: opsconsole {job.removed_by}",
             )
     if way is Way.CRONTAB:
-        return Change(way=way, texts=(("crontab", crontab.block(job).decode()),))
+        unserved = () if crontab.is_served() else (crontab.NOT_SERVED,)
+        return Change(way=way, texts=(("crontab", crontab.block(job).decode()),), notes=unserved)
     place = systemd.directory()
     notes: tuple[str, ...] = ()
     if place != systemd.SYSTEM and not systemd.lingers():

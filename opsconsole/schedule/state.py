@@ -8,7 +8,7 @@ from pathlib import Path
 from opsconsole.config import Config
 from opsconsole.model import Record, SourceError
 from opsconsole.operations.site import Site
-from opsconsole.schedule import installing, records
+from opsconsole.schedule import crontab, installing, records
 from opsconsole.schedule.due import Due, Kind, Outcome, Run, coming, went_back
 from opsconsole.schedule.job import MINUTES
 from opsconsole.schedule.telling import stack_name
@@ -46,6 +46,8 @@ def state(
     last = tuple(run for kind in Kind if (run := known.last(kind)) is not None)
     if mine:
         problems += _silence(known.ticked, now)
+        if mine[0].way is installing.Way.CRONTAB and not crontab.is_served():
+            problems.append(crontab.NOT_SERVED)
     if (behind := went_back(known.runs, now)) is not None:
         problems.append(f"the clock went back: a run is dated {_spoken(behind)} later than now")
     problems += [f"{run.kind.value}: {run.problem}" for run in last if run.problem or run.outcome is Outcome.FAILED]
