@@ -58,6 +58,18 @@ def test_an_outage_costs_nothing() -> None:
     assert len(ids(decide([*nightly(10), *before], Policy(), NOW, UTC))) == 54
 
 
+def test_a_file_whose_name_has_no_date_is_kept_and_pushes_nothing_out() -> None:
+    """A copy changes its time: put there today, it is not the backup of today."""
+    backups = nightly(40)
+    before = ids(decide(backups, THREE, NOW, UTC))
+    for state in (BackupState.GOOD, BackupState.DAMAGED):
+        copied = at(NOW - timedelta(hours=1), id="mongo.archive", undated=True, size_bytes=10, state=state)
+        found = decide([copied, *backups], THREE, NOW, UTC)
+        assert ids(found) == {*before, "mongo.archive"} and not found.frozen
+        assert "no date" in why(found, "mongo.archive")
+        assert "the newest good backup" in why(found, "20260118_020000")
+
+
 def test_a_future_dated_entry_is_kept_and_pushes_nothing_out() -> None:
     backups = nightly(800)
     without = decide(backups, Policy(), NOW, UTC)

@@ -262,6 +262,7 @@ class _Judge:
             missing=missing,
             problem=problem,
             in_future=taken_at > self._now + _FUTURE,
+            undated=bool(notes),
             note="; ".join(notes + reading.notes),
             backup_class=made.backup_class if made else BackupClass.SCHEDULED,
             why=made.why if made else "",

@@ -60,6 +60,7 @@ class Candidate(Record, frozen=True):
     buckets: Buckets | None = None  # as its manifest says; None: by its date
     pinned: bool = False
     critical: bool = False
+    undated: bool = False  # nobody knows of when it is
     proven: bool = False  # a restore of it was compared and found right (L3)
     base_of_range: bool = False  # a point-in-time range that is shown stands on it
     incremental: bool = False
@@ -93,6 +94,7 @@ def candidate(
         buckets=backup.buckets,
         pinned=pinned,
         critical=backup.critical,
+        undated=backup.undated,
         proven=proven,
         base_of_range=base_of_range,
         incremental=backup.incremental,
@@ -171,6 +173,8 @@ def _protect(listed: Sequence[Candidate], counted: Sequence[Candidate], reasons:
             reasons[one.id].append("pinned")
         if one.critical:
             reasons[one.id].append("critical, kept for ever")
+        if one.undated:
+            reasons[one.id].append("its name has no date, so no rule decides about it")
         if one.base_of_range:
             reasons[one.id].append("a point-in-time range stands on it")
         if one.in_range:
@@ -180,7 +184,7 @@ def _protect(listed: Sequence[Candidate], counted: Sequence[Candidate], reasons:
         if one.id not in known:
             reasons[one.id].append("dated in the future, so it is not counted")
     good = [one for one in counted if one.good]
-    whole = [one for one in good if one.whole]
+    whole = [one for one in good if one.whole and not one.undated]
     if whole:
         reasons[whole[0].id].append("the newest good backup")
     if proven := [one for one in good if one.proven]:
@@ -196,7 +200,7 @@ def _keep_failed(counted: Sequence[Candidate], reasons: dict[str, list[str]]) ->
     newer, older = True, 0
     for one in counted:
         if one.good:
-            newer = newer and not one.whole
+            newer = newer and (not one.whole or one.undated)
         elif one.state is not BackupState.UNFINISHED:
             older += not newer
             if newer:
@@ -206,7 +210,7 @@ def _keep_failed(counted: Sequence[Candidate], reasons: dict[str, list[str]]) ->
 
 
 def _frozen(counted: Sequence[Candidate]) -> str:
-    attempts = [one for one in counted if one.whole and one.backup_class is not BackupClass.SAFETY]
+    attempts = [one for one in counted if one.whole and one.backup_class is not BackupClass.SAFETY and not one.undated]
     if not attempts:
         return ""
     newest = attempts[0]
@@ -224,7 +228,7 @@ _Kept = list[tuple[Candidate, str]]
 
 def _rules(good: Sequence[Candidate], policy: Policy, now: datetime, zone: tzinfo | None) -> Iterable[_Kept]:
     def of(backup_class: BackupClass) -> list[Candidate]:
-        return [one for one in good if one.whole and one.backup_class is backup_class]
+        return [one for one in good if one.whole and one.backup_class is backup_class and not one.undated]
 
     scheduled = of(BackupClass.SCHEDULED)
     if policy.keep_last is not None:
@@ -288,7 +292,7 @@ def _bucket(one: Candidate, field: str, zone: tzinfo | None) -> str:
 
 
 def _newest_by_day(good: Sequence[Candidate], zone: tzinfo | None) -> dict[str, str]:
-    scheduled = (one for one in good if one.whole and one.backup_class is BackupClass.SCHEDULED)
+    scheduled = (one for one in good if one.whole and one.backup_class is BackupClass.SCHEDULED and not one.undated)
     newest: dict[str, str] = {}
     for one in scheduled:
         newest.setdefault(_bucket(one, "day", zone), one.id)

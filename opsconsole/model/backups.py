@@ -86,6 +86,7 @@ class Backup(Record, frozen=True):
     missing: tuple[str, ...] = ()  # kinds of parts that this stack needs and that are not in it
     problem: str = ""  # one sentence; "" when good
     in_future: bool = False  # dated later than now + 5 min: shown, never counted as the newest
+    undated: bool = False  # its name has no date: `taken_at` is its file time, which a copy changes
     note: str = ""  # what else to know: dated by its file time, only its beginning was read ...
     backup_class: BackupClass = BackupClass.SCHEDULED  # older layouts do not tell: a script took them
     # As its manifest says; older layouts have none of these.
