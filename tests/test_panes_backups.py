@@ -7,10 +7,25 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
+from rich.cells import cell_len
 
-from opsconsole.model import BackupState, Reading, SourceState
-from opsconsole.ui.panes.backup_lines import detail
-from opsconsole.ui.panes.backup_rows import parts_said, summary
+from opsconsole.model import (
+    BackupCheck,
+    BackupContents,
+    BackupState,
+    Collection,
+    DatabaseTarget,
+    HeldCollection,
+    HeldKeys,
+    HeldPart,
+    MongoDatabase,
+    MongoStatus,
+    Reading,
+    RedisStatus,
+    SourceState,
+)
+from opsconsole.ui.panes.backup_lines import contents_lines, detail
+from opsconsole.ui.panes.backup_rows import change_said, parts_said, summary
 from opsconsole.ui.wording import UNICODE
 from tests import pane_samples
 from tests.pane_samples import NOW, console, painted
@@ -57,6 +72,43 @@ def test_the_future_is_never_the_newest() -> None:
     assert "newest good one 6 d ago" in summary(snapshot, 120, UNICODE)[0].plain
     text = " ".join(line.plain for line in detail(ahead, NOW, 100, UNICODE))
     assert "lies in the future" in text and "Check the clock" in text and "backup misdated" in text
+
+
+@pytest.mark.parametrize("width", [77, 117, 197])
+def test_what_is_in_it_beside_what_is_there_now_fits_and_alarms_nobody(width: int) -> None:
+    """MongoDB's own databases are in a backup and are not counted while it runs: they are not gone."""
+    names = (("admin", "system.users"), ("shop", "users"), ("shop", "orders"))
+    held = HeldPart(
+        kind="mongo",
+        name="mongodb",
+        collections=tuple(HeldCollection(database=one, name=name, documents=14) for one, name in names),
+    )
+    keys = HeldPart(kind="redis", name="redis", keys=(HeldKeys(database=0, keys=1_234_567, expiring=1_234_560),))
+    mongo = MongoStatus(
+        target=DatabaseTarget(kind="mongodb", name="mongodb"),
+        listed=True,
+        databases=(MongoDatabase(name="shop", collections=(Collection(name="users", documents=14),)),),
+    )
+    redis = RedisStatus(target=DatabaseTarget(kind="redis", name="redis"), reachable=True)
+    checks = (
+        BackupCheck(level=2, at=NOW, problem=f"mongodb.archive.gz {'is cut short ' * 9}at its end"),
+        BackupCheck(level=3, at=NOW),
+    )
+    inside = BackupContents(parts=(held, keys), checks=checks)
+    lines = [one.plain for one in contents_lines(GOOD, inside, (GOOD,), (mongo, redis), NOW, width, UNICODE)]
+    assert max(map(cell_len, lines)) <= width
+    text = " ".join(" ".join(lines).split())
+    assert "restored into throw-away servers and compared" in text and "at its end" in text
+    assert "1,234,560" in text and "…" not in text
+    assert {line.split()[0]: "is gone" in line for line in lines if "." in line and " 14 " in line} == {
+        "admin.system.users": False, "shop.users": False, "shop.orders": True,
+    }  # fmt: skip
+
+
+def test_a_size_that_is_many_times_the_one_before_fits_into_its_column() -> None:
+    small = msgspec.structs.replace(OLD, id="small", size_bytes=1000, taken_at=NOW.replace(year=2020))
+    for size, said in ((1500, "+50 %"), (10_990, "+999 %"), (24_000, "x24")):
+        assert change_said(msgspec.structs.replace(OLD, size_bytes=size), (OLD, small))[0] == said
 
 
 def test_no_good_one_among_them_is_said() -> None:

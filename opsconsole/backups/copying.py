@@ -76,6 +76,16 @@ def place_of(section: CopySection) -> str:
     return target or (f"command {section.command[0]}" if section.command else "")
 
 
+def chosen_place(section: CopySection) -> str:
+    """`rsync nas:/backups`, "" when nothing is copied; without the place where that spells out a password."""
+    way = " ".join(section.chosen)
+    try:
+        place = place_of(section)
+    except CopyFailed:
+        return way
+    return place if section.command else f"{way} {place}".strip()
+
+
 def commands(backup: Path, section: CopySection) -> tuple[tuple[str, ...], ...]:
     """What is run for a copy, in this order, as a plan shows it. Raises CopyFailed."""
     place_of(section)

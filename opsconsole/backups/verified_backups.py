@@ -99,7 +99,10 @@ def _older(
     backup: Backup, asked: Asked, servers: Sequence[LiveServer], told: Told, cancelled: IsCancelled
 ) -> Verification:
     if backup.state in (BackupState.DAMAGED, BackupState.UNFINISHED):
-        fault = Fault(path=backup.id, problem=f"is {backup.state.value}: {backup.problem}")
+        told = backup.problem.removeprefix(f"{backup.id} ")
+        fault = Fault(
+            path=backup.id, problem=told if told != backup.problem else f"is {backup.state.value}: {backup.problem}"
+        )
         return _wrong(backup, asked, Level.MANIFEST, (fault,))
     if asked.level < Level.PARSED:
         note = "it has no manifest: there are no hashes to compare" if asked.level is Level.HASHES else ""

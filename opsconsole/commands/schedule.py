@@ -173,6 +173,7 @@ def run_show(arguments: argparse.Namespace, site: Site, config: Config) -> int:
 
 
 def _state_lines(found: ScheduleState, stack: str, config: Config, now: datetime) -> list[str]:
+    from opsconsole.backups.copying import chosen_place
     from opsconsole.notifying import ways
 
     lines = [f"schedule of the stack {stack}: {', '.join(found.installed) or 'not installed'}"]
@@ -187,7 +188,7 @@ def _state_lines(found: ScheduleState, stack: str, config: Config, now: datetime
     elif found.too_old:
         lines.append("  newest good backup  none")
     lines.append(f"  last tick           {_local(found.ticked) if found.ticked else 'never'}")
-    lines.append(f"  copied              {' '.join(config.copy.chosen) or 'nowhere: see [copy] in opsconsole.toml'}")
+    lines.append(f"  copied              {chosen_place(config.copy) or 'nowhere: see [copy] in opsconsole.toml'}")
     lines.append(f"  who is told         {', '.join(ways(config.notify)) or 'nobody: see [notify] in opsconsole.toml'}")
     return lines + [f"  problem: {one}" for one in found.problems]
 

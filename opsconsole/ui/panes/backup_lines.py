@@ -36,6 +36,7 @@ from opsconsole.ui.wording import UNKNOWN, Glyphs, Tone, ago, count, duration, p
 
 _KIND = 15  # cells of the kind of a part
 _NUMBER, _SMALLER = 13, 11  # cells
+_OF_THE_SERVER = ("admin", "config", "local")  # databases that nobody counts while it runs: not known, and not gone
 _CHART = 5  # lines
 _MOST_FILES = 12
 LEVELS = {
@@ -157,14 +158,13 @@ def _keeping(
     for check in checks:
         tone = Tone.BAD if check.problem else Tone.GOOD
         said = check.problem or LEVELS.get(check.level, "")
-        lines.append(
-            Content.assemble(
-                (f"{sign(tone, glyphs)} L{check.level}", tone),
-                f"  {local_time(check.at)[:16]}",
-                (f"  {ago(check.at, now):<12}", Tone.MUTED),
-                (printable(f" {said}"), tone if check.problem else Tone.PLAIN),
-            )
+        head = Content.assemble(
+            (f"{sign(tone, glyphs)} L{check.level}", tone),
+            f"  {local_time(check.at)[:16]}",
+            (f"  {ago(check.at, now):<12} ", Tone.MUTED),
         )
+        told = wrapped(said, width - head.cell_length, style=tone if check.problem else Tone.PLAIN)
+        lines += [line.pad_left(head.cell_length) if at else head + line for at, line in enumerate(told)]
     if contents is not None and not any(one.level >= PROVEN and not one.problem for one in checks):
         said = "never verified" if not checks else "never restored to prove it (L3)"
         lines.append(Content.styled(f"{glyphs.off} {said}", Tone.MUTED))
@@ -221,7 +221,12 @@ def _collections(part: HeldPart, live: Mapping[str, int | None] | None, width: i
         is_view = one.kind == "view"
         cells: list[tuple[str, str]] = [
             ("view" if is_view else count(one.documents), Tone.MUTED if is_view else ""),
-            *_now(one.documents, now, gone=live is not None and path not in live, is_view=is_view),
+            *_now(
+                one.documents,
+                now,
+                gone=live is not None and path not in live and one.database not in _OF_THE_SERVER,
+                is_view=is_view,
+            ),
         ]
         if wide:
             cells += [("" if is_view else size(one.size), ""), ("" if is_view else str(one.indexes), Tone.MUTED)]
@@ -244,7 +249,7 @@ def _is_of(path: str, part: HeldPart) -> bool:
 def _keys(part: HeldPart, live: Mapping[int, int] | None, width: int, glyphs: Glyphs) -> list[Content]:
     if part.kind != "redis":
         return []
-    name = min(30, max(10, width - 2 * _NUMBER - 12))
+    name = min(30, max(10, width - 2 * _NUMBER - 2 * _SMALLER))
     lines = [_table_head("Database", name, ("Keys", "Now", "Change", "Expire"))]
     held = {one.database: one for one in part.keys}
     for number in sorted(held.keys() | (live or {}).keys()):

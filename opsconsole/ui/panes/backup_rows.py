@@ -27,6 +27,7 @@ PROVEN = 3
 
 _LONGEST_BANNER = 3  # lines
 _HISTORY = 24  # backups in the small chart of sizes
+_LARGEST_PERCENT = 999  # more does not fit
 _FALL = 0.3  # of the size before: more is no ordinary day
 _TONE = {
     BackupState.GOOD: Tone.GOOD,
@@ -155,6 +156,8 @@ def change_said(backup: Backup, backups: Sequence[Backup]) -> CellText:
     change = backup.size_bytes / earlier[0] - 1
     percent = round(100 * change)
     said = f"{percent:+d} %" if percent else "0 %"
+    if percent > _LARGEST_PERCENT:
+        said = f"x{1 + change:.0f}"
     falls = change <= -_FALL or suspicion(backup.size_bytes, earlier)
     return said, Tone.WARNING if falls else Tone.MUTED
 

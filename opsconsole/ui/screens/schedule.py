@@ -68,6 +68,7 @@ class ScheduleScreen(ReadingScreen):
 
 def look(site: Site, now: datetime) -> Known:
     """A few files, `crontab -l` and systemd's units. Raises SourceError."""
+    from opsconsole.backups.copying import chosen_place
     from opsconsole.notifying import ways
     from opsconsole.schedule import installing, telling
     from opsconsole.schedule.state import state
@@ -78,7 +79,7 @@ def look(site: Site, now: datetime) -> Known:
         state=state(site.directory, config, now, project=site.project),
         place=", ".join(one.place for one in there),
         lines=tuple(line for one in there for line in one.text.splitlines()),
-        copied=" ".join(config.copy.chosen),
+        copied=chosen_place(config.copy),
         told=", ".join(ways(config.notify)),
     )
 
