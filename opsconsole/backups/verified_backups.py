@@ -99,9 +99,9 @@ def _older(
     backup: Backup, asked: Asked, servers: Sequence[LiveServer], told: Told, cancelled: IsCancelled
 ) -> Verification:
     if backup.state in (BackupState.DAMAGED, BackupState.UNFINISHED):
-        told = backup.problem.removeprefix(f"{backup.id} ")
+        problem = backup.problem.removeprefix(f"{backup.id} ")
         fault = Fault(
-            path=backup.id, problem=told if told != backup.problem else f"is {backup.state.value}: {backup.problem}"
+            path=backup.id, problem=problem if problem != backup.problem else f"is {backup.state.value}: {backup.problem}"
         )
         return _wrong(backup, asked, Level.MANIFEST, (fault,))
     if asked.level < Level.PARSED:
