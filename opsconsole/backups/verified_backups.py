@@ -100,9 +100,9 @@ def _older(
 ) -> Verification:
     if backup.state in (BackupState.DAMAGED, BackupState.UNFINISHED):
         problem = backup.problem.removeprefix(f"{backup.id} ")
-        fault = Fault(
-            path=backup.id, problem=problem if problem != backup.problem else f"is {backup.state.value}: {backup.problem}"
-        )
+        if problem == backup.problem:
+            problem = f"is {backup.state.value}: {problem}"
+        fault = Fault(path=backup.id, problem=problem)
         return _wrong(backup, asked, Level.MANIFEST, (fault,))
     if asked.level < Level.PARSED:
         note = "it has no manifest: there are no hashes to compare" if asked.level is Level.HASHES else ""
