@@ -17,6 +17,7 @@ import redis
 from bson.raw_bson import RawBSONDocument
 
 from opsconsole.cli import main
+from opsconsole.operations import unfinished
 from tests.conftest import StackFactory
 from tests.parts import legacy
 from tests.parts.stacks import Stack
@@ -90,3 +91,28 @@ def test_old_layout_and_ours_there_and_back(stack_factory: StackFactory, name: s
     states = {container["State"]["Status"] for container in stack.containers()}
     assert states == {"running"}
     assert not [path for path in Path(stack.directory).rglob(".opsconsole-*")]
+
+
+@pytest.mark.timeout(300)
+def test_a_container_that_is_gone_by_then_is_no_obstacle(
+    stack_factory: StackFactory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cut off while the application was stopped, which somebody then removed: the data is put right all the same."""
+    stack = stack_factory("smokava")
+    first = digest(stack)
+    assert run(stack, "backup", "create", "--yes") == 0
+    change(stack)
+    changed = digest(stack)
+    for verb, expected in (("undo", changed), ("finish", first)):
+        with monkeypatch.context() as around:
+            around.setenv("OPS_KILL_AT", "R02")
+            assert run(stack, "restore", "latest", "--yes") == 1
+        name = stack.container("backend")["Name"].removeprefix("/")
+        stack.engine.docker("rm", "--force", name)
+        (left,) = unfinished.unfinished(stack.directory)
+        capsys.readouterr()
+        assert run(stack, "operations", verb, left.operation, "--yes") == 0
+        assert f"{name} is gone: `docker compose up -d` makes it anew" in capsys.readouterr().out
+        assert digest(stack) == expected and unfinished.unfinished(stack.directory) == ()
+        stack.compose("up", "--detach")
+        stack.wait_ready()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from opsconsole.model import SourceError
+import msgspec
+
+from opsconsole.backups.findings import some_of
+from opsconsole.model import Container, SourceError
 from opsconsole.operations import (
     container_plans,
     facts,
@@ -19,7 +23,7 @@ from opsconsole.operations import (
 )
 from opsconsole.operations.facts import Look
 from opsconsole.operations.places import operation_directory
-from opsconsole.operations.plan import Basis, Kind, Plan
+from opsconsole.operations.plan import Act, Basis, Kind, Plan, Step
 from opsconsole.operations.site import Site
 
 
@@ -38,7 +42,8 @@ def finish(site: Site, operation: str) -> Plan:
         kept = releases.all_releases(site.directory)
         return return_plans.undone(_look_back(site, old), old, place.name, kept, finish=True)
     look = _look_now(site, old)
-    return stack_plans.rest(look, old, place.name, unfinished.done_steps(records))
+    rest = stack_plans.rest(look, old, place.name, unfinished.done_steps(records))
+    return without_gone(rest, look.containers) if old.kind is Kind.RESTORE else rest
 
 
 def undo(site: Site, operation: str) -> Plan:
@@ -78,7 +83,43 @@ def undo(site: Site, operation: str) -> Plan:
 
 def _restore_undone(site: Site, place: Path, old: Plan, *, finish: bool = False) -> Plan:
     settled = restore_state.settled(restore_state.home(place))
-    return restore_plans.undone(old, site.scope(), place.name, settled=settled, finish=finish)
+    found = site.scope()
+    plan = restore_plans.undone(old, found, place.name, settled=settled, finish=finish)
+    return without_gone(plan, found.look.containers)
+
+
+def without_gone(plan: Plan, containers: Sequence[Container]) -> Plan:
+    """The plan without what it does to containers that are gone: those write nothing, and cannot be started. The data
+    has to come back all the same."""
+    there = {one.name for one in containers}
+    gone: dict[str, None] = {}
+    steps = []
+    for one in plan.steps:
+        names = _containers_of(one)
+        gone |= dict.fromkeys(name for name in names if name not in there)
+        if left := tuple(name for name in names if name in there):
+            steps.append(one if left == names else _of(one, left))
+        elif not names:
+            steps.append(one)
+    said = [f"{', '.join(gone)} is gone: `docker compose up -d` makes it anew afterwards"] if gone else []
+    return msgspec.structs.replace(plan, steps=tuple(steps), notes=(*plan.notes, *said))
+
+
+def _containers_of(one: Step) -> tuple[str, ...]:
+    """The names of the containers that a step stops, starts or waits for."""
+    if one.act is Act.GATE:
+        return one.services
+    if len(one.commands) == 1 and one.commands[0][:2] in (("docker", "stop"), ("docker", "start")):
+        return one.commands[0][2:]
+    return ()
+
+
+def _of(one: Step, names: tuple[str, ...]) -> Step:
+    """The same for these containers alone."""
+    verb = "Gate: wait until {} is well" if one.act is Act.GATE else f"{one.commands[0][1].title()} {{}}"
+    commands = tuple((*words[:2], *names) for words in one.commands)
+    services = names if one.act is Act.GATE else one.services
+    return msgspec.structs.replace(one, title=verb.format(some_of(names)), commands=commands, services=services)
 
 
 def _place_and_plan(site: Site, operation: str) -> tuple[Path, Plan]:
