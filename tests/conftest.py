@@ -17,8 +17,9 @@ from typing import Protocol
 import hypothesis
 import pytest
 
+from opsconsole.operations import launch
+from tests import children, spreading
 from tests import shared_stacks as shared
-from tests import spreading
 from tests.parts import engine as engines
 from tests.parts import images, leftovers
 from tests.parts.borrowed import borrowed_engine
@@ -199,6 +200,13 @@ def host_redis(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         return server
 
     yield from _until_stopped(start, made)
+
+
+@pytest.fixture
+def forked_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command starts runs in a forked process: a sweep answers hundreds of times, and the imports of a new one
+    take longer than the rest. That the command really starts it is seen wherever this is not asked for."""
+    monkeypatch.setattr(launch, "launch", children.launch)
 
 
 @pytest.fixture

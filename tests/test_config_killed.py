@@ -25,6 +25,8 @@ from tests.parts.leftovers import run_name
 from tests.parts.machine import wait_until
 from tests.update_stack import SETTINGS, SmallUpdateStack, update_stack
 
+pytestmark = pytest.mark.usefixtures("forked_operations")
+
 QUICK = SETTINGS.replace("0.2", "0")
 HOOKS = (
     QUICK

@@ -20,6 +20,8 @@ from tests.operation_stack import FIXTURE
 from tests.parts.engine import Engine
 from tests.parts.machine import wait_until
 
+pytestmark = pytest.mark.usefixtures("forked_operations")
+
 SETTINGS = "[deploy]\nsoak_seconds = 0.1\ngate_seconds = 30\n"
 VERSIONS = ("1", "2")
 NOWHERE = "127.0.0.1:9"

@@ -37,6 +37,8 @@ from tests.operation_stack import OperationStack, operation_stack
 from tests.parts.engine import Engine
 from tests.parts.machine import wait_until
 
+pytestmark = pytest.mark.usefixtures("forked_operations")
+
 BOTH = {"store", "web"}
 SOURCES = Path(opsconsole.operations.__file__).parent
 

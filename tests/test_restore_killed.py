@@ -23,6 +23,8 @@ from opsconsole.operations.steps import DECLARED
 from tests.backup_stack import BackupStack, backup_stack
 from tests.parts.engine import Engine
 
+pytestmark = pytest.mark.usefixtures("forked_operations")
+
 FAULTS = ("ENOSPC", "EIO", "SIGTERM")
 CUT_OFF = ("O06", "R01", "R02", "R05")
 """After each act, and wherever one is half done. Around them it is as with every operation."""

@@ -25,6 +25,8 @@ from tests.operation_stack import OperationStack, operation_stack
 from tests.parts.engine import Engine
 
 _numbers = itertools.count(1)
+pytestmark = pytest.mark.usefixtures("forked_operations")
+
 FAILS = Step(id="fails", title="A step that fails", act=Act.COMMANDS, commands=(("false",),), turns_back=True)
 
 

@@ -28,6 +28,8 @@ from tests.parts.leftovers import run_name
 from tests.parts.machine import wait_until
 from tests.update_stack import SmallUpdateStack, update_stack
 
+pytestmark = pytest.mark.usefixtures("forked_operations")
+
 VERSIONS = ("1", "2")
 LOOKS = {Act.PREFLIGHT, Act.SAFETY_BACKUP, Act.GATE, Act.PROBES, Act.SOAK, Act.GIT}
 SWEPT = {Act.SAFETY_BACKUP, Act.PUT_ASIDE, Act.MOVE_TREE, Act.PREFLIGHT, Act.RECORD_RELEASE, Act.RECREATE, Act.GATE,
