@@ -346,7 +346,7 @@ def test_a_renamed_database_volume_is_refused_without_its_name(
 
         # It does not get well: the way back leads to the data.
         file.write_text(
-            renamed.replace("nc -w 1 127.0.0.1 27017 < /dev/null", "false").replace("retries: 60", "retries: 2", 1)
+            renamed.replace("nc -w 1 127.0.0.1 27017 < /dev/null", "false").replace("retries: 40", "retries: 2", 1)
         )
         assert main(["deploy", "--yes", "--accept-loss", old, *here]) == 3
         with stack.mongo() as client:
