@@ -261,6 +261,9 @@ def test_a_suspiciously_small_one_is_a_failure_and_nothing_older_goes(
     assert "is suspiciously small" in capsys.readouterr().out
     assert run(stack, "backup", "prune", "--yes") == 0
     assert "nothing is removed" in capsys.readouterr().out and len(stack.good()) == 4
+    assert run(stack, "backup", "list") == 0  # where one is told to look
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.startswith("nothing is removed: the newest backup") and "suspiciously small" in said
 
 
 def test_prune_says_why_and_removes_only_what_was_shown(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:

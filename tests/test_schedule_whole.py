@@ -21,7 +21,10 @@ verify_days = 0
 command = ["./tell.sh"]
 on = "always"
 """
-TELL = '#!/bin/sh\necho "$OPSCONSOLE_EVENT|$OPSCONSOLE_KIND|$OPSCONSOLE_BACKUP|$OPSCONSOLE_PROBLEM" >> told\n'
+TELL = """#!/bin/sh
+echo "$OPSCONSOLE_EVENT|$OPSCONSOLE_KIND|$OPSCONSOLE_BACKUP|$OPSCONSOLE_PROBLEM" >> told
+echo "$OPSCONSOLE_HINT" >> hints
+"""
 
 
 @pytest.fixture
@@ -62,6 +65,9 @@ def test_a_database_that_is_down_is_told(stack: BackupStack) -> None:
     assert failed.startswith("failed|backup||") and len(failed) > len("failed|backup||") + 10
     assert too_old.startswith("backup-too-old|")
     assert CANARY not in failed
+    # What went wrong, and what to do about it: not only the last line that was printed.
+    assert "the mongo part host could not be saved: MongoDB at" in failed and "refuses connections" in failed
+    assert (stack.directory / "hints").read_text().startswith("start it")
     last = records.read(stack.directory).last(Kind.BACKUP)
     assert last is not None and last.outcome in (Outcome.FAILED, Outcome.REFUSED)
 

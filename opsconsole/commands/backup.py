@@ -185,6 +185,7 @@ def run_list(arguments: argparse.Namespace) -> int:
     import msgspec
 
     from opsconsole.backups import oplog_ranges, seconds
+    from opsconsole.operations import backup_plans
 
     site = site_of(arguments)
     _remove_left_behind(site, read_only=bool(arguments.read_only))
@@ -202,6 +203,8 @@ def run_list(arguments: argparse.Namespace) -> int:
         print(printable(f"{shown.part}: every second from {span} can be restored (restore --at)"))
     if not backups:
         print("no backup yet: `opsconsole backup create` takes one")
+    elif frozen := backup_plans.nothing_goes(site.directory, backups, site.config()):
+        print(printable(frozen))
     return 0
 
 

@@ -241,6 +241,13 @@ def prune(found: Scope, backups: Sequence[Backup], config: Config, now: datetime
     )
 
 
+def nothing_goes(directory: Path, backups: Sequence[Backup], config: Config) -> str:
+    """Why no backup is removed for now, whatever the rules say of each; "" when they decide. `directory`: of the
+    stack."""
+    where = Path(backups[0].path).parent if backups else directory
+    return decided(where, backups, config).frozen or last_attempt_failed(directory, backups)
+
+
 def last_attempt_failed(directory: Path, backups: Sequence[Backup]) -> str:
     """Why nothing is removed in the stack of this directory: no whole backup was made since the last attempt failed."""
     made = max((one.taken_at for one in backups if one.state is BackupState.GOOD and not one.asked), default=None)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from opsconsole.model import Record
+from opsconsole.operations import journal
+from opsconsole.operations.places import existing_operations
 from opsconsole.operations.site import Site
 from opsconsole.schedule.due import Kind
 from opsconsole.schedule.records import Log
@@ -31,7 +34,8 @@ class Ended(Record, frozen=True):
     """How a command ended."""
 
     code: int
-    problem: str = ""  # its last line, when it failed
+    problem: str = ""  # one line, when it failed: of its journal, else the last that it said
+    hint: str = ""
 
 
 RunOne = Callable[[Kind, int], Ended]
@@ -50,7 +54,7 @@ def run_command(site: Site, log: Log, commands: Mapping[Kind, tuple[str, ...]] =
     """Runs our own command line as a process, its output into the log."""
 
     def run_one(kind: Kind, keep_open: int) -> Ended:
-        since = log.size
+        since, before = log.size, _newest(site)
         done = subprocess.run(
             command(site, kind, commands),
             cwd=site.directory,
@@ -60,7 +64,17 @@ def run_command(site: Site, log: Log, commands: Mapping[Kind, tuple[str, ...]] =
             pass_fds=(keep_open,),
             check=False,
         )
-        last = log.last_line(since).removeprefix("opsconsole: ")
-        return Ended(code=done.returncode, problem=last if done.returncode else "")
+        if not done.returncode:
+            return Ended(code=0)
+        after = _newest(site)
+        end = journal.read(after)[-1:] if after is not None and after != before else ()
+        if end and end[0].problem:
+            return Ended(code=done.returncode, problem=end[0].problem, hint=end[0].hint)
+        return Ended(code=done.returncode, problem=log.last_line(since).removeprefix("opsconsole: "))
 
     return run_one
+
+
+def _newest(site: Site) -> Path | None:
+    """Where the newest operation of the stack is kept."""
+    return next(iter(existing_operations(site.directory)[-1:]), None)

@@ -131,7 +131,7 @@ class _Tick:
         self._keep(runs=(*others, run))
         self._log.line(f"{one.kind.value} for {one.slot}: {outcome.value}{f': {problem}' if problem else ''}")
         if not (outcome is Outcome.REFUSED and refused):  # it is tried at every tick, and told once
-            self._tell(run)
+            self._tell(run, ended.hint)
         return True
 
     def _settle_killed(self) -> None:
@@ -155,7 +155,7 @@ class _Tick:
             self._log.line(f"the clock went back by {behind}: what it dated later than now does not count")
             self._keep(runs=kept)
 
-    def _tell(self, run: Run) -> None:
+    def _tell(self, run: Run, hint: str = "") -> None:
         from opsconsole.notifying import Event
 
         name = NAMES[run.kind]
@@ -164,12 +164,12 @@ class _Tick:
             said(Event.DONE, f"{name} is done", "", "", run.backup, run.kind.value)
             return
         self._failed = True
-        title, hint = {
+        title, otherwise = {
             Outcome.DONE: (f"{name} was made, and something is wrong", "See what: opsconsole backup list"),
             Outcome.REFUSED: (f"{name} could not be begun", "It is tried again at every tick."),
             Outcome.GIVEN_UP: (f"{name} was cancelled", ""),
         }.get(run.outcome, (f"{name} failed", ""))
-        said(Event.FAILED, title, run.problem, hint, run.backup, run.kind.value)
+        said(Event.FAILED, title, run.problem, hint or otherwise, run.backup, run.kind.value)
 
     def _keep(self, **fields: object) -> None:
         self._known = msgspec.structs.replace(self._known, **fields)
