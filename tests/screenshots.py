@@ -147,6 +147,7 @@ def restoring(app: ConsoleApp) -> RestoreScreen:
             keys=tuple(msgspec.convert(one, HeldKeys, from_attributes=True) for one in part.keys),
             members=part.members,
             size=part.content_size,
+            users=part.kind == "mongo",
         )
         for part in inside.parts
     )

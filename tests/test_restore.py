@@ -75,6 +75,16 @@ def test_the_plan_says_what_goes(stack: BackupStack, capsys: pytest.CaptureFixtu
     assert "also in the backup and left alone: config" in said
 
 
+def test_users_that_the_backup_does_not_have_are_refused_before_anything(
+    stack: BackupStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack.change()
+    changed = stack.digest()
+    assert run(stack, "restore", "latest", "--users", "--yes") == 2
+    assert "holds no users and roles -> Leave them out" in capsys.readouterr().err
+    assert stack.digest() == changed
+
+
 def test_a_collection_alone(stack: BackupStack) -> None:
     first = stack.digest()
     stack.change()

@@ -37,6 +37,7 @@ MONGO = OpenPart(
         for database in ("shop", "stock")
         for at, name in enumerate(("carts", "orders", "orders.old", "users"), 1)
     ),
+    users=True,
 )
 REDIS = OpenPart(
     kind="redis",
@@ -66,6 +67,12 @@ def without(*keys: str) -> Choice:
 
 def test_everything_is_an_order_without_a_choice() -> None:
     assert order("b", PIECES, everything(PIECES)) == RestoreOrder(backup="b")
+
+
+def test_users_are_offered_where_the_backup_has_some() -> None:
+    bare = msgspec.structs.replace(MONGO, users=False)
+    assert "users" in {one.key for one in PIECES}
+    assert "users" not in {one.key for one in pieces(msgspec.structs.replace(OPENED, parts=(bare, REDIS)))}
 
 
 def test_neither_configuration_nor_users_are_in_everything() -> None:

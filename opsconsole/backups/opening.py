@@ -36,6 +36,7 @@ class OpenPart(Record, frozen=True):
     keys: tuple[HeldKeys, ...] = ()
     members: int = 0
     size: int = 0  # bytes unpacked
+    users: bool = False  # of MongoDB, or roles: not where the server has none, nor in a dump of one database
 
     @property
     def expected(self) -> dict[str, tuple[int, str]]:
@@ -118,7 +119,12 @@ def _open_part(directory: Path, part: manifest.Part) -> OpenPart:
         keys=part.keys,
         members=part.members,
         size=part.content_size,
+        users=_has_users(part.collections),
     )
+
+
+def _has_users(collections: Sequence[HeldCollection]) -> bool:
+    return any(one.database == "admin" and one.name in ("system.users", "system.roles") for one in collections)
 
 
 def _older(backup: Backup, scratch: Path, limit: int, told: Told) -> Opened:
@@ -162,6 +168,7 @@ def _described(part: older_layouts.OlderPart) -> OpenPart:
         keys=keys,
         members=members,
         size=size,
+        users=_has_users(collections),
     )
 
 

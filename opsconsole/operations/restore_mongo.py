@@ -136,6 +136,8 @@ def users(operation: Operation, home: Path, found: Scope, opened: Opened) -> str
     said = []
     keys = private_keys(operation.config)
     for part, connection in pairs(opened.parts, found.connections, MONGO):
+        if not part.users:
+            continue
         try:
             with bulk_client(reachable(connection)) as client, open_dump(Path(part.path), keys) as dump:
                 done = restore_users(client, dump)

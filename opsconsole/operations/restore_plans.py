@@ -73,6 +73,8 @@ def _planned(found: Scope, backup: Backup, order: RestoreOrder, opened: Opened, 
     opened = only(opened, order)
     kinds = kinds_of(opened, order)
     order = msgspec.structs.replace(order, backup=backup.id, path=backup.path, identity=opened.identity, parts=kinds)
+    if order.users and not any(one.users for one in opened.parts):
+        raise SourceError(f"the backup {opened.id} holds no users and roles", "Leave them out: they stay as they are.")
     planted = restore_redis_ways.ways(found, opened, order, keys)
     order = msgspec.structs.replace(order, redis_by_files=tuple(planted))
     effects = [*mongo_effects(found, opened, order), *redis_effects(found, opened, order, planted)]

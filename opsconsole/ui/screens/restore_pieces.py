@@ -191,7 +191,7 @@ def pieces(opened: Opened, databases: Sequence[DatabaseStatus] = ()) -> tuple[Pi
     found += [_files(part) for part in by_kind.get("files", ())]
     if by_kind.get("config"):
         found.append(_leaf("config", "config", "config", "config", "Configuration", held="compose, env"))
-    if by_kind.get("mongo"):
+    if any(one.users for one in servers):
         found.append(_leaf(_USERS, "users", "mongo", "users", "Users and roles of MongoDB", held="others stay"))
     return tuple(found)
 
