@@ -134,7 +134,7 @@ class HealthPane(RowsAndDetail[HealthLine]):
         )
 
     def _verdict(self, line: HealthLine) -> CellText:
-        return signed(word_of(line).removesuffix(" there"), self.glyphs), tone_of(line)
+        return signed(word_of(line), self.glyphs).removesuffix(" there"), tone_of(line)
 
     def _number(self, line: HealthLine) -> CellText:
         return line.number, tone_of(line) if line.counts else Tone.PLAIN
