@@ -85,6 +85,29 @@ def test_users_that_the_backup_does_not_have_are_refused_before_anything(
     assert stack.digest() == changed
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--redis-db", "9"), "no keys of the Redis database 9 -> It has: 0, 1."),
+        (("--db", DATABASE, "--to", "admin"), "into admin -> admin belongs to the server"),
+        (("--db", DATABASE, "--to", "two words"), "into two words -> No database can be called so"),
+    ],
+)
+def test_a_choice_that_cannot_be_had_is_refused_before_anything(
+    stack: BackupStack, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    assert run(stack, "restore", "latest", *words, "--yes") == 2
+    assert said in capsys.readouterr().err
+    (only,) = stack.listed()
+    assert only.backup_class.value == "manual", "no safety backup was taken for it"
+
+
+def test_without_a_backup_goes_only_what_would_take_one(stack: BackupStack, capsys: pytest.CaptureFixture[str]) -> None:
+    for target in ("last-backup", "restart-all", "previous-image", "emergency-stop"):
+        assert run(stack, "rollback", target, "--no-backup", "--yes") == 2
+        assert f"--no-backup does not belong to {target}" in capsys.readouterr().err
+
+
 def test_a_collection_alone(stack: BackupStack) -> None:
     first = stack.digest()
     stack.change()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from opsconsole.backups.manifest import HeldCollection, HeldKeys
 from opsconsole.backups.mongo_choosing import choose
+from opsconsole.backups.mongo_names import wrong_name
 from opsconsole.backups.opening import Opened, OpenPart
 from opsconsole.model import (
     Backup,
@@ -26,7 +27,7 @@ from opsconsole.operations.restore_servers import only
 from opsconsole.ui.screens import restore_pieces
 from opsconsole.ui.screens.exporting import ExportScreen
 from opsconsole.ui.screens.restore import RestoreScreen
-from opsconsole.ui.screens.restore_pieces import Choice, Piece, everything, order, pieces, wrong_name
+from opsconsole.ui.screens.restore_pieces import Choice, Piece, everything, order, pieces
 
 MONGO = OpenPart(
     kind="mongo",

@@ -8,7 +8,7 @@ from opsconsole.backups.manifest import HeldCollection
 from opsconsole.backups.mongo_archive import Entry
 from opsconsole.backups.mongo_catalog import Selection
 from opsconsole.backups.mongo_loading import is_loaded
-from opsconsole.backups.mongo_names import is_beside
+from opsconsole.backups.mongo_names import is_beside, wrong_name
 from opsconsole.model import Record, SourceError
 from opsconsole.text import printable
 
@@ -59,6 +59,9 @@ def choose(
     renamed = {old: new for old, new in (to or {}).items() if old != new}
     if not undoing:
         _refuse_unknown(there, wanted, collections, renamed)
+        for new in renamed.values():
+            if wrong := wrong_name(new):
+                raise SourceError(f"nothing can be restored into {printable(new)}", wrong)
     choice = Choice(databases=wanted, collections=tuple(dict.fromkeys(collections)), renamed=renamed)
     held_there = {(choice.target(one.database), one.name) for one in there}
     aside = [

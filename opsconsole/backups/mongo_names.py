@@ -1,4 +1,4 @@
-"""Names of collections that stand beside the live ones for the time of a restore."""
+"""Names of collections that stand beside the live ones for the time of a restore, and what no database is called."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ UNFINISHED = ".__tmp"
 PROOF = "opsconsole_proof_"
 """How databases begin that a backup is restored into for a trial."""
 
+OF_THE_SERVER = ("admin", "config", "local")
+_FORBIDDEN = frozenset(' /\\."$*<>:|?')
+_LONGEST_DATABASE = 63  # bytes
 _LONGEST = 120  # bytes with the database: servers before 4.4 take no more
 
 
@@ -31,3 +34,12 @@ def beside(database: str, name: str, suffix: str) -> str:
 
 def is_beside(name: str) -> bool:
     return name.endswith((STAGED, ASIDE, UNFINISHED))
+
+
+def wrong_name(database: str) -> str:
+    """Why no database of the application can be called so; "" when one can."""
+    if database in OF_THE_SERVER:
+        return f"{database} belongs to the server. Choose another name."
+    if _FORBIDDEN & set(database) or not database.isprintable():
+        return 'No database can be called so: without spaces and / \\ . " $ * < > : | ?'
+    return "At most 63 bytes." if len(database.encode()) > _LONGEST_DATABASE else ""

@@ -76,7 +76,7 @@ def _add_create(what: Commands) -> None:
 def _add_list(what: Commands) -> None:
     parser = what.add_parser("list", help="which there are, how good and why kept", description="List the backups.")
     add_stack_options(parser)
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--json", action="store_true", help="as JSON, one backup a line")
     parser.set_defaults(run=run_list)
 
 

@@ -81,13 +81,13 @@ def _add_rollback(commands: Commands) -> None:
         "--undo", action="store_true", help="config: the files that the last one (or --operation) replaced"
     )
     parser.add_argument("--operation", default="", metavar="ID", help="with --undo: this one, as in `history`")
-    _add_no_backup(parser)
+    _add_no_backup(parser, "config: ")
     add_plan_options(parser)
     parser.set_defaults(run=run_rollback)
 
 
-def _add_no_backup(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--no-backup", action="store_true", help="take no safety backup first")
+def _add_no_backup(parser: argparse.ArgumentParser, of: str = "") -> None:
+    parser.add_argument("--no-backup", action="store_true", help=f"{of}take no safety backup first")
 
 
 def _add_releases(commands: Commands) -> None:
@@ -128,6 +128,8 @@ def run_rollback(arguments: argparse.Namespace) -> int:
         raise SourceError("--commit belongs to config, and not beside --to", "See `opsconsole rollback --help`.")
     if arguments.undo and (arguments.target != "config" or arguments.to or arguments.commit):
         raise SourceError("--undo belongs to config, and not beside --to and --commit", "See `rollback --help`.")
+    if arguments.no_backup and arguments.target != "config":
+        raise SourceError(f"--no-backup does not belong to {arguments.target}", "See `opsconsole rollback --help`.")
     if arguments.target == "emergency-stop":
         return run_emergency_stop(arguments)
     site = site_of(arguments)

@@ -27,7 +27,8 @@ def add_commands(commands: Commands) -> None:
         help="put back what a backup holds, whole or in part; --undo brings back what was there before",
         description="Every byte of the backup is read first and a safety backup is taken. Application services stop, "
         "everything is loaded beside the live data and compared, then it takes its place; databases stay up. When "
-        "anything fails, everything is exchanged back (exit code 3). Without a choice: MongoDB, Redis and files.",
+        "anything fails, everything is exchanged back (exit code 3). Without a choice: MongoDB, Redis and files. A "
+        "choice can be given several times.",
     )
     add_stack_options(parser)
     parser.add_argument("backup", nargs="?", metavar="ID", help=ID)

@@ -142,7 +142,10 @@ def import_plan(found: Scope, order: ImportOrder) -> Plan:
     """A safety backup of MongoDB, then the documents. Raises SourceError."""
     from opsconsole.backups.json_reading import ObjectIds
     from opsconsole.backups.mongo_importing import identity
+    from opsconsole.backups.mongo_names import wrong_name
 
+    if wrong := wrong_name(order.database):
+        raise SourceError(f"nothing can be imported into {order.database}", wrong)
     file = Path(order.path)
     if not file.is_file():
         raise SourceError(f"{file} is no file", f"ls -l {file}")

@@ -102,6 +102,10 @@ def redis_effects(
     """What becomes of each Redis. Raises SourceError."""
     if REDIS not in order.parts:
         return
+    there = {one.database for part in opened.parts for one in part.keys}
+    if (unknown := sorted(set(order.redis_databases) - there)) and not order.undoes:
+        listed = ", ".join(map(str, sorted(there))) or "none"
+        raise SourceError(f"the backup has no keys of the Redis database {unknown[0]}", f"It has: {listed}.")
     for part, connection in pairs(opened.parts, found.connections, REDIS):
         held = sum(one.keys for one in part.keys)
         if order.redis_databases or order.redis_keys:

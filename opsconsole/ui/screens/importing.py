@@ -191,7 +191,7 @@ def wrong_target(text: str) -> str:
     database, dot, name = text.partition(".")
     if not (database and dot and name):
         return "Write it as database.collection, such as shop.users."
-    from opsconsole.ui.screens.restore_pieces import wrong_name
+    from opsconsole.backups.mongo_names import wrong_name
 
     if name.startswith("system.") or "$" in name:
         return f"{name} belongs to the server. Choose another name."

@@ -12,6 +12,7 @@ from typing import ClassVar
 from textual.content import Content
 from textual.widget import Widget
 
+from opsconsole.backups.mongo_names import wrong_name
 from opsconsole.backups.opening import Opened
 from opsconsole.backups.progress import Cancelled
 from opsconsole.model import Backup, Snapshot, SourceError
@@ -295,7 +296,7 @@ class RestoreScreen(ActingScreen):
                 said,
                 f"Enter takes it; {database} or nothing is its own place. Esc leaves it as it is.",
                 value if value != database else f"{database}_restored",
-                restore_pieces.wrong_name,
+                wrong_name,
             ),
             named,
         )

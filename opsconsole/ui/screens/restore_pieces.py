@@ -16,11 +16,8 @@ DATA = ("mongo", "redis", "files")
 FOLDED_FROM = 24
 """So many pieces and more are shown without their collections at first."""
 
-_FORBIDDEN = frozenset('/\\. "$*<>:|?')
 _USERS, _VIEW = "users", "view"
 _FEW = 4  # names in a sentence
-_LONGEST_NAME = 63  # bytes of a database's name
-_OF_THE_SERVER = ("admin", "config", "local")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +160,6 @@ def _is_partial(kind: str, pieces: Sequence[Piece], on: frozenset[str]) -> bool:
     """Whether some of it is chosen, and not all."""
     leaves = frozenset[str]().union(*(piece.leaves for piece in pieces if piece.kind == kind))
     return bool(leaves & on) and not leaves <= on
-
-
-def wrong_name(text: str) -> str:
-    """Why no database can be called so; "" is the name that it has."""
-    if text in _OF_THE_SERVER:
-        return f"{text} belongs to the server. Choose another name."
-    if _FORBIDDEN & set(text) or not text.isprintable():
-        return 'No database can be called so: without spaces and / \\ . " $ * < > : | ?'
-    return "At most 63 bytes." if len(text.encode()) > _LONGEST_NAME else ""
 
 
 # --- the pieces of a backup ------------------------------------------------------------------------
