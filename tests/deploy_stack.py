@@ -62,16 +62,16 @@ services:
     pull_policy: never
     init: true
     command: ["sh", "-c", "test -e /store/kept || date > /store/kept; exec sleep 3600"]
-    network_mode: none
+    network_mode: host
     stop_grace_period: 1s
     volumes: ["{name}-data:/store"]
-    healthcheck: {{test: ["CMD-SHELL", "test -e /store/kept"], interval: 1500ms, timeout: 5s, retries: 30}}
+    healthcheck: {{test: ["CMD-SHELL", "test -e /store/kept"], interval: 5s, timeout: 5s, retries: 30}}
   web:
     image: {name}-web:{version}
     pull_policy: never
     init: true
     command: {command}
-    network_mode: none
+    network_mode: host
     stop_grace_period: 1s
     environment: {{LEVEL: "{version}"}}
     depends_on: [store]
@@ -80,7 +80,7 @@ volumes:
   {name}-data:
     name: {name}-data
 """
-"""Without a build, a job, a pull and a network: for what is deployed dozens of times."""
+"""Without a build, a job, a pull and a network of its own: for what is deployed dozens of times."""
 
 GOOD = {
     "version": "1", "more": "", "init": "true", "grace": "1", "command": SLEEPS, "level": "info", "replicas": "2",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import re
 import shutil
 import socket
@@ -73,19 +72,13 @@ class Stack:
         """Run `docker compose` in the stack's directory; its stdout, stripped."""
         if "down" in words or "rm" in words:
             self._remember_nameless()
-        done = run("docker", "compose", *self.compose_options, *words, env=self.env, cwd=self.directory, check=check)
+        command = self.engine.compose(*self.compose_options, *words)
+        done = run(*command, env=self.env, cwd=self.directory, check=check)
         return done.stdout.strip()
 
     def containers(self) -> list[dict[str, Any]]:
         """`docker inspect` of every container of the project, stopped ones too."""
-        label = f"label=com.docker.compose.project={self.project}"
-        ids = self.engine.docker("ps", "--all", "--quiet", "--filter", label).split()
-        if not ids:
-            return []
-        # One may be gone by now: the rest is still wanted.
-        listing = self.engine.docker("inspect", *ids, check=False)
-        found: list[dict[str, Any]] = json.loads(listing or "[]")
-        return found
+        return self.engine.containers(self.project)
 
     def container(self, service: str) -> dict[str, Any]:
         """`docker inspect` of the first container of a service."""
