@@ -79,8 +79,7 @@ def engine() -> Iterator[Engine]:
     with pytest.MonkeyPatch.context() as patch:
         for variable in FOREIGN:
             patch.delenv(variable, raising=False)
-        # One of several processes: `tests.suite` has borrowed it for all of them.
-        borrowed = contextlib.nullcontext(engines.find()) if spreading.in_worker() else borrowed_engine()
+        borrowed = contextlib.nullcontext(engines.find()) if spreading.engine_is_borrowed() else borrowed_engine()
         with borrowed as found:
             for variable, value in found.env.items():
                 patch.setenv(variable, value)
@@ -223,7 +222,7 @@ def as_in_a_process_of_its_own() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _programs() -> None:
     """The servers that the host fixtures start are there, with or without an engine."""
-    if not offline():
+    if not offline() and spreading.BORROWED not in os.environ:
         install()
 
 

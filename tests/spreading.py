@@ -25,9 +25,18 @@ GUESSES = (
 )
 
 
+BORROWED = "OPSCONSOLE_TESTS_ENGINE_IS_BORROWED"
+"""Set by `tests.suite`, which has brought everything and borrowed the engine for both of its halves."""
+
+
 def in_worker() -> bool:
     """Whether this is one of several processes that a test run is spread over."""
     return "PYTEST_XDIST_WORKER" in os.environ
+
+
+def engine_is_borrowed() -> bool:
+    """Whether another process has borrowed the engine for this one, too."""
+    return in_worker() or BORROWED in os.environ
 
 
 def spread(items: list[pytest.Item]) -> None:

@@ -20,6 +20,7 @@ import pytest
 from tests.conftest import offline
 from tests.parts.borrowed import borrowed_engine
 from tests.parts.machine import PartsError
+from tests.spreading import BORROWED
 
 # Most tests wait for something: with three processes on two processors a third of their time was left over. Six took as
 # long as four (1,113 and 1,133 s), and what waits for a screen no longer saw it in time.
@@ -73,7 +74,8 @@ def _files_with_tests_alone() -> tuple[str, ...]:
 
 def _pytest(*words: str) -> int:
     print(f"pytest {' '.join(words)}", flush=True)
-    return subprocess.run([sys.executable, "-m", "pytest", "--durations=15", MOST_FAILURES, *words]).returncode
+    command = [sys.executable, "-m", "pytest", "--durations=15", MOST_FAILURES, *words]
+    return subprocess.run(command, env={**os.environ, BORROWED: "1"}).returncode
 
 
 def _together(codes: list[int]) -> int:
