@@ -128,6 +128,19 @@ def test_a_backup_that_fails_is_tried_three_times_an_hour_apart() -> None:
     assert host.backups() == ["2026-01-18 02:00", "2026-01-18 03:00", "2026-01-18 04:00", "2026-01-19 02:00"]
 
 
+def test_that_it_is_tried_again_is_told_as_what_comes_next() -> None:
+    host = Host().done_before("2026-01-17 02:00")
+    host.result = lambda one: Outcome.FAILED
+    for failed, now, then in (
+        ("2026-01-18 02:00", "2026-01-18 02:10", "18 03:00"),
+        ("2026-01-18 03:00", "2026-01-18 03:10", "18 04:00"),
+        ("2026-01-18 04:00", "2026-01-18 04:10", "19 02:00"),  # the third was the last
+    ):
+        host.tick(at(failed))
+        told = coming(host.settings, Situation(runs=host.runs), at(now), BERLIN)
+        assert (told[0].kind, f"{told[0].at.astimezone(BERLIN):%d %H:%M}") == (Kind.BACKUP, then)
+
+
 def test_what_was_refused_is_tried_at_every_tick_until_it_goes() -> None:
     host = Host().done_before("2026-01-17 02:00")
     host.result = lambda one: Outcome.REFUSED if len(host.runs) < 4 else Outcome.DONE

@@ -82,9 +82,13 @@ def due(settings: ScheduleSection, there: Situation, now: datetime, zone: tzinfo
 
 
 def coming(settings: ScheduleSection, there: Situation, now: datetime, zone: tzinfo | None = None) -> tuple[Due, ...]:
-    """For each kind what comes next: what is due now, or else its next slot. Soonest first."""
+    """For each kind what comes next: what is due now, what failed and is tried again, or else its next slot. Soonest
+    first."""
     there = msgspec.structs.replace(there, runs=credible(there.runs, now))
     found = {one.kind: one for one in reversed(due(settings, there, now, zone))}
+    for one in _wanted(settings, there, now, zone):
+        if one.at <= now and (again := _again_at(_failed(one, there.runs), now)):
+            found.setdefault(one.kind, msgspec.structs.replace(one, at=again))
     for one in _later(settings, there, now, zone):
         found.setdefault(one.kind, one)
     return tuple(sorted(found.values(), key=lambda one: one.at))
@@ -207,12 +211,20 @@ def _over(run: Run) -> bool:
 
 def _open(one: Due, runs: Sequence[Run], now: datetime) -> bool:
     """Whether a slot is to be done now: it was not, or failed a while ago and not too often."""
+    failed = _failed(one, runs)
+    return failed is not None and _again_at(failed, now) is None
+
+
+def _failed(one: Due, runs: Sequence[Run]) -> list[Run] | None:
+    """The attempts at a slot that failed; None when nothing more is to be done about it."""
     tried = [run for run in runs if run.kind is one.kind and run.slot == one.slot]
-    if any(_over(run) for run in tried):
-        return False
     failed = [run for run in tried if run.outcome is not Outcome.REFUSED]
-    if len(failed) >= _ATTEMPTS:
-        return False
+    return None if any(_over(run) for run in tried) or len(failed) >= _ATTEMPTS else failed
+
+
+def _again_at(failed: Sequence[Run] | None, now: datetime) -> datetime | None:
+    """Until when the next attempt waits after those that failed; None when it does not."""
     ended = failed[-1].ended if failed else None
     # A clock that was set back must not keep it waiting.
-    return ended is None or not timedelta() <= now - ended < _AGAIN_AFTER
+    waits = ended is not None and timedelta() <= now - ended < _AGAIN_AFTER
+    return ended + _AGAIN_AFTER if ended is not None and waits else None
