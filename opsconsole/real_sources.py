@@ -33,8 +33,8 @@ def real_sources(directory: Path, config: Config, *, project: str = "", read_onl
         from opsconsole.sources.disk_history import DiskHistory
         from opsconsole.sources.host import HostSampler
 
-        history = None if read_only else directory / STATE_DIRECTORY / "disk-history.json"
-        return HostSampler(DiskHistory(history), names={str(directory): "stack"})
+        history = DiskHistory(directory / STATE_DIRECTORY / "disk-history.json", writes=not read_only)
+        return HostSampler(history, names={str(directory): "stack"})
 
     def databases() -> Any:
         from opsconsole.sources.databases import Databases

@@ -19,7 +19,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from opsconsole.config import Config
 from opsconsole.model import HostSample
+from opsconsole.real_sources import real_sources
 from opsconsole.sources import host_disks
 from opsconsole.sources.disk_history import KEPT, SPACING, DiskHistory, days_until_full
 from opsconsole.sources.host import HostSampler, cpu_shares, is_whole_disk
@@ -241,6 +243,23 @@ def test_a_growing_disk_gets_a_day_from_its_history(tmp_path: Path) -> None:
     assert disks["/"].watched_days == pytest.approx(10 / 24, rel=0.01)
     assert next(disk for disk in DiskSampler().disks(["/"]) if disk.mount == "/").watched_days == 0.0
     assert len(DiskHistory(path).samples("/")) == 61  # this look was remembered and written
+    written = path.read_bytes()
+    only_read = DiskHistory(path, writes=False)
+    assert only_read.add("/", now + SPACING, 1) and not only_read.save()
+    assert len(only_read.samples("/")) == 62 and path.read_bytes() == written
+
+
+def test_who_only_looks_knows_the_history_and_leaves_it_as_it_is(tmp_path: Path) -> None:
+    """`opsconsole maintenance` and a console that is read-only said nothing of what grows."""
+    path, now = tmp_path / ".opsconsole" / "disk-history.json", datetime.now(UTC)
+    history = DiskHistory(path)
+    for number in range(60, 0, -1):
+        history.add("/", now - SPACING * number, 10**9 - number)
+    history.save()
+    written = path.read_bytes()
+    sample = real_sources(tmp_path, Config(), read_only=True).host.sample(paths=["/"])
+    assert next(disk for disk in sample.disks if disk.mount == "/").watched_days == pytest.approx(10 / 24, rel=0.01)
+    assert path.read_bytes() == written
 
 
 # --- CPU, traffic, processes -----------------------------------------------------------------------

@@ -305,7 +305,7 @@ def test_disks_that_were_watched_and_do_not_grow_are_proven() -> None:
     assert capacity(7.0) == Proof(holds=True, said="the disk does not grow: watched for 7 days")
     assert capacity(7.0, 2.2) == Proof(holds=True, said="no disk grows: watched for 2 days")
     late = capacity(7.0, 0.5)
-    assert late is not None and not late.holds and "one is watched for 12 h only: too little to tell" in late.said
+    assert late is not None and not late.holds and "one is watched for 12 h: too little to tell" in late.said
     assert capacity() is None and capacity(7.0, None) is None, "nothing is known of one"
 
 

@@ -113,7 +113,7 @@ def _none_grows(disks: Sequence[Disk]) -> Proof | None:
     shortest = min(known)
     if shortest < _WATCHED_DAYS:
         hours = f"{shortest * 24:.0f} h" if shortest * 24 >= 1 else "less than an hour"
-        return Proof(holds=False, said=f"no disk is seen to grow; one is watched for {hours} only: too little to tell")
+        return Proof(holds=False, said=f"no disk is seen to grow; one is watched for {hours}: too little to tell")
     which = "no disk grows" if len(known) > 1 else "the disk does not grow"
     return Proof(holds=True, said=f"{which}: watched for {shortest:.0f} days")
 

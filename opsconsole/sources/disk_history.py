@@ -64,12 +64,13 @@ def _slopes(points: Sequence[tuple[float, int]]) -> Iterator[float]:
 class DiskHistory:
     """Used bytes per mount, a point every ten minutes, thirty days of them; safe to share between threads.
 
-    Kept in the file `path` (mode 0600, replaced as a whole), or in memory alone when `path` is None or cannot be
-    written: a full disk must not stop the console from saying so. A damaged file is begun anew.
+    Kept in the file `path` (mode 0600, replaced as a whole), or in memory alone when `path` is None, cannot be written
+    or is only read (`writes` False): a full disk must not stop the console from saying so. A damaged one is begun anew.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, *, writes: bool = True) -> None:
         self._path = path
+        self._writes = writes
         self._lock = threading.Lock()
         self._points: dict[str, list[tuple[int, int]]] = _load(path) if path else {}
 
@@ -95,7 +96,7 @@ class DiskHistory:
 
     def save(self) -> bool:
         """Write the file. False when that was not possible; nothing is lost but the memory of a later start."""
-        if self._path is None:
+        if self._path is None or not self._writes:
             return False
         with self._lock:
             content = json.dumps({"version": 1, "mounts": self._points}, separators=(",", ":"))
