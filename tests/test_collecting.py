@@ -22,6 +22,8 @@ from opsconsole.collecting.recording import Outcome, Recording, is_gone
 from opsconsole.commands.collect import seconds_of
 from opsconsole.config.sections import LogsSection
 from opsconsole.demo import demo_sources
+from opsconsole.incident.priority import Priority
+from opsconsole.incident_room import records
 from opsconsole.metrics import (
     COLLECTOR,
     CONSOLE,
@@ -53,6 +55,7 @@ from opsconsole.model import (
 )
 from opsconsole.monitor import Monitor
 from opsconsole.operations.lock import start_ticks
+from opsconsole.operations.site import Site
 from opsconsole.sources.happenings import Happening, happening
 from tests import pane_samples
 from tests.parts.machine import wait_until
@@ -532,6 +535,20 @@ def test_a_console_stores_while_it_is_open_and_nothing_when_it_only_looks(
         wait_until(lambda: MetricsReader(metrics_file(tmp_path)).stored().samples, 20, "no sample")
     monitor.stop()
     assert MetricsReader(metrics_file(tmp_path)).lease() is None
+
+
+def test_a_collector_tells_of_an_incident_that_nobody_was_told_of(tmp_path: Path) -> None:
+    (tmp_path / "opsconsole.toml").write_text('[notify]\ncommand = ["sh", "-c", "echo $OPSCONSOLE_TITLE >> told"]\n')
+    records.declare(tmp_path, "bookings fail", Priority.P2, "mina")  # and was killed then
+    record = records.place(tmp_path, "i1") / "record.jsonl"
+    began = datetime.now(UTC) - timedelta(minutes=1)
+    record.write_text(re.sub(r'"at":"[^"]+"', f'"at":"{began:%Y-%m-%dT%H:%M:%SZ}"', record.read_text()))
+    said: list[str] = []
+    untold = service.Untold(Site(directory=tmp_path), said.append)
+    untold.look()
+    wait_until(lambda: said, 20, "nobody was told")
+    assert said == ["Nobody had heard that i1 is open. Told by command."]
+    assert (tmp_path / "told").read_text() == "P2 incident i1 is open: bookings fail\n"
 
 
 def test_one_collector_of_a_stack_goes_on_at_a_time(tmp_path: Path) -> None:

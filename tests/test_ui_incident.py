@@ -183,6 +183,20 @@ async def test_an_incident_is_opened_from_the_alert_under_the_cursor(tmp_path: P
         assert (tmp_path / "told").read_text() == "incident-declared\n"
 
 
+async def test_an_open_console_tells_what_nobody_was_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever declared it was killed before anybody heard of it."""
+    monkeypatch.setattr("opsconsole.ui.incident.LOOKED_EVERY", 0.1)
+    settings = '[notify]\ncommand = ["sh", "-c", "echo $OPSCONSOLE_EVENT >> told"]\n'
+    (tmp_path / "opsconsole.toml").write_text(settings)
+    declared = records.declare(tmp_path, "bookings fail", Priority.P2, "mina").declared_at
+    assert declared is not None
+    app = ConsoleApp(feed(), clock=lambda: declared + timedelta(minutes=1), site=Site(directory=tmp_path))
+    async with app.run_test(size=(120, 24)):
+        await shows(app, "Nobody had heard that i1 is open. Told by command.")
+        await until(lambda: records.read(tmp_path, "i1").entries[-1].text == "told by command")
+    assert (tmp_path / "told").read_text() == "incident-declared\n" and app.faults == []
+
+
 async def test_earlier_incidents_are_listed_while_none_is_open_and_their_reports_can_be_read(tmp_path: Path) -> None:
     for title in ("the disk was full", "bookings failed"):
         one = records.declare(tmp_path, title, Priority.P2, "mina")

@@ -112,7 +112,7 @@ def _serve_with(
     _tell(store, EventKind.COLLECTOR_STARTED, f"the collector began, every {every} s")
     for thread in threads:
         thread.start()
-    untold = _Untold(site, say)
+    untold = Untold(site, say)
     while not ended.wait(_LOOK_SECONDS):
         untold.look()
         if (now := _stamp(site)) != seen:
@@ -133,7 +133,7 @@ def _serve_with(
     monitor.stop()
 
 
-class _Untold:
+class Untold:
     """Tells of incidents whose own teller was cut off, on a thread: a way that hangs holds nobody up."""
 
     def __init__(self, site: Site, say: Callable[[str], None]) -> None:
