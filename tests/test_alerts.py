@@ -427,6 +427,18 @@ def test_a_run_of_good_answers_long_enough_is_a_recovery(newest: str, recovered:
     assert has_recovered(slow, 2.0) == recovered and has_recovered(slow) == bool(newest)
 
 
+def test_an_alert_that_lasts_says_since_when_nobody_has_seen_what_it_is_about() -> None:
+    watch = Watch(cpu_minutes=0)
+    assert watch.see(0, host=busy(95))["cpu"].unseen_since is None
+    assert watch.see(10, host=busy(20))["cpu"].unseen_since == at(10)
+    lasting = watch.see(40, host=busy(20))["cpu"]
+    assert (lasting.state, lasting.unseen_since) == (FIRING, at(10))
+    assert watch.see(50, host=busy(95))["cpu"].unseen_since is None
+    watch.see(60, host=busy(20))
+    over = watch.see(120, host=busy(20))["cpu"]
+    assert (over.state, over.unseen_since) == (RESOLVED, None)
+
+
 # --- host ----------------------------------------------------------------------------------------------
 
 

@@ -233,6 +233,7 @@ def test_the_window_of_five_minutes(site: Callable[..., Site], monkeypatch: pyte
     server.answers["/"] = 500
     probe = watch.one()
     assert (probe.requests, probe.errors) == (2, 1)
+    assert probe.newest[0] is None and probe.newest[1] is not None, "the newest first, and it failed"
     ahead = 301.0
     server.answers["/"] = 200
     server.wait = 0.2

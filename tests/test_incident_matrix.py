@@ -314,6 +314,26 @@ def test_what_looks_back_is_left_alone_once_its_newest_answers_are_good(rule: st
     assert offered(bad) and offered(0.1, bad, bad) and not offered(*[0.1] * 9, *[bad] * 20)
 
 
+def test_another_alert_about_the_same_thing_makes_it_no_older() -> None:
+    """The watcher of that one was stopped before it was over: its end is not on the time line."""
+    slow = Change(
+        at=ago(minutes=30), what=What.ALERT, text="backend is slow", services=("backend",), rule="response-time"
+    )
+    known = Known(changes=(deploy(14), slow), release=OLD, before=OLD)
+    snap = snapshot(alert("crash-loop", "backend", ago(minutes=12)))
+    assert answers(snap, known) == [Issue.CODE]
+    same = msgspec.structs.replace(slow, rule="crash-loop")
+    assert answers(snap, msgspec.structs.replace(known, changes=(deploy(14), same))) == [Issue.FAILURE]
+
+
+def test_what_runs_is_waited_for_before_anything_else_is_begun() -> None:
+    snap = snapshot(alert("crash-loop", "backend", ago(minutes=9)))
+    runs = deploy(0.5, runs=True, until=NOW, text="rollback of the stack shop by mina: runs")
+    assert waiting(gather(snap, Known(changes=(runs,)), NOW)) == (
+        "rollback of the stack shop by mina: runs, since 30 s. Its end comes first: nothing begins beside it."
+    )
+
+
 def test_a_restart_of_something_else_says_nothing() -> None:
     snap = snapshot(alert("crash-loop", "backend", ago(minutes=9)), alert("response-time", "frontend", ago(minutes=2)))
     known = Known(changes=(rolled_back(5, services=("frontend",)),))
@@ -338,6 +358,7 @@ def test_a_memory_that_something_else_fills_is_not_mended_by_a_restart() -> None
 
 def test_a_host_that_the_stack_keeps_busy_is_restarted() -> None:
     (found,) = recommend(gather(busy(190.0), Known(), NOW))
+    assert "frontend uses 190 % of a core" in found.evidence
     assert [way.what for way in found.ways] == ["restart", "restart-all"]
 
 

@@ -151,6 +151,21 @@ def test_a_disk_that_is_full_keeps_no_half_record(tmp_path: Path) -> None:
     assert records.note(tmp_path, "i1", "there is room again", "sam").notes[-1].text == "there is room again"
 
 
+def test_an_incident_that_could_not_be_written_takes_no_name(tmp_path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
+        try:
+            declared(tmp_path)
+        except SourceError:
+            os._exit(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert list((tmp_path / ".opsconsole" / "incidents").iterdir()) == []
+    assert declared(tmp_path).name == "i1"
+
+
 def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
     declared(tmp_path)
     path, other = records.place(tmp_path, "i1") / "record.jsonl", tmp_path / "other"

@@ -112,6 +112,22 @@ def test_what_no_release_has_is_recorded_before_a_rollback(stack: DeployStack) -
         assert run(stack, "rollback", "previous-image", "--to", "r2") == 0
 
 
+def test_what_was_found_ill_is_nothing_to_go_back_to(stack: DeployStack, capsys: pytest.CaptureFixture[str]) -> None:
+    """The rollback that leads away from it records it, and the next one must not lead there again."""
+    stack.write(version="2", level="debug", replicas="1", command='["sh", "-c", "exit 3"]')
+    stack.compose("up", "--detach", "--build", "web")
+    name = stack.name("web")
+    wait_until(lambda: stack.inspected()[name]["State"]["Status"] == "restarting", 30, "it does not crash")  # type: ignore[index]
+    stack.write(version="2", level="debug", replicas="1")
+    assert run(stack, "rollback", "previous-image", "--to", "r2") == 0
+    ill = max(stack.releases(), key=lambda one: int(one[1:]))
+    found = releases.read(stack.directory, ill)
+    assert (found.state, found.returnable) == (releases.State.FOUND, False)
+    capsys.readouterr()
+    assert run(stack, "rollback", "previous-image", "--to", ill) == 2
+    assert f"{ill} was not well when it was recorded" in capsys.readouterr().err
+
+
 def test_a_rollback_that_does_not_get_well_goes_back_to_where_it_was(
     stack: DeployStack, capsys: pytest.CaptureFixture[str]
 ) -> None:

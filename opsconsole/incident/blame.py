@@ -67,7 +67,10 @@ def just_done(evidence: Evidence) -> Change | None:
 
 
 def waiting(evidence: Evidence) -> str:
-    """The same in a sentence, "" where nothing is waited for."""
+    """The same in a sentence, or what is being done now; "" where nothing is waited for."""
+    running = next((one for one in evidence.changes if one.runs), None)
+    if running is not None:
+        return f"{running.text}, since {aged(running.at, evidence.now)}. Its end comes first: nothing begins beside it."
     change = just_done(evidence)
     if change is None:
         return ""
@@ -99,7 +102,9 @@ def onset(evidence: Evidence, one: Symptom) -> datetime:
     """When it fell ill. An alert is as old as this console: what was told before, or the container, may know better."""
     began = one.since
     for change in evidence.changes:  # newest first
-        if change.what in (What.ALERT, What.OVER) and {one.subject, *one.subjects} & {*change.services}:
+        # Another alert about the same thing may be hours old, and nobody may have seen its end.
+        alike = change.rule in ("", one.rule) and {one.subject, *one.subjects} & {*change.services}
+        if change.what in (What.ALERT, What.OVER) and alike:
             if change.what is What.OVER:
                 break
             began = min(began, change.at)

@@ -52,12 +52,14 @@ class Change(Record, frozen=True):
     what: What
     text: str
     services: tuple[str, ...] = ()  # that it touched; () where that is not known
+    rule: str = ""  # of an alert
     until: datetime | None = None
     operation: str = ""  # id of the operation that did it
     bad: bool = False
     code: bool | None = None  # whether it brought other images; None: not known
     config: bool | None = None  # whether it brought another configuration
     done: bool = False  # an operation that ended as it was meant to
+    runs: bool = False  # an operation that has not ended yet
     back: bool = False  # such a rollback: what was changed before it is not in force any more
     first: bool = False  # a deploy with nothing before it: nothing ran, and no release was kept
     restored: tuple[str, ...] = ()  # by a restore: these collections and databases; () is everything
@@ -341,7 +343,9 @@ def _of_alerts(snapshot: Snapshot, told: list[Change]) -> Iterable[Change]:
             text, services = same.text, same.subjects
         if text not in seen:
             seen.add(text)
-            yield Change(at=alert.since, what=what, text=text, services=services, bad=what is What.ALERT)
+            yield Change(
+                at=alert.since, what=what, text=text, services=services, rule=alert.rule, bad=what is What.ALERT
+            )
 
 
 def _is_told(alert: Alert, what: What, told: list[Change]) -> bool:

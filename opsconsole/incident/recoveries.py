@@ -83,7 +83,11 @@ def performance(evidence: Evidence) -> Recommendation | None:
     errors = [one for one in evidence.symptoms if one.ill is Ill.ERRORS and one.service in hit]
     said = [since(evidence, one) for one in (*slow, *errors)]
     against = ["a restart hides what it was: look at the log and the running queries first"] if mended else []
-    services = list(dict.fromkeys([*_busiest(evidence, mended), *(one.service for one in mended if one.service)]))
+    busiest = list(_busiest(evidence, mended))
+    said += [f"{service} uses {used:.0f} % of a core" for service, used in busiest]
+    services = list(
+        dict.fromkeys([*(service for service, _ in busiest), *(one.service for one in mended if one.service)])
+    )
     for one in slow:
         against += _no_help(evidence, one)
     if any(one.rule == "redis-memory" for one in slow):
@@ -155,14 +159,14 @@ def _without_a_restart(evidence: Evidence, one: Symptom) -> Iterable[Way]:
                       command=f"ps -fp {pid}; then renice -n 19 -p {pid}, or kill {pid}")  # fmt: skip
 
 
-def _busiest(evidence: Evidence, slow: Sequence[Symptom]) -> Iterable[str]:
-    """The service that uses most of a CPU that is busy."""
+def _busiest(evidence: Evidence, slow: Sequence[Symptom]) -> Iterable[tuple[str, float]]:
+    """The service that uses most of a CPU that is busy, and how much."""
     if any(one.rule == "cpu" for one in slow):
         used = [(each.usage.cpu_percent, each.service) for each in evidence.snapshot.containers
                 if each.usage and each.usage.cpu_percent]  # fmt: skip
         most, service = max(used, default=(0.0, ""))
         if most >= _BUSY:
-            yield service
+            yield service, most
 
 
 def _restarted(evidence: Evidence, ill: Sequence[Symptom]) -> Iterable[str]:

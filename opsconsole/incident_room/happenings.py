@@ -62,6 +62,7 @@ def _change(event: Event) -> Change | None:
                 what=What.ALERT if fires else What.OVER,
                 text=facts.get("message") or event.text or subject,
                 services=(facts.get("subject") or subject,),
+                rule=facts.get("rule", ""),
                 bad=fires,
             )
         case _:

@@ -144,6 +144,7 @@ def _change(place: Path, what: Plan, records: Sequence[Entry], kept: Sequence[Re
         code=code,
         config=config,
         done=result is Result.DONE,
+        runs=said == "runs",
         back=result is Result.DONE and what.kind is Kind.ROLLBACK,
         first=_is_first(first.at, what, kept),
         restored=_restored(what),
