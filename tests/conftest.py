@@ -203,8 +203,8 @@ def host_redis(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def forked_operations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a command starts runs in a forked process: a sweep answers hundreds of times, and the imports of a new one
-    take longer than the rest. That the command really starts it is seen wherever this is not asked for."""
+    """What a command starts runs in a forked process: the imports of a new one take longer than most operations. That
+    the command really starts each of them is seen where the installed command is typed, and in test_restore_shapes."""
     monkeypatch.setattr(launch, "launch", children.launch)
 
 

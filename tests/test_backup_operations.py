@@ -34,6 +34,8 @@ from tests.parts.install import find
 from tests.parts.machine import wait_until
 from tests.parts.servers import LOCAL, free_port, start_redis
 
+pytestmark = pytest.mark.usefixtures("forked_operations")
+
 
 @pytest.fixture(scope="module")
 def shared(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackupStack]:

@@ -19,6 +19,8 @@ from tests.operation_stack import CANARY
 from tests.parts.engine import Engine
 from tests.update_stack import BUILT, UpdateStack, update_stack
 
+pytestmark = pytest.mark.usefixtures("forked_operations")
+
 
 @pytest.fixture(scope="module")
 def stack(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpdateStack]:

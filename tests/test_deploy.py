@@ -25,6 +25,8 @@ from tests.parts.engine import Engine
 from tests.parts.machine import wait_until
 from tests.parts.servers import Server
 
+pytestmark = pytest.mark.usefixtures("forked_operations")
+
 LONG_SOAK = SETTINGS.replace("0.2", "600")
 
 

@@ -35,6 +35,8 @@ from tests.parts.leftovers import remove, run_name
 from tests.parts.machine import wait_until
 from tests.parts.servers import free_port
 
+pytestmark = pytest.mark.usefixtures("forked_operations")
+
 COMPOSE = """
 services:
   mongo:

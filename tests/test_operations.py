@@ -532,6 +532,19 @@ def test_only_what_the_plan_needs_is_imported() -> None:
     assert not unneeded.intersection(loaded.split())
 
 
+def test_the_acts_of_each_module_are_found_by_a_process_that_has_just_begun() -> None:
+    """Most tests fork theirs, where everything is imported: an import that needs another one first shows only here."""
+    code = (
+        "import importlib, os\nimport opsconsole.run_operation\nfrom opsconsole.operations import acts, runner\n"
+        "for name in acts.MODULES:\n"
+        "    if not (child := os.fork()):\n"
+        "        importlib.import_module(f'opsconsole.operations.{name}').ACTS\n"
+        "        os._exit(0)\n"
+        "    assert os.waitpid(child, 0)[1] == 0, name\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 def test_a_loss_is_accepted_by_name_only() -> None:
     from opsconsole.commands.carrying_out import NotConfirmed, confirm
 

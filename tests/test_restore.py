@@ -25,6 +25,8 @@ from tests.parts.engine import Engine
 from tests.parts.machine import wait_until
 from tests.parts.servers import start_redis
 
+pytestmark = pytest.mark.usefixtures("forked_operations")
+
 
 @pytest.fixture(scope="module")
 def shared(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackupStack]:

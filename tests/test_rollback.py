@@ -29,6 +29,8 @@ from tests.parts import images
 from tests.parts.engine import Engine
 from tests.parts.machine import locked, wait_until
 
+pytestmark = pytest.mark.usefixtures("forked_operations")
+
 BREAKABLE = '["CMD-SHELL", "test ! -e /store/breaks-the-first"]'
 
 

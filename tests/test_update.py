@@ -17,6 +17,8 @@ from tests.operation_stack import CANARY
 from tests.parts.engine import Engine
 from tests.update_stack import BUILT, UpdateStack, update_stack
 
+pytestmark = pytest.mark.usefixtures("forked_operations")
+
 NEW_IMAGE = BUILT.replace("version=1", "version=2")
 
 
