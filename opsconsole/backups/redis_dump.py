@@ -19,7 +19,8 @@ class _Seen:
     version: int = 0
     server: str = ""
     saved_at: datetime | None = None
-    keys: int | None = None  # of the first database
+    database: int = 0  # the first one
+    keys: int | None = None  # of that one
 
 
 def read_rdb(reader: Reader, path: str, size: int, tail: bytes = b"") -> Finding:
@@ -43,7 +44,8 @@ def read_rdb(reader: Reader, path: str, size: int, tail: bytes = b"") -> Finding
 def _described(seen: _Seen) -> str:
     words = [f"Redis {seen.server}" if seen.server else f"RDB {seen.version}"]
     if seen.keys is not None:
-        words.append(counted(seen.keys, "key") if seen.keys else "holds no keys")
+        # Others may follow: how many keys they have stands behind the first one's.
+        words.append(f"{counted(seen.keys, 'key')} in database {seen.database}" if seen.keys else "holds no keys")
     if seen.saved_at is not None:
         words.append(f"saved {seen.saved_at:%Y-%m-%d %H:%M} UTC")
     return ", ".join(words)
@@ -61,7 +63,7 @@ def _header(reader: Reader, seen: _Seen) -> None:
         if opcode == 0xFA:
             _field(_string(reader), _string(reader), seen)
         elif opcode == 0xFE:
-            _length(reader)
+            seen.database = _length(reader)
         elif opcode == 0xFB:
             seen.keys = _length(reader)
             return
