@@ -100,6 +100,14 @@ def test_run_with_plan_says_what_is_due_and_does_nothing(stack: Path) -> None:
     assert not (stack / ".opsconsole").exists()
 
 
+def test_who_may_only_look_runs_nothing_that_is_due(stack: Path) -> None:
+    assert opsconsole(stack, "--read-only", "schedule", "run")[::2] == (
+        2, "opsconsole: --read-only refuses every scheduled backup\n",
+    )  # fmt: skip
+    assert not (stack / ".opsconsole" / "operations").exists()
+    assert opsconsole(stack, "--read-only", "schedule", "run", "--plan")[0] == 0
+
+
 def test_a_test_message_reaches_whom_the_settings_name(stack: Path) -> None:
     assert opsconsole(stack, "schedule", "test-notify")[0] == 2
     (stack / "tell.sh").write_text('#!/bin/sh\necho "$OPSCONSOLE_EVENT $OPSCONSOLE_STACK" > told\n')

@@ -72,8 +72,9 @@ def run_due(arguments: argparse.Namespace) -> int:
         return _print_due(site, site.config())
     try:
         config = site.config()
-        if config.console.read_only:
-            raise NotConfirmed(f"read_only in [console] of {config.path} refuses every scheduled backup")
+        if config.console.read_only or arguments.read_only:
+            by = f"read_only in [console] of {config.path}" if config.console.read_only else "--read-only"
+            raise NotConfirmed(f"{by} refuses every scheduled backup")
         code = tick.tick(site, config)
     except SourceError as error:
         log = records.Log(site.directory)
