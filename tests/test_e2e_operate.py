@@ -125,9 +125,9 @@ def test_a_terminal_that_hangs_up_ends_nothing(stack: OperationStack) -> None:
         console.started(stack.project)
         console.wait_for("restart of web", ABOUT_US, "W watch")
         console.press("W", shows="step 1 of 2: Restart web")
-        console.press("q", shows="It goes on without this terminal")
+        console.press("q", shows="It goes on without this")
         console.type("Esc")
-        console.wait_gone("It goes on without this terminal")
+        console.wait_gone("It goes on without this")
         stack.let_go()
         console.wait_for("restarted", "now running:")
     assert len([id for id, at in stack.started().items() if at != before[id]]) == 1
