@@ -195,9 +195,7 @@ def _serve(home: Home, prefix: list[str]) -> Engine:
                 f"--host={home.host}",
                 # A container that ignores SIGTERM must not hold up the end of a test run.
                 "--shutdown-timeout=2",
-                # What is published on 127.0.0.1 is passed on by docker-proxy, with these rules or without; the rules of
-                # each network and each port are half a dozen programs to start.
-                "--iptables=false",
+                f"--iptables={'false' if _forwards(prefix, home) else 'true'}",
                 # To put the filter of system calls together is a sixth of the work of every health check.
                 f"--seccomp-profile={_unfiltered(home)}",
             ],
@@ -217,6 +215,14 @@ def _serve(home: Home, prefix: list[str]) -> Engine:
         last = home.log.read_text(errors="replace").strip().splitlines()[-1:]
         raise PartsError(f"dockerd ended at once, see {home.log}: {' '.join(last)}")
     return _engine(home.host, home)
+
+
+def _forwards(prefix: list[str], home: Home) -> bool:
+    """Whether containers reach each other without rules for each network and port, which are half a dozen programs to
+    start. What is published on 127.0.0.1 is passed on by docker-proxy in any case. Where a firewall is, or an engine
+    with rules ran before, nothing is forwarded without them."""
+    policy = run(*prefix, "iptables", "-S", "FORWARD", env={"PATH": home.path}, check=False).stdout
+    return policy.startswith("-P FORWARD ACCEPT")
 
 
 def _unfiltered(home: Home) -> Path:
