@@ -25,7 +25,7 @@ GUESSES = (
 )
 
 
-BORROWED = "OPSCONSOLE_TESTS_ENGINE_IS_BORROWED"
+BORROWED = "TESTS_ENGINE_IS_BORROWED"
 """Set by `tests.suite`, which has brought everything and borrowed the engine for both of its halves."""
 
 
