@@ -36,9 +36,11 @@ def settings_that_tell(directory: Path) -> tuple[Path, Path]:
     program, heard, settings = directory / "tell.sh", directory / "heard", directory / "opsconsole.toml"
     program.write_text(f'#!/bin/sh\necho "$OPSCONSOLE_EVENT: $OPSCONSOLE_ALERTS" >> {heard}\n')
     program.chmod(0o700)
+    # What is told within two minutes of something else waits until they are over.
     settings.write_text(
-        f'[notify]\ncommand = ["{program}"]\n[[alerts.rule]]\nname = "killed"\nevent = "die"\nexit_codes = [137]\n'
-        'of = "frontend"\nthreshold = 1\nwithin = "10m"\n'
+        f'[notify]\ncommand = ["{program}"]\n[alerts]\noff = ["backup-age", "container-down"]\n'
+        '[[alerts.rule]]\nname = "killed"\nevent = "die"\nexit_codes = [137]\n'
+        'of = "frontend"\nthreshold = 1\nwithin = "10m"\nseverity = "critical"\n'
     )
     heard.touch()
     return settings, heard
