@@ -22,9 +22,9 @@ from tests.parts.borrowed import borrowed_engine
 from tests.parts.machine import PartsError
 from tests.spreading import BORROWED
 
-# Most tests wait for something: with three processes on two processors a third of their time was left over. Six took as
-# long as four (1,113 and 1,133 s), and what waits for a screen no longer saw it in time.
-PROCESSES = (os.cpu_count() or 1) + 2
+# Most tests wait for something: on two processors four processes took 890 s and five 830. Before the tests took less of
+# a processor six were no faster than four, and what waits for a screen no longer saw it in time.
+PROCESSES = (os.cpu_count() or 1) + 3
 
 # In the order of `tests.spreading`: by itself pytest-xdist keeps what it takes for small, our longest, to the end.
 SPREAD = ("-m", "not alone", f"--numprocesses={PROCESSES}", "--dist=loadgroup", "--no-loadscope-reorder")
