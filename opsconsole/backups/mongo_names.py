@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from opsconsole.backups.mongo_archive import BUCKETS
+from opsconsole.model import OF_THE_SERVER
 
 STAGED = ".__stg"
 """What was loaded and is not in its place yet."""
@@ -15,7 +16,6 @@ UNFINISHED = ".__tmp"
 PROOF = "opsconsole_proof_"
 """How databases begin that a backup is restored into for a trial."""
 
-OF_THE_SERVER = ("admin", "config", "local")
 _FORBIDDEN = frozenset(' /\\."$*<>:|?')
 _LONGEST_DATABASE = 63  # bytes
 _LONGEST = 120  # bytes with the database: servers before 4.4 take no more

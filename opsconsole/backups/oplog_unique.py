@@ -13,9 +13,8 @@ from opsconsole.backups.mongo_catalog import Document, Metadata, collection_info
 from opsconsole.backups.mongo_loading import build_indexes
 from opsconsole.backups.mongo_raw import ask
 from opsconsole.backups.mongo_saving import EVERYTHING
+from opsconsole.model import OF_THE_SERVER
 from opsconsole.sources.mongo_bulk import RawClient
-
-_KEPT_BY_SERVER = ("admin", "config", "local")
 
 
 class UniqueIndexes:
@@ -28,7 +27,7 @@ class UniqueIndexes:
     def lay_aside(self) -> None:
         """Drop every unique index but those of `_id`."""
         for database in database_names(self._client, EVERYTHING):
-            if database in _KEPT_BY_SERVER:
+            if database in OF_THE_SERVER:
                 continue
             for info in collection_infos(self._client[database]):
                 if info.get("type") == "collection":

@@ -28,12 +28,10 @@ from opsconsole.backups.oplog_slices import entries
 from opsconsole.backups.packed_files import Packing
 from opsconsole.backups.progress import IsCancelled, OnProgress, Watch
 from opsconsole.backups.reading import Corrupt
-from opsconsole.model import OplogTime
+from opsconsole.model import OF_THE_SERVER, OplogTime
 from opsconsole.sources.connection import Connection
 from opsconsole.sources.mongo_bulk import RawClient, bulk_client
 from opsconsole.sources.network import Explained
-
-_OWN = ("admin", "config", "local")
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -131,7 +129,7 @@ def _check_chain(base: Held, slices: Sequence[Held], second: int) -> None:
 
 
 def _check_scratch(client: RawClient) -> None:
-    found = [name for name in database_names(client, EVERYTHING) if name not in _OWN]
+    found = [name for name in database_names(client, EVERYTHING) if name not in OF_THE_SERVER]
     names = answers(client.admin, {"listCollections": 1, "nameOnly": True})
     found += [f"admin.{one['name']}" for one in names if not str(one["name"]).startswith("system.")]
     if found:

@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 
 from opsconsole.backups.naming import BEFORE_RESTORE
-from opsconsole.model import Backup, BackupState, MongoStatus, Record, RedisStatus, Sign, Snapshot
+from opsconsole.model import OF_THE_SERVER, Backup, BackupState, MongoStatus, Record, RedisStatus, Sign, Snapshot
 
 __all__ = ["Baseline", "Restored", "Sign", "good_backups", "signs"]
 
@@ -20,8 +20,6 @@ LEAST = 10
 
 LEFT = 0.1
 """A collection that holds less than this share of what it held is nearly emptied: that is no daily business."""
-
-_SYSTEM = frozenset({"admin", "config", "local"})
 
 
 class Baseline(Record, frozen=True):
@@ -110,7 +108,7 @@ def _mongo(status: MongoStatus, baseline: Baseline, *, alone: bool) -> Iterable[
     now = {database.name: {one.name: one.documents for one in database.collections} for database in status.databases}
     for key, known in baseline.collections.items():
         server, _, database = key.partition(" ")
-        if (server != status.target.name and not alone) or database in _SYSTEM:
+        if (server != status.target.name and not alone) or database in OF_THE_SERVER:
             continue
         there = now.get(database, {})
         for name, documents in known.items():

@@ -33,6 +33,7 @@ from opsconsole.model.backups import (
 )
 from opsconsole.model.containers import Container, HealthCheck, Mount, NetworkAddress, Port, Usage
 from opsconsole.model.databases import (
+    OF_THE_SERVER,
     Collection,
     DatabaseStatus,
     MongoDatabase,
@@ -55,6 +56,7 @@ from opsconsole.model.volumes import Safety, Volume, VolumeKind, VolumeUse, volu
 
 __all__ = [
     "BEHIND_THE_ENGINE",
+    "OF_THE_SERVER",
     "SCHEMA_VERSION",
     "SOURCE_WORDS",
     "AccessRate",

@@ -7,6 +7,9 @@ from datetime import datetime
 from opsconsole.model.record import Record
 from opsconsole.model.stack import DatabaseTarget
 
+OF_THE_SERVER = ("admin", "config", "local")
+"""Databases that MongoDB keeps for itself."""
+
 
 class Collection(Record, frozen=True):
     name: str

@@ -10,6 +10,7 @@ from textual.content import Content
 
 from opsconsole.backups.retention import suspicion
 from opsconsole.model import (
+    OF_THE_SERVER,
     Backup,
     BackupContents,
     BackupPart,
@@ -36,7 +37,6 @@ from opsconsole.ui.wording import UNKNOWN, Glyphs, Tone, ago, count, duration, p
 
 _KIND = 15  # cells of the kind of a part
 _NUMBER, _SMALLER = 13, 11  # cells
-_OF_THE_SERVER = ("admin", "config", "local")  # databases that nobody counts while it runs: not known, and not gone
 _CHART = 5  # lines
 _MOST_FILES = 12
 LEVELS = {
@@ -224,7 +224,8 @@ def _collections(part: HeldPart, live: Mapping[str, int | None] | None, width: i
             *_now(
                 one.documents,
                 now,
-                gone=live is not None and path not in live and one.database not in _OF_THE_SERVER,
+                # Nobody counts the server's own while it runs: not known, and not gone.
+                gone=live is not None and path not in live and one.database not in OF_THE_SERVER,
                 is_view=is_view,
             ),
         ]

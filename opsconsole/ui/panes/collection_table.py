@@ -7,13 +7,10 @@ from dataclasses import dataclass
 
 from textual.widgets import Input
 
-from opsconsole.model import Collection, DatabaseStatus, MongoDatabase, MongoStatus
+from opsconsole.model import OF_THE_SERVER, Collection, DatabaseStatus, MongoDatabase, MongoStatus
 from opsconsole.ui.widgets.columns import CellText, Column
 from opsconsole.ui.widgets.row_table import RowTable
 from opsconsole.ui.wording import UNKNOWN, Glyphs, Tone, count, plural, size
-
-INTERNAL = ("admin", "config", "local")
-"""MongoDB's own databases: listed, but behind the application's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +54,7 @@ def rows_of(statuses: Iterable[DatabaseStatus], is_open: Callable[[str], bool]) 
 
 
 def _place(database: MongoDatabase, wanted: str) -> tuple[bool, bool, int, str]:
-    return database.name != wanted, database.name in INTERNAL, -(database.data_bytes or 0), database.name
+    return database.name != wanted, database.name in OF_THE_SERVER, -(database.data_bytes or 0), database.name
 
 
 def total(row: Row, field: str) -> int | None:
@@ -85,7 +82,7 @@ class CollectionTable(RowTable[Row]):
             key=lambda row: row.key,
             empty="No databases are known yet.",
             marks=False,
-            muted=lambda row: row.old or row.database.name in INTERNAL,
+            muted=lambda row: row.old or row.database.name in OF_THE_SERVER,
             search=_searched,
         )
 
